@@ -1,0 +1,17 @@
+"""A Keras 3 reproduction of Kingma and Welling's Auto-Encoding Variational Bayes."""
+
+from vae_keras import bounds, datasets, distributions, layers, networks
+from vae_keras.callbacks import NonFiniteBoundError
+from vae_keras.models.vae import VAE
+from vae_keras.version import __version__
+
+__all__ = [
+    "VAE",
+    "NonFiniteBoundError",
+    "__version__",
+    "bounds",
+    "datasets",
+    "distributions",
+    "layers",
+    "networks",
+]

@@ -1,0 +1,41 @@
+"""The SGVB estimators of the variational lower bound: pure functions, in nats per datapoint.
+
+Shapes: `z` is (L, M, *event), L samples of q(z|x) for each of M datapoints; `log_likelihood` is
+(L, M), log p(x|z) for each of them. Larger is better.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+tfd = tfp.distributions
+
+
+class Bound(NamedTuple):
+    """An estimate of the bound and of its two terms, each of shape (M,): elbo = recon. - kl."""
+
+    elbo: tf.Tensor
+    reconstruction: tf.Tensor
+    kl: tf.Tensor
+
+
+def sgvb_a(posterior, prior, z: tf.Tensor, log_likelihood: tf.Tensor) -> Bound:
+    """Estimator A, equation 6: the mean over L of log p(x, z) - log q(z|x). For any q and p."""
+    reconstruction = tf.reduce_mean(log_likelihood, axis=0)
+    kl = tf.reduce_mean(posterior.log_prob(z) - prior.log_prob(z), axis=0)
+    return Bound(reconstruction - kl, reconstruction, kl)
+
+
+def sgvb_b(posterior, prior, z: tf.Tensor, log_likelihood: tf.Tensor) -> Bound:
+    """Estimator B, equation 7: the KL in closed form, only the reconstruction sampled.
+
+    Raises NotImplementedError where TFP knows no closed form for this pair.
+    """
+    del z  # only through the likelihood
+    reconstruction = tf.reduce_mean(log_likelihood, axis=0)
+    kl = tfd.kl_divergence(posterior, prior)
+    return Bound(reconstruction - kl, reconstruction, kl)
+
+
+ESTIMATORS = {"A": sgvb_a, "B": sgvb_b}

@@ -1,0 +1,83 @@
+"""Keras callbacks: stop on a bound that is not finite, stop at a sample count, show progress."""
+
+import math
+import sys
+
+import keras
+from tqdm import tqdm
+
+
+class NonFiniteBoundError(FloatingPointError):
+    """The bound turned NaN or infinite; the model holds its last good weights again."""
+
+
+class FiniteBound(keras.callbacks.Callback):
+    """Raise `NonFiniteBoundError` when the loss stops being finite, weights as they last were good.
+
+    A copy of the weights and of the optimiser is kept every `every` samples, and counts as good
+    once the loss has been finite with it. `VAE.fit` always uses this callback.
+    """
+
+    def __init__(self, every: int = 60_000):
+        super().__init__()
+        self.every = every
+
+    def _take(self):
+        variables = [*self.model.variables, *self.model.optimizer.variables]
+        return [(variable, variable.numpy()) for variable in variables]
+
+    def on_train_begin(self, logs=None):  # noqa: D102
+        self._good = self._candidate = self._take()
+        self._taken_at = self.model.samples
+
+    def on_train_batch_end(self, batch, logs=None):  # noqa: D102
+        loss, samples = float(logs["loss"]), self.model.samples
+        if not math.isfinite(loss):
+            for variable, value in self._good:
+                variable.assign(value)
+            raise NonFiniteBoundError(
+                f"the lower bound became {-loss} at {samples:,} training samples; the model has "
+                f"its weights of {self.model.samples:,} samples again. Try a smaller learning rate "
+                f"(now {float(self.model.optimizer.learning_rate):g}), or look for extreme values "
+                "in the data"
+            )
+        self._good = self._candidate
+        if samples - self._taken_at >= self.every:
+            self._candidate, self._taken_at = self._take(), samples
+
+
+class StopAtSamples(keras.callbacks.Callback):
+    """End training once the model has evaluated `samples` training samples in all."""
+
+    def __init__(self, samples: int):
+        super().__init__()
+        self.samples = samples
+
+    def on_train_batch_end(self, batch, logs=None):  # noqa: D102
+        if self.model.samples >= self.samples:
+            self.model.stop_training = True
+
+
+class Progress(keras.callbacks.Callback):
+    """One tqdm bar over training samples, with the bound; seldom redrawn where it would pile up."""
+
+    def __init__(self, samples: int, description: str):
+        super().__init__()
+        self.samples, self.description = samples, description
+
+    def on_train_begin(self, logs=None):  # noqa: D102
+        self._bar = tqdm(
+            total=self.samples,
+            initial=self.model.samples,
+            desc=self.description,
+            unit=" samples",
+            unit_scale=True,
+            mininterval=0.5 if sys.stderr.isatty() else 10,
+        )
+
+    def on_train_batch_end(self, batch, logs=None):  # noqa: D102
+        self._bar.set_postfix_str(f"bound {float(logs['elbo']):.1f} nats", refresh=False)
+        self._bar.update(min(self.model.samples, self.samples) - self._bar.n)
+
+    def on_train_end(self, logs=None):  # noqa: D102
+        self._bar.close()

@@ -1,0 +1,196 @@
+"""Keras 3 layers whose output is a TFP distribution.
+
+Each maps a tensor of unconstrained parameters, usually the output of a `Dense` layer, to a
+`tfp.distributions.Distribution` over `event_shape`. They hold no weights. The last axis of the
+input holds the parameters one kind after the other (first all means, then all log variances, say):
+
+    posterior = DiagonalGaussian(20)
+    encoder = keras.Sequential([keras.layers.Dense(posterior.params_size), posterior])
+    q = encoder(x)                                  # a distribution: q.sample(), q.log_prob(z)
+
+They work last in a Sequential, in a functional model and in a subclassed one. To fit such a model
+by maximum likelihood with a plain `compile` and `fit`, use `NegativeLogLikelihood`. Because a
+distribution is not an array, call the model, `model(x).mean()`, rather than `model.predict(x)`.
+
+Parameters stay in float32 under mixed precision: log densities are sums over many pixels.
+"""
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+tfd = tfp.distributions
+_register = keras.saving.register_keras_serializable(package="vae_keras")
+
+
+class DistributionLayer(keras.layers.Layer):
+    """Base of the layers below; a subclass gives `params_size` and `distribution(params)`.
+
+    Input (batch, ..., *event_shape[:-1], params_size); output: a distribution with batch shape
+    (batch, ...) and event shape `event_shape`, an int or a tuple of ints, all at least 1.
+    """
+
+    def __init__(self, event_shape: int | tuple[int, ...], **kwargs):
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+        shape = (event_shape,) if isinstance(event_shape, int | np.integer) else tuple(event_shape)
+        if not shape or any(size < 1 for size in shape):
+            raise ValueError(
+                f"{type(self).__name__}: event_shape is {event_shape}, but every size must be at "
+                "least 1 (and there must be one): a latent space has one dimension or more"
+            )
+        self.event_shape = tuple(int(size) for size in shape)
+
+    @property
+    def params_size(self) -> int:
+        """The size that the last axis of the input must have."""
+        raise NotImplementedError
+
+    def distribution(self, params: tf.Tensor) -> tfd.Distribution:
+        """The distribution with these unconstrained parameters."""
+        raise NotImplementedError
+
+    def call(self, params):
+        """Return a `tfd.Distribution`; see the class."""
+        self._check(params.shape)
+        return self.distribution(params)
+
+    def compute_output_spec(self, params):
+        """What Keras's functional API sees instead of a distribution: a tensor of its shape."""
+        self._check(params.shape)
+        batch = params.shape[: len(params.shape) - len(self.event_shape)]
+        return keras.KerasTensor((*batch, *self.event_shape), dtype=self.compute_dtype)
+
+    def _check(self, shape):
+        expected = (*self.event_shape[:-1], self.params_size)
+        if tuple(shape)[-len(expected) :] != expected:
+            raise ValueError(
+                f"{type(self).__name__}({self.event_shape}) needs parameters whose last axes are "
+                f"{expected}, but they are of shape {tuple(shape)}: end the network in "
+                f"Dense({self.params_size})"
+            )
+
+    def _independent(self, distribution):
+        events = len(self.event_shape) - len(distribution.event_shape)
+        return tfd.Independent(distribution, events) if events else distribution
+
+    def get_config(self):
+        """The configuration from which Keras makes the layer again."""
+        return super().get_config() | {"event_shape": self.event_shape}
+
+
+@_register
+class DiagonalGaussian(DistributionLayer):
+    """N(mu, diag sigma^2) from mu and log sigma^2 (appendix C.2): params_size is twice the last."""
+
+    @property
+    def params_size(self) -> int:  # noqa: D102
+        return 2 * self.event_shape[-1]
+
+    def distribution(self, params):  # noqa: D102
+        mu, log_variance = tf.split(params, 2, axis=-1)
+        return self._independent(tfd.Normal(mu, tf.exp(0.5 * log_variance)))
+
+
+@_register
+class SigmoidMeanGaussian(DiagonalGaussian):
+    """As `DiagonalGaussian`, the mean passed through a sigmoid: the paper's p(x|z) of Frey Face."""
+
+    def distribution(self, params):  # noqa: D102
+        logits, log_variance = tf.split(params, 2, axis=-1)
+        return self._independent(tfd.Normal(tf.sigmoid(logits), tf.exp(0.5 * log_variance)))
+
+
+@_register
+class Bernoulli(DistributionLayer):
+    """Independent Bernoulli pixels from their logits (appendix C.1).
+
+    `log_prob(x)` takes grey pixels, x in [0, 1], as the paper does: x log p + (1 - x) log(1 - p).
+    """
+
+    @property
+    def params_size(self) -> int:  # noqa: D102
+        return self.event_shape[-1]
+
+    def distribution(self, params):  # noqa: D102
+        return self._independent(tfd.Bernoulli(logits=params, dtype=tf.float32))
+
+
+@_register
+class TFPDistribution(DistributionLayer):
+    """Any TFP family, each parameter mapped to where it must lie by TFP's own bijector for it.
+
+    `family`: a class of `tfp.distributions` or its name. `fixed`: parameters that are not learned.
+    A family of scalars is made independent over `event_shape`; a multivariate one takes the last
+    axis of it as its event:
+
+        TFPDistribution("Laplace", 5)                        # loc, scale: params_size 10
+        TFPDistribution("StudentT", 5, fixed={"df": 4.0})    # loc, scale
+        TFPDistribution("MultivariateNormalTriL", 5)         # loc, scale_tril: params_size 5 + 15
+
+    Raises ValueError for an unknown family, or an unknown name in `fixed`.
+    """
+
+    def __init__(
+        self,
+        family: str | type[tfd.Distribution],
+        event_shape: int | tuple[int, ...],
+        fixed: Mapping[str, float] | None = None,
+        **kwargs,
+    ):
+        super().__init__(event_shape, **kwargs)
+        name = family if isinstance(family, str) else family.__name__
+        self.family = getattr(tfd, name, None) if isinstance(family, str) else family
+        self.family = self.family or keras.saving.get_registered_object(name)
+        if not (isinstance(self.family, type) and issubclass(self.family, tfd.Distribution)):
+            raise ValueError(
+                f"unknown family {family!r}: give a class of tfp.distributions or its name"
+            )
+        self.fixed = dict(fixed or {})
+        properties = self.family.parameter_properties(dtype=tf.float32)
+        if unknown := set(self.fixed) - set(properties):
+            raise ValueError(
+                f"{name} has no parameter {', '.join(sorted(unknown))}: it has "
+                f"{', '.join(properties)}"
+            )
+        self._learned = {}  # name: (bijector, size of its last unconstrained axis)
+        for parameter, property_ in properties.items():
+            if parameter in self.fixed or not (property_.is_preferred and property_.is_tensor):
+                continue
+            bijector = property_.default_constraining_bijector_fn()
+            shape = property_.shape_fn(tf.TensorShape(self.event_shape))
+            self._learned[parameter] = (bijector, int(bijector.inverse_event_shape(shape)[-1]))
+
+    @property
+    def params_size(self) -> int:  # noqa: D102
+        return sum(size for _, size in self._learned.values())
+
+    def distribution(self, params):  # noqa: D102
+        parts = tf.split(params, [size for _, size in self._learned.values()], axis=-1)
+        learned = {
+            name: bijector(part)
+            for (name, (bijector, _)), part in zip(self._learned.items(), parts, strict=True)
+        }
+        return self._independent(self.family(**self.fixed, **learned))
+
+    def get_config(self):  # noqa: D102
+        name = self.family.__name__
+        if getattr(tfd, name, None) is not self.family:
+            name = keras.saving.get_registered_name(self.family)
+        return super().get_config() | {"family": name, "fixed": self.fixed}
+
+
+@_register
+class NegativeLogLikelihood(keras.losses.Loss):
+    """-log p(y) in nats, the mean over datapoints, for a model that ends in one of these layers."""
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        """Return a scalar; `y_pred` is a distribution, so no tensor is made of it."""
+        nats = -y_pred.log_prob(tf.cast(y_true, y_pred.dtype))
+        if sample_weight is None:
+            return tf.reduce_mean(nats)
+        weights = tf.cast(sample_weight, nats.dtype)
+        return tf.reduce_sum(weights * nats) / tf.cast(tf.size(nats), nats.dtype)

@@ -1,0 +1,122 @@
+"""What a model checks before it trains: clear errors instead of late ones."""
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+tfd = tfp.distributions
+
+
+def check_posterior(posterior, prior) -> None:
+    """Raise ValueError unless `posterior` reparameterises and lives where `prior` lives."""
+    if not isinstance(posterior, tfd.Distribution):
+        raise ValueError(
+            f"the encoder gives a {type(posterior).__name__}, not a distribution: end it in a "
+            "layer of vae_keras.layers"
+        )
+    if posterior.reparameterization_type != tfd.FULLY_REPARAMETERIZED:
+        raise ValueError(
+            f"the posterior {posterior.name} is not reparameterised, so no gradient flows through "
+            "its samples (section 2.4): take a continuous family that TFP reparameterises, "
+            "DiagonalGaussian for example"
+        )
+    if posterior.event_shape != prior.event_shape:
+        raise ValueError(
+            f"the prior is over events of shape {tuple(prior.event_shape)}, but the posterior "
+            f"over {tuple(posterior.event_shape)}: make them equal"
+        )
+
+
+def check_closed_form(posterior, prior) -> None:
+    """Raise ValueError where estimator B cannot work."""
+    try:
+        tfd.kl_divergence(posterior, prior)
+    except NotImplementedError as error:
+        raise ValueError(
+            f"estimator B needs KL({posterior.name} || {prior.name}) in closed form, and TFP has "
+            "none: use estimator='A'"
+        ) from error
+
+
+def check_likelihood(likelihood, input_shape) -> None:
+    """Raise ValueError unless the decoder gives a distribution over inputs of this shape."""
+    if not isinstance(likelihood, tfd.Distribution):
+        raise ValueError(
+            f"the decoder gives a {type(likelihood).__name__}, not a distribution: end it in a "
+            "layer of vae_keras.layers"
+        )
+    if tuple(likelihood.event_shape) != tuple(input_shape):
+        raise ValueError(
+            f"the decoder gives a distribution over {tuple(likelihood.event_shape)}, but the "
+            f"encoder reads {tuple(input_shape)}: make them equal"
+        )
+
+
+def needs_unit_interval(likelihood) -> bool:
+    """Whether `likelihood` is only defined for pixels in [0, 1]."""
+    while isinstance(likelihood, tfd.Independent):
+        likelihood = likelihood.distribution
+    return isinstance(likelihood, tfd.Bernoulli)
+
+
+def check_shape(shape, input_shape) -> None:
+    """Raise ValueError unless data of `shape` are datapoints of `input_shape`, at least one."""
+    if len(shape) != 1 + len(input_shape) or tuple(shape[1:]) != tuple(input_shape):
+        expected = ("n", *input_shape)
+        raise ValueError(
+            f"the data are of shape {_show(shape)}, but the model reads {_show(expected)}: "
+            "reshape them, x.reshape(len(x), -1) for flat images"
+        )
+    if shape[0] == 0:
+        raise ValueError("the data set is empty: give at least one datapoint")
+
+
+def _show(shape) -> str:
+    return "(" + ", ".join("n" if size is None else str(size) for size in shape) + ")"
+
+
+def check_values(x, unit_interval: bool) -> None:
+    """Raise ValueError for NaN or infinite values, or for pixels outside [0, 1] where needed."""
+    x = np.asarray(x)
+    if x.dtype == np.uint8:
+        return
+    low, high = x.min(), x.max()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        bad = int(np.sum(~np.isfinite(x)))
+        raise ValueError(
+            f"{bad:,} of {x.size:,} values are NaN or infinite: remove those datapoints or fill in "
+            "the values before training"
+        )
+    if unit_interval and (low < 0 or high > 1):
+        raise ValueError(
+            f"pixels lie in [{low:g}, {high:g}], but a Bernoulli decoder needs them in [0, 1]: "
+            "divide by their maximum, or pass uint8 images, which are read as x / 255"
+        )
+
+
+def checked_stream(dataset: tf.data.Dataset, input_shape, unit_interval: bool) -> tf.data.Dataset:
+    """The same `tf.data` stream of x, (x,) or (x, y); a bad batch raises as `check_values` does."""
+    spec = dataset.element_spec
+    first = spec[0] if isinstance(spec, tuple) else spec
+    if first.shape.rank is not None and first.shape[1:].is_fully_defined():
+        check_shape((first.shape[0], *first.shape[1:]), input_shape)
+
+    def check(*batch):
+        x = batch[0]
+        if x.dtype != tf.uint8:
+            low, high = tf.reduce_min(x), tf.reduce_max(x)
+            # A comparison with NaN is False, so it asks for what is good.
+            good = (low > x.dtype.min) & (high < x.dtype.max) if x.dtype.is_floating else True
+            if unit_interval:
+                one = tf.ones([], x.dtype)
+                good = good & (low >= 0 * one) & (high <= one)
+            allowed = "[0, 1]" if unit_interval else "the finite numbers"
+            tf.debugging.Assert(good, [f"a batch has pixels outside {allowed}, from", low, "to", high])
+        return batch if isinstance(spec, tuple) else x
+
+    for batch in dataset.take(1):
+        x = batch[0] if isinstance(spec, tuple) else batch
+        check_shape(x.shape, input_shape)
+        check_values(x, unit_interval)
+        return dataset.map(check)
+    raise ValueError("the data set is empty: give at least one datapoint")

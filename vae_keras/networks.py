@@ -1,0 +1,49 @@
+"""Appendix C's networks: one hidden layer of tanh units, all parameters drawn from N(0, 0.01).
+
+The paper does not say whether 0.01 is a variance or a standard deviation; here it is the standard
+deviation. All are functional Keras models from a flat vector to a distribution.
+"""
+
+import keras
+
+from vae_keras.layers import Bernoulli, DiagonalGaussian, DistributionLayer, SigmoidMeanGaussian
+
+
+def _normal() -> keras.initializers.Initializer:
+    # A new one each time: one instance gives the same values again for the same shape.
+    return keras.initializers.RandomNormal(mean=0.0, stddev=0.01)
+
+
+def mlp(n_inputs: int, hidden: int, head: DistributionLayer, name: str) -> keras.Model:
+    """One tanh layer between `n_inputs` numbers and the parameters of `head`.
+
+    Raises ValueError for sizes below 1.
+    """
+    for what, size in (("inputs", n_inputs), ("hidden units", hidden)):
+        if size < 1:
+            raise ValueError(f"{name}: the number of {what} is {size}, but must be at least 1")
+
+    def dense(units, activation, name):
+        return keras.layers.Dense(
+            units, activation, kernel_initializer=_normal(), bias_initializer=_normal(), name=name
+        )
+
+    inputs = keras.Input((n_inputs,))
+    h = dense(hidden, "tanh", "hidden")(inputs)
+    params = dense(head.params_size, None, "parameters")(h)
+    return keras.Model(inputs, head(params), name=name)
+
+
+def gaussian_encoder(n_pixels: int, hidden: int, latent_dim: int) -> keras.Model:
+    """q(z|x) = N(mu(x), diag sigma^2(x)), equation 9: (M, n_pixels) -> Gaussian over latent_dim."""
+    return mlp(n_pixels, hidden, DiagonalGaussian(latent_dim), "encoder")
+
+
+def bernoulli_decoder(latent_dim: int, hidden: int, n_pixels: int) -> keras.Model:
+    """p(x|z) of independent Bernoulli pixels, appendix C.1: (M, latent_dim) -> over n_pixels."""
+    return mlp(latent_dim, hidden, Bernoulli(n_pixels), "decoder")
+
+
+def gaussian_decoder(latent_dim: int, hidden: int, n_pixels: int) -> keras.Model:
+    """p(x|z) = N(sigmoid(a(z)), diag sigma^2(z)), appendix C.2 with section 5's bounded mean."""
+    return mlp(latent_dim, hidden, SigmoidMeanGaussian(n_pixels), "decoder")
