@@ -148,7 +148,9 @@ REMOTE = {
         sources=(
             ("https://cs.nyu.edu/~roweis/data/frey_rawface.mat",),
             ("https://www.cs.nyu.edu/~roweis/data/frey_rawface.mat",),
-            ("https://web.archive.org/web/2020id_/https://cs.nyu.edu/~roweis/data/frey_rawface.mat",),
+            (
+                "https://web.archive.org/web/2020id_/https://cs.nyu.edu/~roweis/data/frey_rawface.mat",
+            ),
         ),
     ),
 }
@@ -212,9 +214,7 @@ def _download(name: str) -> tuple[dict[str, np.ndarray], str]:
     """Download, verify and keep a data set: its arrays and the address that gave it."""
     remote, cache = REMOTE[name], paths.keras_cache()
     target = cache / remote.filename
-    by_hand = (
-        f"place {remote.filename} by hand in a folder and let VAE_KERAS_DATA name that folder"
-    )
+    by_hand = f"place {remote.filename} by hand in a folder and let VAE_KERAS_DATA name that folder"
     try:
         paths.replace(cache / ".vae_keras_can_write", b"")
         (cache / ".vae_keras_can_write").unlink()
@@ -293,7 +293,7 @@ def draw_faces(factors: np.ndarray) -> np.ndarray:
     to a smile. Noise-free, so that the two factors are all there is to know about an image.
     """
     turn, smile = (np.asarray(factors, np.float64)[:, k, None, None] for k in (0, 1))
-    row, column = np.mgrid[-1 : 1 : 28j, -0.72:0.72:20j][:, None]
+    row, column = np.mgrid[-1:1:28j, -0.72:0.72:20j][:, None]
 
     def blob(centre_row, centre_column, height, width):  # 1 inside an ellipse, 0 outside, soft edge
         r2 = ((row - centre_row) / height) ** 2 + ((column - centre_column) / width) ** 2

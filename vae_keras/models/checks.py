@@ -111,7 +111,9 @@ def checked_stream(dataset: tf.data.Dataset, input_shape, unit_interval: bool) -
                 one = tf.ones([], x.dtype)
                 good = good & (low >= 0 * one) & (high <= one)
             allowed = "[0, 1]" if unit_interval else "the finite numbers"
-            tf.debugging.Assert(good, [f"a batch has pixels outside {allowed}, from", low, "to", high])
+            tf.debugging.Assert(
+                good, [f"a batch has pixels outside {allowed}, from", low, "to", high]
+            )
         return batch if isinstance(spec, tuple) else x
 
     for batch in dataset.take(1):

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Lint and test the project in its own environment, which is made where there is none.
+# Further arguments go to pytest: tests/run_all.sh -k bounds
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. reproduce/environment.sh
+"$PYTHON" -m ruff check .
+"$PYTHON" -m ruff format --check .
+exec "$PYTHON" -m pytest "$@"

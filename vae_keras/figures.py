@@ -1,0 +1,208 @@
+"""Tables and trained models in, figures out. Trains nothing.
+
+Every figure that shows data names the data set in its title, and says so where it is embedded.
+"""
+
+import io
+import json
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import scipy.stats
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
+from matplotlib.patheffects import withStroke
+
+from vae_keras import paths, provenance
+from vae_keras.datasets import Dataset
+from vae_keras.experiments import Run
+from vae_keras.models.vae import VAE
+
+STYLE = Path(__file__).with_name("paper.mplstyle")
+
+
+def _subplots(rows, columns, **kwargs):
+    with plt.style.context(STYLE):
+        return plt.subplots(rows, columns, **kwargs)
+
+
+def _check_at_least(name: str, value: int, least: int) -> None:
+    if not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} is {value!r}, but must be a whole number of at least {least}")
+
+
+def graphical_model() -> Figure:
+    """Figure 1: the model p(z) p(x|z) in solid arrows, the approximation q(z|x) in dashed ones."""
+    figure, axes = _subplots(1, 1, figsize=(3.2, 2.6))
+    radius, black = 0.32, "#000000"
+    nodes = {  # centre, label, observed
+        "phi": ((0.0, 1.4), r"$\phi$", None),
+        "z": ((1.5, 1.4), r"$\mathbf{z}$", False),
+        "theta": ((3.0, 1.4), r"$\theta$", None),
+        "x": ((1.5, 0.0), r"$\mathbf{x}$", True),
+    }
+    for centre, label, observed in nodes.values():
+        if observed is not None:
+            face = "#c8c8c8" if observed else "white"
+            axes.add_patch(Circle(centre, radius, facecolor=face, edgecolor=black, zorder=2))
+        axes.annotate(label, centre, ha="center", va="center", fontsize=13, zorder=3)
+
+    def arrow(start, end, dashed=False, bend=0.0):
+        (a, _, seen_a), (b, _, seen_b) = nodes[start], nodes[end]
+        shrink = {True: 0.36, False: 0.36, None: 0.2}
+        a, b = np.array(a), np.array(b)
+        unit = (b - a) / np.linalg.norm(b - a)
+        axes.add_patch(
+            FancyArrowPatch(
+                a + shrink[seen_a] * unit,
+                b - shrink[seen_b] * unit,
+                connectionstyle=f"arc3,rad={bend}",
+                arrowstyle="-|>",
+                mutation_scale=12,
+                linestyle=(0, (4, 2)) if dashed else "-",
+                color=black,
+            )
+        )
+
+    arrow("z", "x")
+    arrow("theta", "z")
+    arrow("theta", "x")
+    arrow("phi", "z", dashed=True)
+    arrow("x", "z", dashed=True, bend=-0.6)
+    box = FancyBboxPatch(
+        (0.85, -0.62), 1.3, 2.55, boxstyle="round,pad=0,rounding_size=0.12", fill=False
+    )
+    axes.add_patch(box)
+    axes.annotate(r"$N$", (2.03, -0.5), ha="center", va="center", fontsize=12)
+    axes.set(xlim=(-0.4, 3.4), ylim=(-0.8, 2.1), aspect="equal")
+    axes.axis("off")
+    return figure
+
+
+def latent_grid(n: int) -> np.ndarray:
+    """`n` x `n` points of a 2-D latent space, (n * n, 2), row by row from the top left.
+
+    The middles of n x n cells of the unit square, through the inverse CDF of N(0, 1) (figure 4).
+    """
+    _check_at_least("latent_grid", n, 2)
+    quantiles = scipy.stats.norm.ppf((np.arange(n) + 0.5) / n)
+    z2, z1 = np.meshgrid(quantiles[::-1], quantiles, indexing="ij")
+    return np.stack([z1.ravel(), z2.ravel()], axis=-1).astype(np.float32)
+
+
+def tile(images: np.ndarray, image_shape: tuple[int, int], columns: int) -> np.ndarray:
+    """Lay flat images, (rows * columns, height * width), out as one picture, row by row."""
+    height, width = image_shape
+    grid = images.reshape(-1, columns, height, width)
+    return grid.transpose(0, 2, 1, 3).reshape(-1, columns * width)
+
+
+def manifold_means(model: VAE, n: int) -> np.ndarray:
+    """E[x|z] on `latent_grid(n)`, (n * n, pixels). Raises ValueError unless latent_dim is 2."""
+    if tuple(model.prior.event_shape) != (2,):
+        raise ValueError(
+            f"a manifold needs a 2-D latent space, not {tuple(model.prior.event_shape)}: use N_z = 2"
+        )
+    return model.decode(latent_grid(n)).mean().numpy()
+
+
+def _show_images(axes, picture, title):
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="none")
+    axes.set(title=title, xticks=[], yticks=[])
+    axes.grid(False)
+
+
+def manifold(faces: Run, digits: Run, n: int, codes: pd.DataFrame) -> Figure:
+    """Figure 4: (a) the manifold of faces, (b) of digits; and the digits' test set in the plane.
+
+    `codes`: columns z1, z2, digit, as `latent_codes` gives them.
+    """
+    figure, axes = _subplots(1, 3, figsize=(11, 4.6), width_ratios=(20 / 28, 1, 1))
+    for letter, axis, run in zip("ab", axes, (faces, digits), strict=False):
+        picture = tile(manifold_means(run.model, n), run.data.image_shape, n)
+        _show_images(axis, picture, f"({letter}) {run.data.title}")
+        axis.set(
+            xlabel=r"$z_1$: quantiles of N(0, 1)  $\rightarrow$",
+            ylabel=r"$z_2$: quantiles of N(0, 1)  $\rightarrow$",
+        )
+    axis = axes[2]
+    palette = sns.color_palette("colorblind", 10)
+    sns.scatterplot(
+        codes, x="z1", y="z2", hue="digit", palette=palette, s=5, linewidth=0, alpha=0.6,
+        ax=axis, legend=False, rasterized=True,
+    )  # fmt: skip
+    for digit, group in codes.groupby("digit"):
+        axis.annotate(
+            str(digit), group[["z1", "z2"]].median(), ha="center", va="center", fontsize=12,
+            weight="bold", color=palette[digit],
+            path_effects=[withStroke(linewidth=3, foreground="white")],
+        )  # fmt: skip
+    axis.set(
+        title=f"Test set of {digits.data.title}, mean of q(z|x)",
+        xlabel="$z_1$",
+        ylabel="$z_2$",
+        xlim=(-4, 4),
+        ylim=(-4, 4),
+        aspect="equal",
+    )
+    samples = digits.record["bounds"][0]["samples"]
+    figure.suptitle(f"Learned 2-D manifolds after {samples:,} training samples", y=1.0)
+    return figure
+
+
+def latent_codes(model: VAE, data: Dataset) -> pd.DataFrame:
+    """The mean of q(z|x) of every test image: columns z1, z2, digit."""
+    codes = model.encode(data.x_test).mean().numpy().round(4)
+    return pd.DataFrame({"z1": codes[:, 0], "z2": codes[:, 1], "digit": data.y_test.astype(int)})
+
+
+def samples(runs: list[Run], rows: int) -> Figure:
+    """Figure 5: `rows` x `rows` draws of z ~ p(z), shown as E[x|z], from each model."""
+    _check_at_least("rows", rows, 1)
+    figure, axes = _subplots(1, len(runs), figsize=(3 * len(runs), 3.6), squeeze=False)
+    for letter, axis, run in zip("abcdefgh", axes[0], runs, strict=False):
+        picture = tile(run.model.sample(rows * rows, mean=True), run.data.image_shape, rows)
+        _show_images(axis, picture, f"({letter}) {run.experiment.latent_dim}-D latent space")
+    data = runs[0].data
+    count = runs[0].record["bounds"][0]["samples"]
+    figure.suptitle(f"{data.title}: random samples after {count:,} training samples", y=1.0)
+    return figure
+
+
+def save(
+    figure: Figure,
+    name: str,
+    parameters: dict,
+    runs: list[Run] = (),
+    tables: dict[str, pd.DataFrame] | None = None,
+) -> Path:
+    """Write ``<name>.png``, ``.pdf``, a CSV a table and, last, ``<name>.json`` with the provenance.
+
+    `parameters`: the notebook's ``globals()``, from which the values of its parameters cell are
+    taken. `tables`: file stem -> table. Returns the folder: the parameter ``figures_dir``, else
+    the project's ``figures/``.
+    """
+    values = {key: parameters[key] for key in provenance.parameter_names(name)}
+    values_shown = {key: value for key, value in values.items() if key != "figures_dir"}
+    folder = Path(values["figures_dir"] or paths.FIGURES)
+    files = {}
+    for suffix in ("png", "pdf"):
+        files[f"{name}.{suffix}"] = _rendered(figure, suffix)
+    for stem, table in (tables or {}).items():
+        files[f"{stem}.csv"] = table.to_csv(index=False).encode()
+    record = provenance.record(name, values_shown, list(runs), sorted(files))
+    files[f"{name}.json"] = (json.dumps(record, indent=2) + "\n").encode()
+    for file, content in files.items():
+        paths.replace(folder / file, content)
+    return folder
+
+
+def _rendered(figure: Figure, suffix: str) -> bytes:
+    buffer = io.BytesIO()
+    metadata = {"CreationDate": None} if suffix == "pdf" else None
+    with plt.style.context(STYLE):
+        figure.savefig(buffer, format=suffix, metadata=metadata)
+    return buffer.getvalue()
