@@ -1,4 +1,4 @@
-"""``python -m vae_keras figures``: run the figure notebooks; what ``reproduce/run_all.sh`` calls."""
+"""``python -m vae_keras figures`` runs the figure notebooks; ``reproduce/run_all.sh`` calls it."""
 
 import argparse
 import os

@@ -152,5 +152,5 @@ def _train_into(folder: Path, experiment: Experiment, data: Dataset) -> None:
 
 
 def bounds_table(runs: list[Run]) -> pd.DataFrame:
-    """The bounds of `runs` at their last sample, one row a model and split, in figure 2's columns."""
+    """The bounds of `runs` at their last sample: a row a model and split, figure 2's columns."""
     return pd.DataFrame([row for run in runs for row in run.record["bounds"]])

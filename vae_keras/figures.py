@@ -104,7 +104,8 @@ def manifold_means(model: VAE, n: int) -> np.ndarray:
     """E[x|z] on `latent_grid(n)`, (n * n, pixels). Raises ValueError unless latent_dim is 2."""
     if tuple(model.prior.event_shape) != (2,):
         raise ValueError(
-            f"a manifold needs a 2-D latent space, not {tuple(model.prior.event_shape)}: use N_z = 2"
+            f"a manifold needs a 2-D latent space, but this one's is "
+            f"{tuple(model.prior.event_shape)}: use N_z = 2"
         )
     return model.decode(latent_grid(n)).mean().numpy()
 

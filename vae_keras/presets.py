@@ -54,12 +54,12 @@ def _refuse_unknown_parameters(known: set[str]) -> None:
     shell = getattr(builtins, "get_ipython", lambda: None)()
     for cell in shell.user_ns.get("In", []) if shell else []:
         names = assigned(cell)
-        if cell.startswith("# Parameters\n"):  # the cell that papermill injects
-            if unknown := names - known:
-                raise ValueError(
-                    f"this notebook has no parameter {', '.join(sorted(unknown))}: it has "
-                    f"{', '.join(sorted(known))}"
-                )
+        injected = cell.startswith("# Parameters\n")  # by papermill
+        if injected and (unknown := names - known):
+            raise ValueError(
+                f"this notebook has no parameter {', '.join(sorted(unknown))}: it has "
+                f"{', '.join(sorted(known))}"
+            )
         known = known | names
 
 

@@ -100,7 +100,7 @@ class VAE(keras.Model):
         return self.decoder(z)
 
     def call(self, x):
-        """Reconstruct: the mean of p(x|z) at the mean of q(z|x), of x's shape. So does `predict`."""
+        """Reconstruct x: the mean of p(x|z) at the mean of q(z|x). So does `predict`."""
         return self.decode(self.encode(x).mean()).mean()
 
     def bound(self, x, n_samples: int | None = None) -> Bound:
@@ -249,7 +249,7 @@ class VAE(keras.Model):
         return self.predict(x, verbose=0)
 
     def sample(self, n: int, mean: bool = False) -> np.ndarray:
-        """Draw `n` datapoints from p(z) p(x|z); with `mean`, from p(z) and then E[x|z] (figure 5)."""
+        """Draw `n` datapoints x from p(z) p(x|z); with `mean`, E[x|z] at z from p(z) (figure 5)."""
         if n < 1:
             raise ValueError(f"n is {n}, but must be at least 1")
         return self._sample(n, mean).numpy()
