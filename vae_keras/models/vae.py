@@ -165,7 +165,7 @@ class VAE(keras.Model):
     # ------------------------------------------------------------------ as Keras has it
 
     def compile(self, optimizer=None, *, loss=None, metrics=None, **kwargs):
-        """As in Keras; the optimiser is by default the paper's Adagrad with step size 0.02.
+        """As in Keras; the optimiser is by default the paper's Adagrad, step size 0.02.
 
         The loss is the negative bound, so `loss` and `metrics` are refused with a ValueError.
         """
@@ -175,7 +175,7 @@ class VAE(keras.Model):
                 "call compile() without `loss` and `metrics`"
             )
         if optimizer is None:
-            optimizer = keras.optimizers.Adagrad(0.02, initial_accumulator_value=0.0)
+            optimizer = keras.optimizers.Adagrad(0.02)
         super().compile(optimizer=optimizer, **kwargs)
 
     def fit(self, x=None, y=None, batch_size=None, callbacks=None, **kwargs):
