@@ -45,7 +45,7 @@ def _pack(value, what: str):
         return value
     if isinstance(value, tf.DType):
         return {"dtype": value.name}
-    if isinstance(value, list | tuple) and any(isinstance(v, tfd.Distribution) for v in value):
+    if isinstance(value, list | tuple):
         return {"list": [_pack(v, what) for v in value]}
     try:
         array = np.asarray(value)

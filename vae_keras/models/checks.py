@@ -7,13 +7,17 @@ import tensorflow_probability as tfp
 tfd = tfp.distributions
 
 
-def check_posterior(posterior, prior) -> None:
-    """Raise ValueError unless `posterior` reparameterises and lives where `prior` lives."""
-    if not isinstance(posterior, tfd.Distribution):
+def check_distribution(output, network: str) -> None:
+    """Raise ValueError unless `output`, which `network` gave, is a distribution."""
+    if not isinstance(output, tfd.Distribution):
         raise ValueError(
-            f"the encoder gives a {type(posterior).__name__}, not a distribution: end it in a "
+            f"the {network} gives a {type(output).__name__}, not a distribution: end it in a "
             "layer of vae_keras.layers"
         )
+
+
+def check_posterior(posterior, prior) -> None:
+    """Raise ValueError unless `posterior` reparameterises and lives where `prior` lives."""
     if posterior.reparameterization_type != tfd.FULLY_REPARAMETERIZED:
         raise ValueError(
             f"the posterior {posterior.name} is not reparameterised, so no gradient flows through "
@@ -40,11 +44,6 @@ def check_closed_form(posterior, prior) -> None:
 
 def check_likelihood(likelihood, input_shape) -> None:
     """Raise ValueError unless the decoder gives a distribution over inputs of this shape."""
-    if not isinstance(likelihood, tfd.Distribution):
-        raise ValueError(
-            f"the decoder gives a {type(likelihood).__name__}, not a distribution: end it in a "
-            "layer of vae_keras.layers"
-        )
     if tuple(likelihood.event_shape) != tuple(input_shape):
         raise ValueError(
             f"the decoder gives a distribution over {tuple(likelihood.event_shape)}, but the "

@@ -79,12 +79,14 @@ class VAE(keras.Model):
             return
         self.event_shape = tuple(input_shape[1:])
         posterior = self.encoder(tf.zeros((1, *self.event_shape)))
+        checks.check_distribution(posterior, "encoder")
         if self.prior is None:
             self.prior = distributions.standard_normal(posterior.event_shape)
         checks.check_posterior(posterior, self.prior)
         if self.estimator == "B":
             checks.check_closed_form(posterior, self.prior)
         likelihood = self.decoder(posterior.sample(seed=(0, 0)))
+        checks.check_distribution(likelihood, "decoder")
         checks.check_likelihood(likelihood, self.event_shape)
         self._unit_interval = checks.needs_unit_interval(likelihood)
         self.built = True

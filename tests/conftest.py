@@ -1,0 +1,86 @@
+"""Shared fixtures. Nothing here touches the user's caches, store or figures."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import keras
+import numpy as np
+import pytest
+
+import vae_keras
+from vae_keras import datasets
+from vae_keras.layers import Bernoulli, DiagonalGaussian
+
+PIXELS, LATENT = 12, 2
+
+
+@pytest.fixture(autouse=True)
+def _own_places(tmp_path_factory, monkeypatch):
+    """A cache and a store of each test's own."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
+    monkeypatch.setenv("VAE_KERAS_RESULTS", str(tmp_path_factory.mktemp("results")))
+
+
+def pytest_collection_modifyitems(items):
+    missing = [name for name in datasets.REMOTE if datasets.locate(name) is None]
+    if missing:
+        reason = f"real data not found: {', '.join(missing)} (let VAE_KERAS_DATA name their folder)"
+        for item in items:
+            if "real_data" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture
+def x():
+    """250 grey images of 12 pixels: two full minibatches of 100 and a partial one."""
+    return np.random.default_rng(0).uniform(size=(250, PIXELS)).astype("float32")
+
+
+@pytest.fixture
+def make_vae():
+    """A function that makes a small VAE, anything about it to be overridden."""
+
+    def make(encoder=None, decoder=None, latent=LATENT, compiled=True, **kwargs):
+        keras.utils.set_random_seed(0)
+        vae = vae_keras.VAE(
+            encoder or vae_keras.networks.gaussian_encoder(PIXELS, 8, latent),
+            decoder or vae_keras.networks.bernoulli_decoder(latent, 8, PIXELS),
+            **kwargs,
+        )
+        if compiled:
+            vae.compile()
+        return vae
+
+    return make
+
+
+@pytest.fixture
+def any_encoder():
+    """A function that makes an encoder which ends in a given distribution layer."""
+
+    def make(layer):
+        return keras.Sequential(
+            [keras.Input((PIXELS,)), keras.layers.Dense(layer.params_size), layer]
+        )
+
+    return make
+
+
+@pytest.fixture
+def any_decoder():
+    """A function that makes a decoder of `latent` numbers, with a given distribution layer."""
+
+    def make(layer=None, latent=LATENT):
+        layer = layer or Bernoulli(PIXELS)
+        return keras.Sequential(
+            [keras.Input((latent,)), keras.layers.Dense(layer.params_size), layer]
+        )
+
+    return make
+
+
+@pytest.fixture
+def gaussian():
+    return DiagonalGaussian(LATENT)

@@ -1,0 +1,145 @@
+"""Bad input ends at once in one sentence that names the value and the way out."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import vae_keras
+from vae_keras import NonFiniteBoundError, networks
+from vae_keras.layers import Bernoulli, DiagonalGaussian, TFPDistribution
+
+tfd = tfp.distributions
+
+
+def spoiled(x, value):
+    bad = x.copy()
+    bad[3, 4] = value
+    return bad
+
+
+BAD_DATA = {
+    "above 1": (lambda x: 255 * x, r"pixels lie in \[.*\], .*\[0, 1\].*divide"),
+    "below 0": (lambda x: x - 0.5, r"pixels lie in \[-0\.\d+"),
+    "nan": (lambda x: spoiled(x, np.nan), "1 of 3,000 values are NaN or infinite"),
+    "inf": (lambda x: spoiled(x, np.inf), "1 of 3,000 values are NaN or infinite"),
+    "rank": (lambda x: x.reshape(-1, 3, 4), r"shape \(250, 3, 4\), .*\(n, 12\).*reshape"),
+    "shape": (lambda x: x[:, :7], r"shape \(250, 7\), .*\(n, 12\)"),
+    "vector": (lambda x: x[0], r"shape \(12\)"),
+    "empty": (lambda x: x[:0], "empty"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_DATA)
+@pytest.mark.parametrize("use", ["fit", "validation", "evaluate", "predict", "elbo"])
+def test_data_that_the_model_cannot_read(make_vae, x, name, use):
+    spoil, message = BAD_DATA[name]
+    vae = make_vae()
+    call = {
+        "fit": lambda bad: vae.fit(bad, verbose=0),
+        "validation": lambda bad: vae.fit(x, validation_data=(bad, None), verbose=0),
+        "evaluate": lambda bad: vae.evaluate(bad, verbose=0),
+        "predict": lambda bad: vae.predict(bad, verbose=0),
+        "elbo": lambda bad: vae.elbo(bad),
+    }[use]
+    with pytest.raises(ValueError, match=message):
+        call(spoil(x))
+    assert vae.samples == 0
+
+
+@pytest.mark.parametrize("name", sorted(set(BAD_DATA) - {"vector"}))
+def test_a_stream_that_begins_badly(make_vae, x, name):
+    spoil, message = BAD_DATA[name]  # the first batch of 100 is looked at, and not more
+    message = message.replace("3,000", "1,200").replace("250", ".*")
+    with pytest.raises(ValueError, match=message):
+        make_vae().fit(tf.data.Dataset.from_tensor_slices(spoil(x)).batch(100), verbose=0)
+
+
+@pytest.mark.parametrize("value", [2.0, -1.0, np.nan, np.inf])
+def test_a_stream_that_turns_bad_later(make_vae, x, value):
+    stream = tf.data.Dataset.from_tensor_slices(np.concatenate([x, spoiled(x, value)])).batch(100)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"pixels outside \[0, 1\]"):
+        make_vae().fit(stream, verbose=0)
+
+
+def test_a_gaussian_decoder_takes_any_finite_value(make_vae, x):
+    vae = make_vae(decoder=networks.gaussian_decoder(2, 8, 12))
+    vae.fit(10 * x - 5, verbose=0)
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        vae.fit(spoiled(x, np.nan), verbose=0)
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_sizes_below_one(make_vae, size):
+    with pytest.raises(ValueError, match=f"{size}.*at least 1"):
+        networks.gaussian_encoder(12, 8, size)
+    with pytest.raises(ValueError, match=f"hidden units is {size}.*at least 1"):
+        networks.gaussian_encoder(12, size, 2)
+    with pytest.raises(ValueError, match=f"inputs is {size}.*at least 1"):
+        networks.bernoulli_decoder(size, 8, 12)
+    with pytest.raises(ValueError, match=rf"n_samples \(L\) is {size}.*at least 1"):
+        make_vae(n_samples=size)
+    vae = make_vae()
+    with pytest.raises(ValueError, match=rf"n_samples \(L\) is {size}"):
+        vae.elbo(np.zeros((1, 12)), n_samples=size)
+    with pytest.raises(ValueError, match=f"n is {size}"):
+        vae.sample(size)
+
+
+def test_other_arguments(make_vae, x):
+    with pytest.raises(ValueError, match="unknown estimator 'C': 'A' or 'B'"):
+        make_vae(estimator="C")
+    with pytest.raises(ValueError, match=r"weight_decay is -1"):
+        make_vae(weight_decay=-1)
+    with pytest.raises(ValueError, match="without `loss` and `metrics`"):
+        make_vae(compiled=False).compile("adam", loss="mse")
+    with pytest.raises(ValueError, match="no sample_weight"):
+        make_vae().fit(x, sample_weight=np.ones(250))
+
+
+def test_a_prior_of_another_shape(make_vae):
+    prior = vae_keras.distributions.standard_normal(3)
+    with pytest.raises(ValueError, match=r"prior is over events of shape \(3,\), .*\(2,\)"):
+        make_vae(prior=prior)
+
+
+def test_a_posterior_that_does_not_reparameterise(make_vae, any_encoder):
+    for layer in (TFPDistribution("Poisson", 2), Bernoulli(2)):
+        with pytest.raises(ValueError, match="not reparameterised"):
+            make_vae(any_encoder(layer), estimator="A")
+
+
+def test_estimator_b_without_a_closed_form(make_vae, any_encoder):
+    with pytest.raises(ValueError, match="none: use estimator='A'"):
+        make_vae(any_encoder(TFPDistribution("StudentT", 2, fixed={"df": 4.0})))
+
+
+def test_networks_that_do_not_fit(make_vae, any_decoder):
+    with pytest.raises(ValueError, match=r"distribution over \(5,\), .*reads \(12,\)"):
+        make_vae(decoder=any_decoder(Bernoulli(5)))
+    plain = keras.Sequential([keras.Input((12,)), keras.layers.Dense(4)])
+    with pytest.raises(ValueError, match="not a distribution: end it in a layer"):
+        make_vae(plain)
+    with pytest.raises(ValueError, match="not a distribution: end it in a layer"):
+        make_vae(decoder=keras.Sequential([keras.Input((2,)), keras.layers.Dense(12)]))
+
+
+def test_a_bound_that_stops_being_finite_keeps_the_last_good_weights(any_encoder, any_decoder):
+    """Finite for two epochs, then the step size is made absurd."""
+    keras.utils.set_random_seed(0)
+    x = np.random.default_rng(0).normal(size=(250, 12)).astype("float32")
+    vae = vae_keras.VAE(any_encoder(DiagonalGaussian(2)), any_decoder(DiagonalGaussian(12)))
+    vae.compile(keras.optimizers.SGD(1e-3))
+    vae.fit(x, epochs=2, verbose=0)
+    good = vae.get_weights()
+    vae.optimizer.learning_rate = 1e12
+    with pytest.raises(NonFiniteBoundError) as error:
+        vae.fit(x, epochs=2, verbose=0)
+    assert re.search(r"at \d+ training samples.*500 samples again.*learning rate", str(error.value))
+    for a, b in zip(vae.get_weights(), good, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert np.isfinite(vae.elbo(x)).all()
+    assert vae.samples == 500

@@ -1,0 +1,176 @@
+"""The SGVB estimators against closed forms, and against a model where all is known."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from linear_gaussian import LinearGaussian
+
+import vae_keras
+from vae_keras.bounds import sgvb_a, sgvb_b
+from vae_keras.distributions import standard_normal
+
+tfd = tfp.distributions
+A, C = np.array([[0.3, -0.2, 0.1, 0.4, 0.0], [0.0, 0.2, -0.3, 0.1, 0.2]]), np.array([0.1, -0.2])
+LOG_VARIANCE = np.array([-0.5, 0.3])  # with A and C: some q that is not the posterior
+
+
+def some_posterior():
+    mu, log_variance = np.array([[0.5, -1.0], [2.0, 0.1]]), np.array([[0.3, -2.0], [-0.5, 1.0]])
+    layer = vae_keras.layers.DiagonalGaussian(2)
+    return layer(np.concatenate([mu, log_variance], -1).astype("float32")), mu, log_variance
+
+
+def test_kl_is_appendix_b():
+    posterior, mu, log_variance = some_posterior()
+    z = posterior.sample(1, seed=0)
+    expected = -0.5 * np.sum(1 + log_variance - mu**2 - np.exp(log_variance), axis=-1)
+    kl = sgvb_b(posterior, standard_normal(2), z, tf.zeros((1, 2))).kl
+    np.testing.assert_allclose(kl, expected, rtol=1e-6)
+    other = tfd.MultivariateNormalDiag(mu, np.exp(log_variance / 2))
+    tfp_kl = tfd.kl_divergence(other, tfd.MultivariateNormalDiag(np.zeros(2), np.ones(2)))
+    np.testing.assert_allclose(kl, tfp_kl, rtol=1e-6)
+
+
+def test_sampled_kl_of_a_agrees_with_the_closed_form_of_b():
+    posterior, _, _ = some_posterior()
+    prior, z = standard_normal(2), posterior.sample(200_000, seed=0)
+    sampled = sgvb_a(posterior, prior, z, tf.zeros(z.shape[:2])).kl
+    error = tf.math.reduce_std(posterior.log_prob(z) - prior.log_prob(z), 0) / 200_000**0.5
+    exact = sgvb_b(posterior, prior, z, tf.zeros(z.shape[:2])).kl
+    np.testing.assert_array_less(abs(sampled - exact), 4 * error)
+
+
+@pytest.mark.parametrize("estimator", ["A", "B"])
+def test_the_mean_of_each_estimator_is_the_exact_bound(estimator):
+    oracle = LinearGaussian()
+    x = oracle.draw(6)
+    vae = oracle.vae(A, C, LOG_VARIANCE, estimator=estimator)
+    draws = np.stack([vae.elbo(x, n_samples=2000) for _ in range(20)])
+    exact = oracle.bound(x, A, C, LOG_VARIANCE)
+    np.testing.assert_array_less(abs(draws.mean(0) - exact), 5 * draws.std(0) / 20**0.5 + 1e-4)
+    assert np.all(exact < oracle.log_likelihood(x))
+
+
+def test_the_oracle_itself_agrees_with_brute_force():
+    oracle = LinearGaussian(pixels=3, latent=1)
+    x, z = oracle.draw(4), np.linspace(-10, 10, 4001)
+    a, c, log_variance = np.array([[0.2, 0.1, -0.3]]), np.array([0.1]), np.array([-0.4])
+    means = z[:, None] * oracle.w[:, 0] + oracle.b
+    log_joint = (
+        -0.5 * np.sum(((x[:, None] - means) / oracle.noise) ** 2, -1)
+        - 3 * np.log(oracle.noise) - 2 * np.log(2 * np.pi) - 0.5 * z**2
+    )  # fmt: skip
+    step = z[1] - z[0]
+    np.testing.assert_allclose(
+        np.log(np.exp(log_joint).sum(1) * step), oracle.log_likelihood(x), atol=1e-6
+    )
+    mean, variance = x @ a.T + c, np.exp(log_variance)
+    log_q = -0.5 * (z - mean) ** 2 / variance - 0.5 * np.log(2 * np.pi * variance)
+    bound = np.sum(np.exp(log_q) * (log_joint - log_q), 1) * step
+    np.testing.assert_allclose(bound, oracle.bound(x, a, c, log_variance), atol=1e-6)
+
+
+def test_with_the_exact_posterior_a_single_sample_of_a_is_log_p_x():
+    oracle = LinearGaussian(orthogonal=True)
+    x = oracle.draw(50)
+    vae = oracle.exact_vae(estimator="A")
+    np.testing.assert_allclose(vae.elbo(x), oracle.log_likelihood(x), atol=1e-4)
+
+
+def spread(vae, x):
+    """The standard deviation of the estimate, a mean over datapoints."""
+    return np.std([vae.elbo(x) for _ in range(300)], axis=0).mean()
+
+
+def test_b_has_the_smaller_variance_where_training_begins(make_vae, x):
+    """The decoder says little about z yet, so that A's noise is that of its sampled KL."""
+    assert spread(make_vae(estimator="B"), x) < 0.1 * spread(make_vae(estimator="A"), x)
+
+
+def test_a_has_none_at_the_exact_posterior():
+    """What the paper calls typical is not a law: here log p(x, z) - log q(z|x) is constant."""
+    oracle = LinearGaussian(orthogonal=True)
+    x = oracle.draw(20)
+    assert spread(oracle.exact_vae(estimator="A"), x) < 1e-4
+    assert spread(oracle.exact_vae(estimator="B"), x) > 0.5
+
+
+@pytest.mark.parametrize("estimator", ["A", "B"])
+def test_more_samples_shrink_the_spread_as_one_over_root_l(estimator):
+    oracle = LinearGaussian()
+    vae, x = oracle.vae(A, C, LOG_VARIANCE, estimator=estimator), oracle.draw(20)
+    one, many = (np.std([vae.elbo(x, n) for _ in range(200)], 0).mean() for n in (1, 16))
+    assert 3.5 < one / many < 4.5
+
+
+def gradients(vae, x):
+    with tf.GradientTape() as tape:
+        loss = -tf.reduce_mean(vae.bound(x).elbo)
+    return tape.gradient(loss, vae.trainable_variables)
+
+
+@pytest.mark.parametrize("estimator", ["A", "B"])
+def test_reparameterised_gradient_equals_finite_differences(estimator, x):
+    """The same noise at each evaluation: then the estimate is a plain function of the weights."""
+    keras.utils.set_random_seed(0)
+    vae = vae_keras.VAE(
+        vae_keras.networks.gaussian_encoder(12, 8, 2),
+        vae_keras.networks.gaussian_decoder(2, 8, 12),
+        estimator=estimator,
+        n_samples=4,
+        seed=1,
+    )
+    for weight in vae.trainable_variables:  # the tiny initial ones hide mistakes
+        weight.assign(keras.random.normal(weight.shape, stddev=0.5, seed=weight.shape[0]))
+
+    def bound_with_the_same_noise():
+        vae._draws.assign(7)
+        return float(-tf.reduce_mean(tf.cast(vae.bound(x).elbo, tf.float64)))
+
+    vae._draws.assign(7)
+    analytic = gradients(vae, x)
+    rng = np.random.default_rng(0)
+    for weight, gradient in zip(vae.trainable_variables, analytic, strict=True):
+        value, direction = weight.numpy(), rng.normal(size=weight.shape).astype("float32")
+        direction /= np.linalg.norm(direction)
+        step, ends = 3e-3, []
+        for sign in (1, -1):
+            weight.assign(value + sign * step * direction)
+            ends.append(bound_with_the_same_noise())
+        weight.assign(value)
+        difference = (ends[0] - ends[1]) / (2 * step)
+        expected = float(tf.reduce_sum(gradient * direction))
+        assert difference == pytest.approx(expected, rel=0.01, abs=5e-3), weight.path
+
+
+@pytest.mark.parametrize("estimator", ["A", "B"])
+def test_the_mean_gradient_is_that_of_the_exact_bound(estimator):
+    oracle = LinearGaussian()
+    x = oracle.draw(10)
+    vae = oracle.vae(A, C, LOG_VARIANCE, estimator=estimator, n_samples=1000)
+    draws = np.stack([gradients(vae, x)[1] for _ in range(50)])  # of the encoder's c, log variance
+
+    def exact_loss(shift):
+        return -oracle.bound(x, A, C + shift[:2], LOG_VARIANCE + shift[2:]).mean()
+
+    exact = [(exact_loss(1e-4 * e) - exact_loss(-1e-4 * e)) / 2e-4 for e in np.eye(4)]
+    np.testing.assert_array_less(abs(draws.mean(0) - exact), 5 * draws.std(0) / 50**0.5 + 1e-4)
+
+
+def test_training_reaches_the_maximum_likelihood_of_probabilistic_pca():
+    """With a linear decoder the best bound is the best likelihood, known from eigenvalues."""
+    truth = LinearGaussian(pixels=6, latent=2, noise=0.5, seed=4)
+    x = truth.draw(2000)
+    values = np.linalg.eigvalsh(np.cov(x.T, bias=True))[::-1]
+    model = np.where(np.arange(6) < 2, values, truth.noise**2)  # of the best covariance
+    best = -0.5 * np.sum(np.log(2 * np.pi * model) + values / model)
+    keras.utils.set_random_seed(0)
+    start = LinearGaussian(pixels=6, latent=2, noise=0.5, seed=9)
+    vae = start.vae(np.zeros((2, 6)), np.zeros(2), np.zeros(2), n_samples=4)
+    for step_size, epochs in ((0.03, 100), (0.003, 30)):
+        vae.compile(keras.optimizers.Adam(step_size), steps_per_execution=20)
+        vae.fit(x, epochs=epochs, batch_size=100, verbose=0)
+    reached = vae.elbo(x, n_samples=100).mean()
+    assert best - 0.05 < reached < best + 0.02
