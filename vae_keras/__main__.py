@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -58,14 +59,33 @@ def _execute(name: str, values: dict) -> str | None:
             values,
             kernel_name="python3",
             progress_bar=False,
-            stdout_file=sys.stdout,
-            stderr_file=sys.stderr,
+            stdout_file=_Quiet(sys.stdout),
+            stderr_file=_Quiet(sys.stderr),
+            extra_arguments=["--IPKernelApp.log_level=ERROR"],
         )
     except papermill.PapermillExecutionError as error:
         return f"{error.ename}: {error.evalue} (see {_shown(output)})"
     except Exception as error:  # whatever it is, the other figures are still to be made
         return f"{type(error).__name__}: {error}"
     return None
+
+
+class _Quiet:
+    """Passes on what a notebook prints, but for TensorFlow's chatter, which no variable stops."""
+
+    CHATTER = re.compile(
+        r"WARNING: All log messages before absl|I\d{4} |WARNING:tensorflow:.*retrac"
+    )
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def write(self, text):
+        lines = text.splitlines(keepends=True)
+        self.stream.write("".join(line for line in lines if not self.CHATTER.match(line)))
+
+    def flush(self):
+        self.stream.flush()
 
 
 def _shown(path: Path) -> str:

@@ -73,7 +73,7 @@ class Experiment:
         # Keras starts the sum of squared gradients at 0.1. The paper does not say where it starts
         # it; from 0, the huge first steps cost MNIST at N_z = 3 ten nats after 10^6 samples.
         optimizer = keras.optimizers.Adagrad(self.step_size)
-        batches = -(-len(data.x_train) // self.batch_size)
+        batches = -(-min(self.samples, len(data.x_train)) // self.batch_size)
         vae.compile(optimizer, steps_per_execution=min(50, batches))
         return vae
 

@@ -1,0 +1,291 @@
+"""The data rules, with a small MNIST and a small Frey Face served on loopback."""
+
+import dataclasses
+import gzip
+import hashlib
+import http.server
+import io
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+
+from vae_keras import datasets
+from vae_keras.datasets import DataError
+
+rng = np.random.RandomState(0)
+DIGITS = {
+    "x_train": rng.randint(0, 256, (6, 28, 28)).astype(np.uint8),
+    "y_train": np.arange(6, dtype=np.uint8),
+    "x_test": rng.randint(0, 256, (3, 28, 28)).astype(np.uint8),
+    "y_test": np.arange(3, dtype=np.uint8),
+}
+FRAMES = rng.randint(8, 239, (560, 1965)).astype(np.uint8)
+
+
+def npz(arrays):
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def mat(frames):
+    buffer = io.BytesIO()
+    scipy.io.savemat(buffer, {"ff": frames})
+    return buffer.getvalue()
+
+
+def idx_header(*shape):
+    """The header of an IDX file of uint8, written out by hand."""
+    sizes = b"".join(size.to_bytes(4, "big") for size in shape)
+    return bytes([0, 0, 8, len(shape)]) + sizes
+
+
+IDX = {key: idx_header(*array.shape) + array.tobytes() for key, array in DIGITS.items()}
+FILES = {"/mnist.npz": npz(DIGITS), "/frey_rawface.mat": mat(FRAMES)}
+for key, file in zip(
+    ("x_train", "y_train", "x_test", "y_test"), datasets._idx_files("/idx"), strict=True
+):
+    FILES[file] = gzip.compress(IDX[key])
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        answer = self.server.files.get(self.path)
+        if answer is None:
+            return self.send_error(403)
+        body, promised = answer if isinstance(answer, tuple) else (answer, len(answer))
+        self.send_response(200)
+        self.send_header("Content-Length", str(promised))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """Serves FILES; the kit's sources and hashes are those of FILES, and no other host is asked."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.files, server.asked = dict(FILES), []
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    host = f"http://127.0.0.1:{server.server_port}"
+    hashes = {
+        "mnist": {key: hashlib.sha256(value).hexdigest() for key, value in IDX.items()},
+        "frey_face": {"x": hashlib.sha256(FRAMES.T.tobytes()).hexdigest()},
+    }
+    sources = {
+        "mnist": ((f"{host}/mnist.npz",), datasets._idx_files(f"{host}/idx")),
+        "frey_face": ((f"{host}/frey_rawface.mat",), (f"{host}/second.mat",)),
+    }
+    for name, remote in datasets.REMOTE.items():
+        changed = dataclasses.replace(remote, sha256=hashes[name], sources=sources[name])
+        monkeypatch.setitem(datasets.REMOTE, name, changed)
+    monkeypatch.delenv("VAE_KERAS_DATA", raising=False)
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    return tmp_path / "keras" / "datasets"
+
+
+def test_download_verify_keep_and_find_again(server, cache, capsys):
+    data = datasets.load("mnist")
+    np.testing.assert_array_equal(data.x_train, DIGITS["x_train"].reshape(6, 784))
+    np.testing.assert_array_equal(data.y_test, DIGITS["y_test"])
+    assert not data.embedded
+    assert "mnist.npz" in capsys.readouterr().err  # the progress bar
+    assert [file.name for file in cache.iterdir()] == ["mnist.npz"]
+    again = datasets.load("mnist")
+    np.testing.assert_array_equal(again.x_test, data.x_test)
+    assert server.asked == ["/mnist.npz"]
+
+
+def test_the_second_source_is_tried(server, cache):
+    del server.files["/mnist.npz"]  # 403
+    data = datasets.load("mnist")
+    np.testing.assert_array_equal(data.x_train, DIGITS["x_train"].reshape(6, 784))
+    assert len(server.asked) == 5
+    datasets.load("mnist")
+    assert len(server.asked) == 5
+    server.files["/second.mat"] = server.files.pop("/frey_rawface.mat")
+    assert datasets.load("frey_face").x_train.shape == (1565, 560)
+
+
+BROKEN = {
+    "truncated transfer": ((FILES["/frey_rawface.mat"][:5000], 10**6), "truncated"),
+    "truncated file": (FILES["/frey_rawface.mat"][:5000], "truncated or "),
+    "html": (b"<!DOCTYPE html><html>403, but politely</html>", "a web page"),
+    "html after space": (b"\n  <HTML><body>", "a web page"),
+    "empty": (b"", "truncated or "),
+    "other pixels": (mat(FRAMES[:, ::-1]), "corrupted: .*SHA-256"),
+    "other keys": (npz(DIGITS), "truncated or not a data file"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_download_is_said_and_not_kept(server, cache, name):
+    server.files["/frey_rawface.mat"], message = BROKEN[name]
+    with pytest.raises(DataError, match=f"(?s){message}.*place frey_rawface.mat by hand"):
+        datasets.load("frey_face")
+    assert list(cache.iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "html"])
+def test_a_broken_mnist(server, cache, damage):
+    good = FILES["/mnist.npz"]
+    server.files = {
+        "/mnist.npz": {
+            "flip": good[:900] + bytes([good[900] ^ 255]) + good[901:],
+            "cut": good[:-300],
+            "html": b"<html></html>",
+        }[damage]
+    }
+    with pytest.raises(DataError, match=r"no source gave mnist.*place mnist.npz by hand"):
+        datasets.load("mnist")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html></html>", gzip.compress(b"\0\0\x08"), gzip.compress(IDX["y_test"])]
+)
+def test_a_broken_idx_file(server, cache, body):
+    del server.files["/mnist.npz"]
+    server.files[datasets._idx_files("/idx")[0]] = body
+    with pytest.raises(DataError, match=r"no source gave mnist.*place mnist.npz by hand"):
+        datasets.load("mnist")
+
+
+def test_no_pickle_is_loaded(server, cache):
+    arrays = DIGITS | {"x_train": np.array([print], dtype=object)}
+    server.files = {"/mnist.npz": npz(arrays)}
+    with pytest.raises(DataError, match="no source gave mnist"):
+        datasets.load("mnist")
+
+
+def test_an_unwritable_cache_is_said_before_anything_is_fetched(server, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "file"))
+    with pytest.raises(DataError, match=r"cannot write to the data cache .*KERAS_HOME"):
+        datasets.load("mnist")
+    assert server.asked == []
+
+
+def test_the_configured_folder_comes_first(server, cache, monkeypatch, tmp_path):
+    monkeypatch.setenv("VAE_KERAS_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(DataError, match="nowhere', which is not a folder"):
+        datasets.load("mnist")
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    monkeypatch.setenv("VAE_KERAS_DATA", str(folder))
+    (folder / "mnist.npz").write_bytes(FILES["/mnist.npz"])
+    assert datasets.load("mnist").source == "local file mnist.npz"
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("allow_embedded", [False, True])
+def test_a_damaged_local_file_is_never_passed_over(server, monkeypatch, tmp_path, allow_embedded):
+    (tmp_path / "mnist.npz").write_bytes(FILES["/mnist.npz"][:200])
+    monkeypatch.setenv("VAE_KERAS_DATA", str(tmp_path))
+    with pytest.raises(DataError, match=r"mnist.npz is truncated.*delete it or replace it"):
+        datasets.load("mnist", allow_embedded=allow_embedded)
+
+
+def test_embedded_data_stand_in_only_where_allowed_and_with_a_warning(server, cache):
+    server.files = {}
+    with pytest.raises(DataError, match="403"):
+        datasets.load("mnist")
+    with pytest.warns(UserWarning, match="EMBEDDED DATA stand in: mnist_5k"):
+        digits = datasets.load("mnist", allow_embedded=True)
+    with pytest.warns(UserWarning, match="EMBEDDED DATA stand in: synthetic_faces"):
+        faces = datasets.load("frey_face", allow_embedded=True)
+    assert digits.embedded
+    assert "embedded" in digits.title
+    assert faces.embedded
+    assert "synthetic" in faces.title
+
+
+def test_an_unknown_name():
+    with pytest.raises(ValueError, match="unknown data set 'MNIST': one of mnist, frey_face"):
+        datasets.load("MNIST")
+
+
+@pytest.mark.parametrize(
+    ("name", "n_train", "n_test", "pixels"),
+    [("mnist_5k", 4000, 1000, 784), ("synthetic_faces", 1600, 400, 560)],
+)
+def test_embedded_sets(name, n_train, n_test, pixels):
+    data = datasets.load(name)
+    assert data.x_train.shape == (n_train, pixels)
+    assert data.x_test.shape == (n_test, pixels)
+    assert data.x_train.dtype == np.uint8
+    assert data.x_train.max() > 200
+    assert pixels == np.prod(data.image_shape)
+    rows = {row.tobytes() for row in data.x_train}
+    assert not any(row.tobytes() in rows for row in data.x_test)
+    again = datasets.load(name)
+    np.testing.assert_array_equal(data.x_test, again.x_test)
+
+
+def test_mnist_5k_has_every_digit_in_both_parts():
+    data = datasets.load("mnist_5k")
+    assert np.bincount(data.y_train).min() > 350
+    assert np.bincount(data.y_test).min() > 70
+
+
+def test_synthetic_faces_have_their_two_factors():
+    data = datasets.load("synthetic_faces")
+    clean = datasets.draw_faces(data.y_train).astype(float)
+    noise = data.x_train - clean
+    assert 4.5 < noise.std() < 5.5
+    corners = datasets.draw_faces(np.array([[-1, 0], [1, 0], [0, -1], [0, 1]])).astype(float)
+    assert np.sqrt(np.mean((corners[0] - corners[1]) ** 2)) > 20
+    assert np.sqrt(np.mean((corners[2] - corners[3]) ** 2)) > 5
+    mirrored = corners[0].reshape(28, 20)[:, ::-1].ravel()
+    np.testing.assert_allclose(mirrored, corners[1], atol=1)
+
+
+def test_unit():
+    np.testing.assert_array_equal(
+        datasets.unit(np.array([0, 51, 255], np.uint8)), np.float32([0, 0.2, 1])
+    )
+
+
+@pytest.mark.real_data
+def test_the_real_sets():
+    mnist, frey = datasets.load("mnist"), datasets.load("frey_face")
+    assert mnist.x_train.shape == (60_000, 784)
+    assert mnist.x_test.shape == (10_000, 784)
+    assert frey.x_train.shape == (1565, 560)
+    assert frey.x_test.shape == (400, 560)
+    order = np.random.RandomState(0).permutation(1965)  # the split, as documented
+    together = np.empty((1965, 560), np.uint8)
+    together[order] = np.concatenate([frey.x_test, frey.x_train])
+    assert (
+        hashlib.sha256(together.tobytes()).hexdigest() == datasets.REMOTE["frey_face"].sha256["x"]
+    )
+    digits = {row.tobytes() for row in mnist.x_train}
+    embedded = datasets.load("mnist_5k")
+    assert all(row.tobytes() in digits for row in embedded.x_test)  # what its title says
+
+
+def test_a_killed_write_leaves_nothing(monkeypatch, tmp_path):
+    from vae_keras import paths
+
+    (tmp_path / "file").write_bytes(b"before")
+
+    def die(self, content):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_bytes", die)
+    with pytest.raises(KeyboardInterrupt):
+        paths.replace(tmp_path / "file", b"after")
+    assert (tmp_path / "file").read_bytes() == b"before"
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]

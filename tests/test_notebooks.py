@@ -1,0 +1,126 @@
+"""Every figure notebook: its shape, a full run at preset smoke, freshness, failures."""
+
+import ast
+import json
+import re
+
+import nbformat
+import papermill
+import pytest
+from matplotlib.image import imread
+
+from vae_keras import paths, presets
+from vae_keras.__main__ import main
+
+NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
+NAMES = [file.stem for file in NOTEBOOKS]
+
+
+def test_there_are_the_figures_of_the_paper():
+    assert {"fig_graphical_model", "fig_manifold", "fig_samples"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("file", NOTEBOOKS, ids=NAMES)
+def test_shape(file):
+    notebook = nbformat.read(file, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    (parameters,) = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
+    assert parameters is code[0]
+    for statement in ast.parse(parameters.source).body:
+        assert isinstance(statement, ast.Assign)
+        ast.literal_eval(statement.value)
+    names = presets.assigned(parameters.source)
+    assert {"preset", "figures_dir"} <= names
+    text = "".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    for name in names:
+        assert f"| `{name}` |" in text, f"{name} is not documented"
+    assert f"papermill reproduce/{file.name} out.ipynb -p" in text
+    for cell in code:
+        assert cell.outputs == []
+        assert cell.execution_count is None
+        assert len(cell.source.splitlines()) <= 12
+        assert not re.search(r"^\s*(def|class) ", cell.source, re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """All figures at preset smoke, by the command that `run_all.sh` calls."""
+    folder = tmp_path_factory.mktemp("figures")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
+        patch.setenv("VAE_KERAS_RESULTS", str(tmp_path_factory.mktemp("results")))
+        assert main(["figures", "--preset", "smoke", "--figures-dir", str(folder)]) == 0
+    return folder
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_leaves_the_figure_and_how_it_came_about(made, name):
+    record = json.loads((made / f"{name}.json").read_text())
+    assert record["preset"] == "smoke"
+    for file in record["files"]:
+        assert (made / file).stat().st_size > 0
+    picture = imread(made / f"{name}.png")
+    assert picture.shape[1] > 600  # two inches at 300 dpi
+    assert picture[..., :3].std() > 0.05
+    assert (made / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+    assert {"commit", "device", "versions", "wall_time_s", "sources"} <= set(record)
+    for run in record["runs"]:
+        assert run["samples"] == 2000
+        assert run["seed"] == 0
+    if record["runs"]:
+        header = (made / f"{name}.csv").read_text().splitlines()[0]
+        assert header == "dataset,latent_dim,algorithm,split,samples,lower_bound,seed"
+
+
+def test_a_second_run_does_nothing_and_a_deleted_file_is_made_again(made, capsys):
+    arguments = ["figures", "--preset", "smoke", "--figures-dir", str(made)]
+    times = {file: file.stat().st_mtime_ns for file in made.iterdir()}
+    assert main(arguments) == 0
+    assert {file: file.stat().st_mtime_ns for file in made.iterdir()} == times
+    assert capsys.readouterr().out.count("fresh") == len(NAMES)
+    (made / "fig_graphical_model.pdf").unlink()
+    assert main([*arguments, "--only", "fig_graphical_model"]) == 0
+    assert (made / "fig_graphical_model.pdf").exists()
+    assert "made" in capsys.readouterr().out
+
+
+def test_another_preset_is_not_fresh(made, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("VAE_KERAS_DATA", str(tmp_path / "nowhere"))
+    arguments = ["figures", "--preset", "standard", "--figures-dir", str(made)]
+    assert main([*arguments, "--only", "fig_manifold", "--only", "fig_graphical_model"]) == 1
+    out = capsys.readouterr().out
+    assert re.search(r"fig_manifold +FAILED .*DataError: VAE_KERAS_DATA names .*nowhere", out)
+    assert re.search(r"fig_graphical_model +made", out)  # one failure does not stop the others
+    assert json.loads((made / "fig_manifold.json").read_text())["preset"] == "smoke"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"latent_gird": 12}, "no parameter latent_gird: it has .*latent_grid"),
+        ({"preset": "fast"}, "unknown preset 'fast': one of smoke, quick, standard, paper"),
+        ({"samples": 0}, "samples is 0, but must be a whole number of at least 1"),
+        ({"latent_grid": 1}, "latent_grid is 1, but must be a whole number of at least 2"),
+    ],
+)
+def test_a_bad_parameter_ends_at_once(tmp_path, parameters, message):
+    source = paths.NOTEBOOKS / "fig_manifold.ipynb"
+    with pytest.raises(papermill.PapermillExecutionError, match=message):
+        papermill.execute_notebook(
+            source, tmp_path / "out.ipynb", parameters, kernel_name="python3", progress_bar=False
+        )
+    executed = nbformat.read(tmp_path / "out.ipynb", as_version=4)
+    sources = [c.source for c in executed.cells if c.cell_type == "code" and c.execution_count]
+    assert not any("experiments.run" in source for source in sources)  # before any training
+
+
+def test_the_command_refuses_what_it_does_not_know(capsys):
+    for arguments, message in (
+        (["--preset", "fast"], "invalid choice: 'fast'"),
+        (["--only", "fig_nothing"], "invalid choice: 'fig_nothing'"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(["figures", *arguments])
+        assert stop.value.code == 2
+        assert message in capsys.readouterr().err
