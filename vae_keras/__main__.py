@@ -1,13 +1,17 @@
 """``python -m vae_keras figures`` runs the figure notebooks; ``reproduce/run_all.sh`` calls it."""
 
 import argparse
+import contextlib
 import os
-import re
 import sys
 import time
 from pathlib import Path
 
 from vae_keras import paths, presets, provenance
+
+
+# What a kernel's C++ code writes stays out of the notebook, and its remark on TCP unsaid.
+QUIET = ["--IPKernelApp.capture_fd_output=False", "--IPKernelApp.log_level=ERROR"]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,16 +57,17 @@ def _execute(name: str, values: dict) -> str | None:
     output = paths.results() / "notebooks" / f"{name}.ipynb"
     output.parent.mkdir(parents=True, exist_ok=True)
     try:
-        papermill.execute_notebook(
-            paths.NOTEBOOKS / f"{name}.ipynb",
-            output,
-            values,
-            kernel_name="python3",
-            progress_bar=False,
-            stdout_file=_Quiet(sys.stdout),
-            stderr_file=_Quiet(sys.stderr),
-            extra_arguments=["--IPKernelApp.log_level=ERROR"],
-        )
+        with _terminal(output.with_suffix(".log")) as stream:
+            papermill.execute_notebook(
+                paths.NOTEBOOKS / f"{name}.ipynb",
+                output,
+                values,
+                kernel_name="python3",
+                progress_bar=False,
+                stdout_file=sys.stdout,
+                stderr_file=stream,
+                extra_arguments=QUIET,
+            )
     except papermill.PapermillExecutionError as error:
         return f"{error.ename}: {error.evalue} (see {_shown(output)})"
     except Exception as error:  # whatever it is, the other figures are still to be made
@@ -70,22 +75,22 @@ def _execute(name: str, values: dict) -> str | None:
     return None
 
 
-class _Quiet:
-    """Passes on what a notebook prints, but for TensorFlow's chatter, which no variable stops."""
+@contextlib.contextmanager
+def _terminal(log: Path):
+    """A stream to the terminal, while what processes write to file descriptor 2 goes into `log`.
 
-    CHATTER = re.compile(
-        r"WARNING: All log messages before absl|I\d{4} |WARNING:tensorflow:.*retrac"
-    )
-
-    def __init__(self, stream):
-        self.stream = stream
-
-    def write(self, text):
-        lines = text.splitlines(keepends=True)
-        self.stream.write("".join(line for line in lines if not self.CHATTER.match(line)))
-
-    def flush(self):
-        self.stream.flush()
+    TensorFlow's C++ code writes a dozen lines there at each start, which no variable stops.
+    """
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with open(log, "wb") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        with os.fdopen(os.dup(terminal), "w") as stream:
+            yield stream
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
 
 
 def _shown(path: Path) -> str:
