@@ -9,7 +9,6 @@ from pathlib import Path
 
 from vae_keras import paths, presets, provenance
 
-
 # What a kernel's C++ code writes stays out of the notebook, and its remark on TCP unsaid.
 QUIET = ["--IPKernelApp.capture_fd_output=False", "--IPKernelApp.log_level=ERROR"]
 

@@ -9,14 +9,14 @@ import tensorflow_probability as tfp
 
 from vae_keras import distributions
 from vae_keras.bounds import ESTIMATORS, Bound
-from vae_keras.callbacks import FiniteBound
 from vae_keras.models import checks
+from vae_keras.models.trainer import Trainer, intensities
 
 tfd = tfp.distributions
 
 
 @keras.saving.register_keras_serializable(package="vae_keras")
-class VAE(keras.Model):
+class VAE(Trainer):
     """A latent-variable model p(z) p(x|z) with an encoder q(z|x), trained by Algorithm 1 (AEVB).
 
     Args:
@@ -58,20 +58,13 @@ class VAE(keras.Model):
             raise ValueError(f"n_samples (L) is {n_samples}, but must be at least 1")
         if weight_decay < 0:
             raise ValueError(f"weight_decay is {weight_decay}, but must be at least 0")
-        super().__init__(**kwargs)
+        super().__init__(random.randrange(2**31) if seed is None else seed, **kwargs)
         self.encoder, self.decoder, self.prior = encoder, decoder, prior
         self.estimator, self.n_samples, self.weight_decay = estimator, n_samples, weight_decay
-        self.seed = random.randrange(2**31) if seed is None else seed
-        # Both counters are weights, so they are saved: a loaded model goes on with fresh noise.
-        self._draws = self._counter("noise_draws")
-        self._samples = self._counter("samples_evaluated")
         names = ["loss", "elbo", "reconstruction", "kl", "weight_decay"]
         self._means = [keras.metrics.Mean(name) for name in names]
         if encoder.built and None not in encoder.input_shape[1:]:
             self.build(encoder.input_shape)
-
-    def _counter(self, name):
-        return self.add_weight(name=name, dtype="int64", initializer="zeros", trainable=False)
 
     def build(self, input_shape):
         """Make the networks' weights, and check on one datapoint of zeros that they fit."""
@@ -88,14 +81,14 @@ class VAE(keras.Model):
         likelihood = self.decoder(posterior.sample(seed=(0, 0)))
         checks.check_distribution(likelihood, "decoder")
         checks.check_likelihood(likelihood, self.event_shape)
-        self._unit_interval = checks.needs_unit_interval(likelihood)
+        self.unit_interval = checks.needs_unit_interval(likelihood)
         self.built = True
 
     # ------------------------------------------------------------------------ the model
 
     def encode(self, x) -> tfd.Distribution:
         """q(z|x) for x of shape (M, *input)."""
-        return self.encoder(_intensities(x))
+        return self.encoder(intensities(x))
 
     def decode(self, z) -> tfd.Distribution:
         """p(x|z) for z of shape (M, *latent)."""
@@ -107,17 +100,13 @@ class VAE(keras.Model):
 
     def bound(self, x, n_samples: int | None = None) -> Bound:
         """Estimate the lower bound and its terms, each (M,), with L = n_samples fresh samples."""
-        x, n_samples = _intensities(x), n_samples or self.n_samples
+        x, n_samples = intensities(x), n_samples or self.n_samples
         posterior = self.encode(x)
-        z = posterior.sample(n_samples, seed=self._noise_seed())  # g(epsilon, x), eq. 4
+        z = posterior.sample(n_samples, seed=self.noise_seed())  # g(epsilon, x), eq. 4
         flat = tf.reshape(z, (-1, *z.shape[2:]))
         repeated = tf.tile(x, [n_samples] + [1] * len(self.event_shape))
         log_likelihood = tf.reshape(self.decode(flat).log_prob(repeated), (n_samples, -1))
         return ESTIMATORS[self.estimator](posterior, self.prior, z, log_likelihood)
-
-    def _noise_seed(self):
-        self._draws.assign_add(1)
-        return tf.stack([tf.constant(self.seed, tf.int32), tf.cast(self._draws, tf.int32)])
 
     # --------------------------------------------------------------------- Algorithm 1
 
@@ -159,79 +148,6 @@ class VAE(keras.Model):
         """Means over the datapoints seen since the epoch began."""
         return self._means
 
-    @property
-    def samples(self) -> int:
-        """Training samples evaluated so far, in all calls of `fit`."""
-        return int(self._samples.numpy())
-
-    # ------------------------------------------------------------------ as Keras has it
-
-    def compile(self, optimizer=None, *, loss=None, metrics=None, **kwargs):
-        """As in Keras; the optimiser is by default the paper's Adagrad, step size 0.02.
-
-        The loss is the negative bound, so `loss` and `metrics` are refused with a ValueError.
-        """
-        if loss is not None or metrics is not None:
-            raise ValueError(
-                "a VAE's loss is the negative lower bound and its metrics are the bound's terms: "
-                "call compile() without `loss` and `metrics`"
-            )
-        if optimizer is None:
-            optimizer = keras.optimizers.Adagrad(0.02)
-        super().compile(optimizer=optimizer, **kwargs)
-
-    def fit(self, x=None, y=None, batch_size=None, callbacks=None, **kwargs):
-        """As in Keras, with batch_size M = 100 for arrays.
-
-        Raises ValueError for data that the model cannot read, before training, and
-        `NonFiniteBoundError` when the bound turns NaN or infinite: the model then has the last
-        weights with which it was finite.
-        """
-        if kwargs.get("sample_weight") is not None or kwargs.get("class_weight") is not None:
-            raise ValueError("a VAE takes no sample_weight or class_weight: leave them out")
-        x = self._checked(x)
-        if kwargs.get("validation_data") is not None:
-            held_out = kwargs["validation_data"]
-            if isinstance(held_out, list | tuple):
-                kwargs["validation_data"] = (self._checked(held_out[0]), *held_out[1:])
-            else:
-                kwargs["validation_data"] = self._checked(held_out)
-        if isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks.append(FiniteBound())
-        else:
-            callbacks = [FiniteBound(), *([] if callbacks is None else _listed(callbacks))]
-        return super().fit(
-            x, y, batch_size=batch_size or _default_batch(x, 100), callbacks=callbacks, **kwargs
-        )
-
-    def evaluate(self, x=None, y=None, batch_size=None, **kwargs):
-        """As in Keras, with batch_size 1000 for arrays: the mean bound and its terms."""
-        if not kwargs.get("_use_cached_eval_dataset"):  # fit has checked its validation_data
-            x = self._checked(x)
-        return super().evaluate(x, y, batch_size or _default_batch(x, 1000), **kwargs)
-
-    def predict(self, x, batch_size=None, **kwargs):
-        """As in Keras, with batch_size 1000 for arrays: reconstructions, as `call` makes them."""
-        x = self._checked(x)
-        return super().predict(x, batch_size or _default_batch(x, 1000), **kwargs)
-
-    def _checked(self, x):
-        if isinstance(x, list):
-            x = np.asarray(x)
-        if isinstance(x, tf.data.Dataset):
-            spec = x.element_spec
-            self._build_for((spec[0] if isinstance(spec, tuple) else spec).shape)
-            return checks.checked_stream(x, self.event_shape, self._unit_interval)
-        if hasattr(x, "shape"):
-            self._build_for(x.shape)
-            checks.check_shape(x.shape, self.event_shape)
-            checks.check_values(x, self._unit_interval)
-        return x
-
-    def _build_for(self, shape):
-        if not self.built:
-            self.build((None, *shape[1:]))
-
     # ----------------------------------------------------------------------- using it
 
     def elbo(self, x, n_samples: int = 1, batch_size: int = 1000) -> np.ndarray:
@@ -258,7 +174,7 @@ class VAE(keras.Model):
 
     @tf.function
     def _sample(self, n, mean):
-        seed_z, seed_x = tf.unstack(tfp.random.split_seed(self._noise_seed()))
+        seed_z, seed_x = tf.unstack(tfp.random.split_seed(self.noise_seed()))
         likelihood = self.decode(self.prior.sample(n, seed=seed_z))
         return likelihood.mean() if mean else likelihood.sample(seed=seed_x)
 
@@ -286,37 +202,6 @@ class VAE(keras.Model):
             config["prior"] = distributions.deserialize(config["prior"])
         return cls(**config)
 
-    def get_compile_config(self):
-        """What `compile` was called with."""
-        return {
-            "optimizer": keras.saving.serialize_keras_object(self.optimizer),
-            "run_eagerly": self.run_eagerly,
-            "steps_per_execution": self.steps_per_execution,
-            "jit_compile": self.jit_compile,
-        }
-
-    def compile_from_config(self, config):
-        """Compile as `get_compile_config` described, the optimiser ready to be loaded."""
-        optimizer = keras.saving.deserialize_keras_object(config["optimizer"])
-        self.compile(**config | {"optimizer": optimizer})
-        if self.built:
-            optimizer.build(self.trainable_variables)
-
-
-def _intensities(x):
-    x = tf.convert_to_tensor(x)
-    if x.dtype == tf.uint8:
-        return tf.cast(x, tf.float32) / 255.0
-    return tf.cast(x, tf.float32)
-
 
 def _datapoints(data):
     return keras.utils.unpack_x_y_sample_weight(data)[0]
-
-
-def _default_batch(x, size):
-    return size if hasattr(x, "shape") else None
-
-
-def _listed(callbacks):
-    return callbacks if isinstance(callbacks, list | tuple) else [callbacks]
