@@ -50,7 +50,7 @@ def make_vae():
             **kwargs,
         )
         if compiled:
-            vae.compile()
+            vae.compile(jit_compile=False)  # XLA takes seconds to compile: where it matters only
         return vae
 
     return make

@@ -137,7 +137,7 @@ def test_a_manifold_needs_two_dimensions(faces):
 def test_a_figure_of_embedded_data_says_so(small, faces):
     run = experiments.run(small, faces)
     codes = figures.latent_codes(run.model, dataclasses.replace(faces, y_test=np.arange(400) % 10))
-    figure = figures.manifold(run, run, 3, codes)
+    figure = figures.manifold(run, run, 3, 3, codes)
     titles = [axis.get_title() for axis in figure.axes]
     assert all("synthetic faces, not Frey Face" in title for title in titles)
     record = provenance.record("fig_manifold", {"preset": "smoke"}, [run], [])

@@ -34,7 +34,7 @@ def test_shape(file):
     assert {"preset", "figures_dir"} <= names
     text = "".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     for name in names:
-        assert f"| `{name}` |" in text, f"{name} is not documented"
+        assert re.search(rf"^\|.*`{name}`.* \|", text, re.MULTILINE), f"{name} is not documented"
     assert f"papermill reproduce/{file.name} out.ipynb -p" in text
     for cell in code:
         assert cell.outputs == []

@@ -14,7 +14,6 @@ import scipy.stats
 import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
-from matplotlib.patheffects import withStroke
 
 from vae_keras import paths, provenance
 from vae_keras.datasets import Dataset
@@ -116,13 +115,17 @@ def _show_images(axes, picture, title):
     axes.grid(False)
 
 
-def manifold(faces: Run, digits: Run, n: int, codes: pd.DataFrame) -> Figure:
+def manifold(
+    faces: Run, digits: Run, face_grid: int, digit_grid: int, codes: pd.DataFrame
+) -> Figure:
     """Figure 4: (a) the manifold of faces, (b) of digits; and the digits' test set in the plane.
 
-    `codes`: columns z1, z2, digit, as `latent_codes` gives them.
+    `face_grid`, `digit_grid`: tiles along each side. `codes`: columns z1, z2, digit, as
+    `latent_codes` gives them.
     """
-    figure, axes = _subplots(1, 3, figsize=(11, 4.6), width_ratios=(20 / 28, 1, 1))
-    for letter, axis, run in zip("ab", axes, (faces, digits), strict=False):
+    figure, axes = _subplots(1, 3, figsize=(11.4, 4.6), width_ratios=(20 / 28, 1, 1))
+    panels = ((faces, face_grid), (digits, digit_grid))
+    for letter, axis, (run, n) in zip("ab", axes, panels, strict=False):
         picture = tile(manifold_means(run.model, n), run.data.image_shape, n)
         _show_images(axis, picture, f"({letter}) {run.data.title}")
         axis.set(
@@ -130,17 +133,13 @@ def manifold(faces: Run, digits: Run, n: int, codes: pd.DataFrame) -> Figure:
             ylabel=r"$z_2$: quantiles of N(0, 1)  $\rightarrow$",
         )
     axis = axes[2]
-    palette = sns.color_palette("colorblind", 10)
     sns.scatterplot(
-        codes, x="z1", y="z2", hue="digit", palette=palette, s=5, linewidth=0, alpha=0.6,
-        ax=axis, legend=False, rasterized=True,
+        codes, x="z1", y="z2", hue="digit", palette=sns.color_palette("colorblind", 10), s=5,
+        linewidth=0, alpha=0.6, ax=axis, legend="full", rasterized=True,
     )  # fmt: skip
-    for digit, group in codes.groupby("digit"):
-        axis.annotate(
-            str(digit), group[["z1", "z2"]].median(), ha="center", va="center", fontsize=12,
-            weight="bold", color=palette[digit],
-            path_effects=[withStroke(linewidth=3, foreground="white")],
-        )  # fmt: skip
+    legend = axis.legend(title="digit", loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    for handle in legend.legend_handles:
+        handle.set(markersize=7, alpha=1)
     axis.set(
         title=f"Test set of {digits.data.title}, mean of q(z|x)",
         xlabel="$z_1$",
@@ -169,7 +168,7 @@ def samples(runs: list[Run], rows: int) -> Figure:
         _show_images(axis, picture, f"({letter}) {run.experiment.latent_dim}-D latent space")
     data = runs[0].data
     count = runs[0].record["bounds"][0]["samples"]
-    figure.suptitle(f"{data.title}: random samples after {count:,} training samples", y=1.0)
+    figure.suptitle(f"{data.title}: random samples after {count:,} training samples", y=1.05)
     return figure
 
 
