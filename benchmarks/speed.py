@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from contenders import BATCH, CONTENDERS, HIDDEN, LATENT, PIXELS, initial_weights
+from matrix_products import products_rate
 
 from vae_keras import datasets, paths, provenance
 
@@ -54,26 +55,6 @@ def test_bound(weights, x_test) -> float:
         logits = np.tanh(z @ w[4] + w[5]) @ w[6] + w[7]
         reconstruction.append(np.sum(x * logits - np.logaddexp(0, logits), axis=-1).mean())
     return float(np.mean(reconstruction) - kl)
-
-
-def products_rate(seconds: float = 2.0) -> float:
-    """Samples a second if a step were its matrix products alone, by NumPy's BLAS."""
-    rng = np.random.default_rng(0)
-    pairs = []
-    for n_in, n_out in ((PIXELS, HIDDEN), (HIDDEN, 2 * LATENT), (LATENT, HIDDEN), (HIDDEN, PIXELS)):
-        x, w, g = (
-            rng.normal(size=shape).astype("float32")
-            for shape in ((BATCH, n_in), (n_in, n_out), (BATCH, n_out))
-        )
-        pairs += [(x, w), (x.T, g)]  # the output, and the gradient of the weights
-        if n_in != PIXELS:
-            pairs.append((g, w.T))  # the gradient of the input
-    steps, began = 0, time.perf_counter()
-    while time.perf_counter() - began < seconds:
-        for a, b in pairs:
-            a @ b
-        steps += 1
-    return BATCH * steps / (time.perf_counter() - began)
 
 
 def main():
@@ -111,7 +92,7 @@ def main():
 
     rows = []
     for turn in range(chosen.rounds):
-        rows.append(("matrix products alone", turn, products_rate()))
+        rows.append(("matrix products alone", turn, products_rate(BATCH, PIXELS, HIDDEN, LATENT)))
         for name, pipe in workers.items():
             pipe.send(chosen.epochs)
             rows.append(
