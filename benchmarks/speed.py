@@ -4,8 +4,7 @@
     .venv/bin/python benchmarks/speed.py
 
 Each contender lives in a process of its own and trains only when it is its turn. First all train
-the same epochs from the same initial weights and must reach the same test bound; then they take
-turns. Writes benchmarks/speed.csv, .png and .json. Real MNIST only.
+one epoch from the same weights and must reach the same test bound; then they take turns. Writes benchmarks/speed.csv, .png and .json. Real MNIST only.
 """
 
 import argparse
@@ -19,10 +18,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from contenders import BATCH, CONTENDERS, HIDDEN, LATENT, PIXELS, initial_weights
+from contenders import BATCH, CONTENDERS, HIDDEN, LATENT, PIXELS, Kit, initial_weights
 from matrix_products import products_rate
-
-from vae_keras import datasets, paths, provenance
 
 HERE = Path(__file__).parent
 NEEDS = {"Jax": "jax", "TorchEager": "torch", "TorchCompiled": "torch"}
@@ -43,10 +40,26 @@ def work(name, x_train, weights, pipe):
         pipe.send(time.perf_counter() - began)
 
 
+def start(name, x_train, weights):
+    """A pipe to a new process that holds a contender."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    arguments = (name, x_train, weights, there)
+    context.Process(target=work, args=arguments, daemon=True).start()
+    there.close()
+    return here
+
+
+def weights_of(pipe) -> list[np.ndarray]:
+    """The current weights of the contender behind `pipe`."""
+    pipe.send(0)
+    return pipe.recv()
+
+
 def test_bound(weights, x_test) -> float:
     """The lower bound in nats by NumPy, the mean over x_test and 10 samples of z."""
     rng, w = np.random.default_rng(0), weights
-    x = datasets.unit(x_test)
+    x = x_test / np.float32(255)
     mu, log_variance = np.split(np.tanh(x @ w[0] + w[1]) @ w[2] + w[3], 2, axis=-1)
     kl = -0.5 * np.sum(1 + log_variance - mu**2 - np.exp(log_variance), axis=-1).mean()
     reconstruction = []
@@ -64,25 +77,30 @@ def main():
     parser.add_argument("--epochs", type=int, default=3, help="trained in each turn")
     parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
     chosen = parser.parse_args()
-    data, first = datasets.load("mnist"), initial_weights(0)
-    context, workers = multiprocessing.get_context("spawn"), {}
-    bounds = {}
+    from vae_keras import datasets  # here: TensorFlow and PyTorch clash in a child
+
+    data, workers, bounds = datasets.load("mnist"), {}, {}
+    # From the paper's initial weights, the noise alone moves the bound of the first epochs by
+    # several nats: the check begins three epochs later.
+    first = start(Kit.__name__, data.x_train, initial_weights(0))
+    first.send(3)
+    first.recv()
+    warm = weights_of(first)
+    first.send(None)
     for name in chosen.only:
         if name in NEEDS and importlib.util.find_spec(NEEDS[name]) is None:
             print(f"{CONTENDERS[name].name}: left out, {NEEDS[name]} is not installed")
             continue
-        here, there = context.Pipe()
-        arguments = (name, data.x_train, first, there)
-        context.Process(target=work, args=arguments, daemon=True).start()
-        there.close()
-        workers[name] = here
+        workers[name] = start(name, data.x_train, warm)
         try:
             began = time.perf_counter()
-            bounds[name] = check(here, data.x_test)
-        except EOFError:
+            workers[name].send(1)
+            workers[name].recv()
+            bounds[name] = test_bound(weights_of(workers[name]), data.x_test)
+        except (EOFError, ConnectionError):
             sys.exit(f"{CONTENDERS[name].name} failed: see {HERE / f'.{name}.log'}")
         print(
-            f"{CONTENDERS[name].name}: test bound after one epoch {bounds[name]:.2f} nats, "
+            f"{CONTENDERS[name].name}: test bound after the check epoch {bounds[name]:.2f} nats, "
             f"{time.perf_counter() - began:.0f} s from the start",
             flush=True,
         )
@@ -105,18 +123,12 @@ def main():
     write(table, chosen, bounds)
 
 
-def check(pipe, x_test) -> float:
-    """The test bound after one epoch from the shared initial weights."""
-    pipe.send(1)
-    pipe.recv()
-    pipe.send(0)
-    return test_bound(pipe.recv(), x_test)
-
-
 def write(table, chosen, bounds):
     """Write the table and the plot, and print medians."""
     import matplotlib.pyplot as plt
     import seaborn as sns
+
+    from vae_keras import paths, provenance
 
     summary = table.groupby("contender", sort=False).samples_per_second.agg(
         ["median", "min", "max"]
@@ -128,7 +140,9 @@ def write(table, chosen, bounds):
         "command": "python benchmarks/speed.py",
         "rounds": chosen.rounds,
         "epochs_a_turn": chosen.epochs,
-        "test_bound_after_one_epoch": {CONTENDERS[k].name: round(v, 2) for k, v in bounds.items()},
+        "test_bound_after_the_check_epoch": {
+            CONTENDERS[k].name: round(v, 2) for k, v in bounds.items()
+        },
         "device": provenance.device(),
         "commit": provenance.commit(),
     }
