@@ -1,9 +1,9 @@
 """The same model, recipe and data, as each library's users would write it, at its best.
 
-Each contender is a class: `__init__(x_train, weights)` with uint8 images (N, 784) and the initial
-weights as NumPy arrays, `train(epochs)`, which shuffles anew in each epoch, and `weights()`, the
-current ones. 784-500-20-500-784, tanh, Bernoulli pixels, estimator B, L = 1, M = 100, Adagrad with
-step size 0.02 and sums that begin at 0.1, the prior N(0, I) on all parameters (MAP).
+Each contender is a class: `__init__(x_train, weights, step_size)` with uint8 images (N, 784) and
+the initial weights as NumPy arrays, `train(epochs)`, which shuffles anew in each epoch, and
+`weights()`, the current ones. 784-500-20-500-784, tanh, Bernoulli pixels, estimator B, L = 1,
+M = 100, Adagrad whose sums begin at 0.1, the prior N(0, I) on all parameters (MAP).
 """
 
 import numpy as np
@@ -27,7 +27,7 @@ class Kit:
 
     name = "this kit, VAE.fit"
 
-    def __init__(self, x_train, weights):
+    def __init__(self, x_train, weights, step_size):
         import keras
 
         import vae_keras
@@ -41,7 +41,7 @@ class Kit:
         )
         self.vae.encoder.set_weights(weights[:4])
         self.vae.decoder.set_weights(weights[4:])
-        self.vae.compile(keras.optimizers.Adagrad(STEP_SIZE))
+        self.vae.compile(keras.optimizers.Adagrad(step_size))
         self.callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None)
 
     def train(self, epochs):
@@ -56,7 +56,7 @@ class KerasFit:
 
     name = "Keras, own train_step"
 
-    def __init__(self, x_train, weights):
+    def __init__(self, x_train, weights, step_size):
         import keras
         import tensorflow as tf
 
@@ -100,7 +100,7 @@ class KerasFit:
         self.model = PlainVAE()
         self.model.encoder.set_weights(weights[:4])
         self.model.decoder.set_weights(weights[4:])
-        self.model.compile(keras.optimizers.Adagrad(STEP_SIZE))
+        self.model.compile(keras.optimizers.Adagrad(step_size))
 
     def train(self, epochs):
         self.model.fit(self.x, batch_size=BATCH, epochs=epochs)
@@ -114,7 +114,7 @@ class Jax:
 
     name = "JAX, lax.scan"
 
-    def __init__(self, x_train, weights):
+    def __init__(self, x_train, weights, step_size):
         import jax
         import jax.numpy as jnp
 
@@ -137,7 +137,7 @@ class Jax:
             (value, parts), gradients = jax.value_and_grad(loss, has_aux=True)(w, x[rows], noise)
             sums = [s + g**2 for s, g in zip(sums, gradients, strict=True)]
             w = [
-                v - STEP_SIZE * g / jnp.sqrt(s + EPSILON)
+                v - step_size * g / jnp.sqrt(s + EPSILON)
                 for v, g, s in zip(w, gradients, sums, strict=True)
             ]
             return (w, sums, key), (value, *parts)
@@ -168,7 +168,7 @@ class TorchEager:
     name = "PyTorch, eager"
     compiled = False
 
-    def __init__(self, x_train, weights):
+    def __init__(self, x_train, weights, step_size):
         import torch
         from torch import nn
         from torch.nn import functional
@@ -202,7 +202,7 @@ class TorchEager:
                 parameter.copy_(torch.from_numpy(value.T))
         self.x = torch.from_numpy(x_train).to(device)
         self.optimizer = torch.optim.Adagrad(
-            self.net.parameters(), STEP_SIZE, initial_accumulator_value=FIRST_SUM, eps=EPSILON
+            self.net.parameters(), step_size, initial_accumulator_value=FIRST_SUM, eps=EPSILON
         )
         self.loss = torch.compile(self.net) if self.compiled else self.net
         self.torch = torch
