@@ -135,7 +135,8 @@ class VAE(Trainer):
         """-log p(theta) / N up to a constant, for p = N(0, I) and weight_decay = 1/N."""
         if not self.weight_decay:
             return tf.zeros([])
-        return self.weight_decay * tf.add_n([tf.nn.l2_loss(w) for w in self.trainable_variables])
+        squares = [_sum_of_squares(w) for w in self.trainable_variables]
+        return 0.5 * self.weight_decay * tf.add_n(squares)
 
     def _record(self, loss, bound, decay):
         count = tf.shape(bound.elbo)[0]
@@ -201,6 +202,13 @@ class VAE(Trainer):
         if config["prior"] is not None:
             config["prior"] = distributions.deserialize(config["prior"])
         return cls(**config)
+
+
+def _sum_of_squares(w):
+    # On a CPU XLA adds a matrix's elements one after the other, but multiplies matrices at full
+    # speed: as a product with ones the sum takes a tenth of a step less.
+    squares = tf.reshape(tf.square(w), (-1, w.shape[-1] if w.shape.rank else 1))
+    return tf.reduce_sum(tf.linalg.matvec(squares, tf.ones_like(squares[0])))
 
 
 def _datapoints(data):
