@@ -3,11 +3,13 @@
 from vae_keras import bounds, datasets, distributions, layers, networks
 from vae_keras.callbacks import NonFiniteBoundError
 from vae_keras.models.vae import VAE
+from vae_keras.models.wake_sleep import WakeSleep
 from vae_keras.version import __version__
 
 __all__ = [
     "VAE",
     "NonFiniteBoundError",
+    "WakeSleep",
     "__version__",
     "bounds",
     "datasets",

@@ -16,14 +16,18 @@ def check_distribution(output, network: str) -> None:
         )
 
 
-def check_posterior(posterior, prior) -> None:
-    """Raise ValueError unless `posterior` reparameterises and lives where `prior` lives."""
+def check_reparameterised(posterior) -> None:
+    """Raise ValueError unless gradients flow through the samples of `posterior`."""
     if posterior.reparameterization_type != tfd.FULLY_REPARAMETERIZED:
         raise ValueError(
             f"the posterior {posterior.name} is not reparameterised, so no gradient flows through "
             "its samples (section 2.4): take a continuous family that TFP reparameterises, "
             "DiagonalGaussian for example"
         )
+
+
+def check_events(posterior, prior) -> None:
+    """Raise ValueError unless `posterior` and `prior` are over events of one shape."""
     if posterior.event_shape != prior.event_shape:
         raise ValueError(
             f"the prior is over events of shape {tuple(prior.event_shape)}, but the posterior "

@@ -43,6 +43,10 @@ class Trainer(keras.Model):
         """Training samples evaluated so far, in all calls of `fit`."""
         return int(self._samples.numpy())
 
+    def count_samples(self, x: tf.Tensor) -> None:
+        """Count the datapoints of a minibatch x: for a `train_step` to call."""
+        self._samples.assign_add(tf.shape(x, out_type=tf.int64)[0])
+
     def noise_seed(self) -> tf.Tensor:
         """A seed for TFP that has not been used before, (2,)."""
         self._draws.assign_add(1)

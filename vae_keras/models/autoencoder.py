@@ -1,0 +1,209 @@
+"""What every model with an encoder and a decoder shares: all but the way it learns."""
+
+import random
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from vae_keras import distributions
+from vae_keras.bounds import ESTIMATORS, Bound
+from vae_keras.models import checks
+from vae_keras.models.trainer import Trainer, intensities
+
+tfd = tfp.distributions
+
+
+class AutoEncoder(Trainer):
+    """A latent-variable model p(z) p(x|z) with an encoder q(z|x), measured by the lower bound.
+
+    A subclass adds `train_step`, the algorithm by which it learns.
+
+    Args:
+        encoder: a Keras model that ends in a distribution layer: x of shape (M, *input) -> q(z|x).
+        decoder: likewise, z of shape (M, *latent) -> p(x|z), a distribution over `input`.
+        prior: p(z), a TFP distribution over `latent` that is saved with the model and not trained;
+            by default N(0, I).
+        estimator: "B", equation 7, with the KL in closed form, or "A", equation 6, for any pair.
+        n_samples: L, the number of samples of z a datapoint.
+        weight_decay: w adds w/2 |theta|^2 over all parameters to the loss. 1/N is the paper's
+            prior N(0, I) on all parameters, its log density divided by the N training points
+            (MAP); 0 is maximum likelihood.
+        seed: of the noise; by default drawn from Python's generator, which
+            `keras.utils.set_random_seed` seeds.
+
+    Pixels given as uint8 are read as intensities x / 255. The metrics are in nats per datapoint:
+    `elbo` = `reconstruction` - `kl`, and `loss` = `weight_decay` - `elbo` (plus the networks' own
+    regularisers where they have some). Targets y are ignored: learning is unsupervised.
+
+    Raises ValueError, before any training, for networks that do not fit together and for data that
+    the model cannot read.
+    """
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        prior: tfd.Distribution | None = None,
+        *,
+        estimator: str = "B",
+        n_samples: int = 1,
+        weight_decay: float = 0.0,
+        seed: int | None = None,
+        **kwargs,
+    ):
+        if estimator not in ESTIMATORS:
+            raise ValueError(f"unknown estimator {estimator!r}: 'A' or 'B'")
+        if n_samples < 1:
+            raise ValueError(f"n_samples (L) is {n_samples}, but must be at least 1")
+        if weight_decay < 0:
+            raise ValueError(f"weight_decay is {weight_decay}, but must be at least 0")
+        super().__init__(random.randrange(2**31) if seed is None else seed, **kwargs)
+        self.encoder, self.decoder, self.prior = encoder, decoder, prior
+        self.estimator, self.n_samples, self.weight_decay = estimator, n_samples, weight_decay
+        names = ["loss", "elbo", "reconstruction", "kl", "weight_decay"]
+        self._means = [keras.metrics.Mean(name) for name in names]
+        if encoder.built and None not in encoder.input_shape[1:]:
+            self.build(encoder.input_shape)
+
+    def build(self, input_shape):
+        """Make the networks' weights, and check on one datapoint of zeros that they fit."""
+        if self.built:
+            return
+        self.event_shape = tuple(input_shape[1:])
+        posterior = self.encoder(tf.zeros((1, *self.event_shape)))
+        checks.check_distribution(posterior, "encoder")
+        if self.prior is None:
+            self.prior = distributions.standard_normal(posterior.event_shape)
+        checks.check_events(posterior, self.prior)
+        self.check_posterior(posterior)
+        if self.estimator == "B":
+            checks.check_closed_form(posterior, self.prior)
+        likelihood = self.decoder(posterior.sample(seed=(0, 0)))
+        checks.check_distribution(likelihood, "decoder")
+        checks.check_likelihood(likelihood, self.event_shape)
+        self.unit_interval = checks.needs_unit_interval(likelihood)
+        self.built = True
+
+    def check_posterior(self, posterior: tfd.Distribution) -> None:
+        """Raise ValueError where this algorithm cannot learn with `posterior`."""
+
+    # ------------------------------------------------------------------------ the model
+
+    def encode(self, x) -> tfd.Distribution:
+        """q(z|x) for x of shape (M, *input)."""
+        return self.encoder(intensities(x))
+
+    def decode(self, z) -> tfd.Distribution:
+        """p(x|z) for z of shape (M, *latent)."""
+        return self.decoder(z)
+
+    def call(self, x):
+        """Reconstruct x: the mean of p(x|z) at the mean of q(z|x). So does `predict`."""
+        return self.decode(self.encode(x).mean()).mean()
+
+    def bound(self, x, n_samples: int | None = None) -> Bound:
+        """Estimate the lower bound and its terms, each (M,), with L = n_samples fresh samples."""
+        x, n_samples = intensities(x), n_samples or self.n_samples
+        posterior = self.encode(x)
+        z = posterior.sample(n_samples, seed=self.noise_seed())  # g(epsilon, x), eq. 4
+        flat = tf.reshape(z, (-1, *z.shape[2:]))
+        repeated = tf.tile(x, [n_samples] + [1] * len(self.event_shape))
+        log_likelihood = tf.reshape(self.decode(flat).log_prob(repeated), (n_samples, -1))
+        return ESTIMATORS[self.estimator](posterior, self.prior, z, log_likelihood)
+
+    # ------------------------------------------------------------------------ measuring
+
+    def test_step(self, data):
+        """Estimate the bound of a minibatch with fresh noise."""
+        bound = self.bound(datapoints(data))
+        return self.record(bound, self.decay(self.trainable_variables))
+
+    def decay(self, variables) -> tf.Tensor:
+        """w/2 |variables|^2: for w = 1/N, -log N(variables; 0, I) / N up to a constant (MAP)."""
+        if not self.weight_decay:
+            return tf.zeros([])
+        return 0.5 * self.weight_decay * tf.add_n([_sum_of_squares(w) for w in variables])
+
+    def loss_of(self, bound: Bound, decay: tf.Tensor) -> tf.Tensor:
+        """The loss, a scalar: `decay` - the mean bound, and the networks' own regularisers."""
+        return tf.add_n([decay - tf.reduce_mean(bound.elbo), *self.losses])
+
+    def record(self, bound: Bound, decay: tf.Tensor) -> dict:
+        """Take a minibatch's bound into the metrics, and return their values."""
+        count, loss = tf.shape(bound.elbo)[0], self.loss_of(bound, decay)
+        for mean, value in zip(self._means, (loss, *bound, decay), strict=True):
+            mean.update_state(value, sample_weight=count if value.shape.rank == 0 else None)
+        return {mean.name: mean.result() for mean in self._means}
+
+    @property
+    def metrics(self):
+        """Means over the datapoints seen since the epoch began."""
+        return self._means
+
+    # ----------------------------------------------------------------------- using it
+
+    def elbo(self, x, n_samples: int = 1, batch_size: int = 1000) -> np.ndarray:
+        """The lower bound of each datapoint in nats, (N,), estimated with `n_samples` samples."""
+        if n_samples < 1:
+            raise ValueError(f"n_samples (L) is {n_samples}, but must be at least 1")
+        x = self._checked(x)
+        batches = [x[i : i + batch_size] for i in range(0, len(x), batch_size)]
+        return np.concatenate([self._elbo(batch, n_samples).numpy() for batch in batches])
+
+    @tf.function(reduce_retracing=True)
+    def _elbo(self, x, n_samples):
+        return self.bound(x, n_samples).elbo
+
+    def reconstruct(self, x) -> np.ndarray:
+        """The mean of p(x|z) at the mean of q(z|x), of x's shape."""
+        return self.predict(x, verbose=0)
+
+    def sample(self, n: int, mean: bool = False) -> np.ndarray:
+        """Draw `n` datapoints x from p(z) p(x|z); with `mean`, E[x|z] at z from p(z) (figure 5)."""
+        if n < 1:
+            raise ValueError(f"n is {n}, but must be at least 1")
+        return self._sample(n, mean).numpy()
+
+    @tf.function
+    def _sample(self, n, mean):
+        seed_z, seed_x = tf.unstack(tfp.random.split_seed(self.noise_seed()))
+        likelihood = self.decode(self.prior.sample(n, seed=seed_z))
+        return likelihood.mean() if mean else likelihood.sample(seed=seed_x)
+
+    # ------------------------------------------------------------------- saving it
+
+    def get_config(self):
+        """The configuration from which Keras makes the model again."""
+        return super().get_config() | {
+            "encoder": keras.saving.serialize_keras_object(self.encoder),
+            "decoder": keras.saving.serialize_keras_object(self.decoder),
+            "prior": None if self.prior is None else distributions.serialize(self.prior),
+            "estimator": self.estimator,
+            "n_samples": self.n_samples,
+            "weight_decay": self.weight_decay,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Make the model that `get_config` described."""
+        config = dict(config)
+        for name in ("encoder", "decoder"):
+            config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects)
+        if config["prior"] is not None:
+            config["prior"] = distributions.deserialize(config["prior"])
+        return cls(**config)
+
+
+def _sum_of_squares(w):
+    # On a CPU XLA adds a matrix's elements one after the other, but multiplies matrices at full
+    # speed: as a product with ones the sum takes a tenth of a step less.
+    squares = tf.reshape(tf.square(w), (-1, w.shape[-1] if w.shape.rank else 1))
+    return tf.reduce_sum(tf.linalg.matvec(squares, tf.ones_like(squares[0])))
+
+
+def datapoints(data) -> tf.Tensor:
+    """X of a minibatch (x,), (x, y) or x."""
+    return keras.utils.unpack_x_y_sample_weight(data)[0]

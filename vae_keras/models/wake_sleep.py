@@ -1,0 +1,46 @@
+"""The wake-sleep algorithm (Hinton et al. 1995), which the paper compares AEVB with."""
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from vae_keras.models.autoencoder import AutoEncoder, datapoints
+
+
+@keras.saving.register_keras_serializable(package="vae_keras")
+class WakeSleep(AutoEncoder):
+    """The same encoder and decoder as a `VAE`, trained by wake-sleep; see `AutoEncoder`.
+
+    Awake, the decoder learns to explain data x by codes z from the encoder; asleep, the encoder
+    learns to find the codes of dreams, x drawn from p(z) p(x|z), one a datapoint. Neither phase
+    moves the other's parameters, and the two together do not climb one objective. The metrics are
+    still the lower bound and its terms.
+
+    Besides those of `AutoEncoder` no demand: the posterior need not reparameterise.
+    """
+
+    def train_step(self, data):
+        """One wake phase and one sleep phase, from the same parameters."""
+        x = datapoints(data)
+        theta, phi = self.decoder.trainable_variables, self.encoder.trainable_variables
+        with tf.GradientTape(persistent=True) as tape:
+            bound = self.bound(x)
+            decay_theta, decay_phi = self.decay(theta), self.decay(phi)
+            # Wake: -E_q log p(x|z), of which only theta's gradient is taken. p(z) has no parameters.
+            wake = [decay_theta - tf.reduce_mean(bound.reconstruction), *self.decoder.losses]
+            # Sleep: -E_p(x,z) log q(z|x).
+            z, dreams = self.dream(tf.shape(x)[0])
+            recognition = self.encoder(dreams).log_prob(z)
+            sleep = [decay_phi - tf.reduce_mean(recognition), *self.encoder.losses]
+            losses = [self.optimizer.scale_loss(tf.add_n(phase)) for phase in (wake, sleep)]
+        gradients = tape.gradient(losses[0], theta) + tape.gradient(losses[1], phi)
+        self.optimizer.apply(gradients, [*theta, *phi])
+        self.count_samples(x)
+        return self.record(bound, decay_theta + decay_phi)
+
+    def dream(self, n: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draw z of shape (n, *latent) from p(z) and x of shape (n, *input) from p(x|z)."""
+        seed_z, seed_x = tf.unstack(tfp.random.split_seed(self.noise_seed()))
+        z = self.prior.sample(n, seed=seed_z)
+        x = self.decode(z).sample(seed=seed_x)
+        return tf.stop_gradient(z), tf.stop_gradient(x)
