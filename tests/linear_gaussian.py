@@ -50,8 +50,8 @@ class LinearGaussian:
         )
         return self.log_likelihood(x) - kl
 
-    def vae(self, a, c, log_variance, **kwargs) -> vae_keras.VAE:
-        """A VAE that is this model, with this q as its encoder."""
+    def vae(self, a, c, log_variance, algorithm=vae_keras.VAE, **kwargs):
+        """A VAE, or another model, that is this model, with this q as its encoder."""
         pixels, latent = self.w.shape
         posterior = DiagonalGaussian(latent)
         likelihood = TFPDistribution("Normal", pixels, fixed={"scale": self.noise})
@@ -62,7 +62,7 @@ class LinearGaussian:
         kernel = np.concatenate([a.T, np.zeros_like(a.T)], axis=1)
         encoder.layers[0].set_weights([kernel, np.concatenate([c, log_variance])])
         decoder.layers[0].set_weights([self.w.T, self.b])
-        return vae_keras.VAE(encoder, decoder, **{"seed": 3, **kwargs})
+        return algorithm(encoder, decoder, **{"seed": 3, **kwargs})
 
     def exact_vae(self, **kwargs) -> vae_keras.VAE:
         """A VAE whose encoder is the exact posterior (`orthogonal` models only)."""

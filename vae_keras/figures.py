@@ -13,12 +13,13 @@ import pandas as pd
 import scipy.stats
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 
-from vae_keras import paths, provenance
+from vae_keras import paper, paths, provenance
 from vae_keras.datasets import Dataset
 from vae_keras.experiments import Run
-from vae_keras.models.vae import VAE
+from vae_keras.models.autoencoder import AutoEncoder
 
 STYLE = Path(__file__).with_name("paper.mplstyle")
 
@@ -99,7 +100,7 @@ def tile(images: np.ndarray, image_shape: tuple[int, int], columns: int) -> np.n
     return grid.transpose(0, 2, 1, 3).reshape(-1, columns * width)
 
 
-def manifold_means(model: VAE, n: int) -> np.ndarray:
+def manifold_means(model: AutoEncoder, n: int) -> np.ndarray:
     """E[x|z] on `latent_grid(n)`, (n * n, pixels). Raises ValueError unless latent_dim is 2."""
     if tuple(model.prior.event_shape) != (2,):
         raise ValueError(
@@ -148,12 +149,11 @@ def manifold(
         ylim=(-4, 4),
         aspect="equal",
     )
-    samples = digits.record["bounds"][0]["samples"]
-    figure.suptitle(f"Learned 2-D manifolds after {samples:,} training samples", y=1.0)
+    figure.suptitle(f"Learned 2-D manifolds after {digits.samples:,} training samples", y=1.0)
     return figure
 
 
-def latent_codes(model: VAE, data: Dataset) -> pd.DataFrame:
+def latent_codes(model: AutoEncoder, data: Dataset) -> pd.DataFrame:
     """The mean of q(z|x) of every test image: columns z1, z2, digit."""
     codes = model.encode(data.x_test).mean().numpy().round(4)
     return pd.DataFrame({"z1": codes[:, 0], "z2": codes[:, 1], "digit": data.y_test.astype(int)})
@@ -167,8 +167,55 @@ def samples(runs: list[Run], rows: int) -> Figure:
         picture = tile(run.model.sample(rows * rows, mean=True), run.data.image_shape, rows)
         _show_images(axis, picture, f"({letter}) {run.experiment.latent_dim}-D latent space")
     data = runs[0].data
-    count = runs[0].record["bounds"][0]["samples"]
-    figure.suptitle(f"{data.title}: random samples after {count:,} training samples", y=1.05)
+    figure.suptitle(
+        f"{data.title}: random samples after {runs[0].samples:,} training samples", y=1.05
+    )
+    return figure
+
+
+ALGORITHMS = {"aevb": "AEVB", "wake_sleep": "wake-sleep"}
+NATS = {"mnist": (-150, -95), "mnist_5k": (-150, -95), "frey_face": (0, 1600)}  # the paper's axes
+
+
+def lower_bound(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
+    """Figure 2: the bound against training samples, a panel a data set and latent size.
+
+    `table`: figure 2's columns; of several seeds the mean is drawn, and their range. `titles`:
+    data set -> what stands above its panels, a row of them each. The paper's own curves, where
+    there are any, lie behind ours, wide and pale.
+    """
+    sizes = {name: sorted(set(table[table.dataset == name].latent_dim)) for name in titles}
+    columns = max(map(len, sizes.values()))
+    figure, axes = _subplots(
+        len(sizes), columns, figsize=(2.5 * columns, 2.6 * len(sizes) + 0.3), squeeze=False
+    )
+    palette = dict(zip(ALGORITHMS, sns.color_palette("colorblind"), strict=False))
+    dashes = {"train": (3, 1.5), "test": ""}
+    theirs = paper.figure2()
+    for row, (name, title) in zip(axes, titles.items(), strict=True):
+        for axis, latent_dim in zip(row, sizes[name], strict=False):
+            for source, look in ((theirs, {"lw": 4, "alpha": 0.3}), (table, {"lw": 1.2})):
+                sns.lineplot(
+                    source[(source.dataset == name) & (source.latent_dim == latent_dim)],
+                    x="samples", y="lower_bound", hue="algorithm", palette=palette, style="split",
+                    dashes=dashes, errorbar=("pi", 100), legend=False, ax=axis, **look,
+                )  # fmt: skip
+            axis.set(
+                title=f"{title}\n$N_z$ = {latent_dim}",
+                xscale="log", xlabel="training samples evaluated",
+                ylim=NATS.get(name), ylabel="lower bound (nats)" if axis is row[0] else "",
+            )  # fmt: skip
+        for axis in row[len(sizes[name]) :]:
+            axis.axis("off")
+    handles = [
+        Line2D([], [], color=palette[name], lw=1.2, dashes=dashes[split] or (1, 0))
+        for name in ALGORITHMS
+        for split in dashes
+    ]
+    labels = [f"{label}, {split}" for label in ALGORITHMS.values() for split in dashes]
+    handles.append(Line2D([], [], color="grey", lw=4, alpha=0.3))
+    labels.append("the paper's own curves, in the same colours")
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False)
     return figure
 
 

@@ -1,0 +1,219 @@
+"""The store: killed at any moment a run goes on to the same numbers; bad files are said."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from vae_keras import __main__, datasets, experiments, paths, store
+from vae_keras.experiments import Experiment
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return datasets.load("synthetic_faces")
+
+
+@pytest.fixture
+def small():
+    return Experiment("synthetic_faces", 2, samples=4000, hidden=5, step_size=0.02)
+
+
+CHILD = """
+import os, random, signal, sys, threading
+from vae_keras import callbacks, datasets, experiments, paths
+experiments.CHECKPOINT_EVERY_S = 0
+seed = int(sys.argv[1])
+moment = random.Random(seed)
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+class Die(callbacks.StopAtSamples):
+    def on_train_begin(self, logs=None):  # every other time while a checkpoint is written
+        if seed % 2 or self.samples == experiments.TRIAL_SAMPLES:
+            threading.Timer(moment.uniform(0, 1.5), die).start()
+            return
+        write, after = paths.Path.write_bytes, moment.randrange(1, 20)
+        def half(path, content):
+            nonlocal after
+            after -= 1
+            if after == 0:
+                write(path, content[: len(content) // 2])
+                die()
+            write(path, content)
+        paths.Path.write_bytes = half
+
+if seed >= 0:
+    experiments.StopAtSamples = Die
+data = datasets.load("synthetic_faces")
+run = experiments.run(
+    experiments.Experiment("synthetic_faces", 2, 100_000, "wake_sleep", hidden=5), data
+)
+experiments.table([run]).to_csv(sys.argv[2], index=False)
+"""
+
+
+def test_a_run_killed_at_random_moments_ends_with_the_same_csv(tmp_path):
+    def start(seed, results):
+        csv = tmp_path / f"{results}.csv"
+        command = [sys.executable, "-c", CHILD, str(seed), str(csv)]
+        environment = os.environ | {"VAE_KERAS_RESULTS": str(tmp_path / results)}
+        done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True)
+        return done.returncode, csv, done.stderr
+
+    status, undisturbed, errors = start(-1, "undisturbed")
+    assert status == 0, errors
+    killed, checkpoints = 0, set()
+    for seed in range(12):
+        status, _, errors = start(seed, "killed")
+        assert status in (-signal.SIGKILL, 0), errors
+        killed += status != 0
+        for file in (tmp_path / "killed").rglob("checkpoint.npz"):
+            with np.load(file) as saved:
+                checkpoints.add(bytes(saved["arr_0"]))
+    assert killed >= 10
+    assert len(checkpoints) > 3  # they went on from one another
+    status, csv, errors = start(-1, "killed")
+    assert status == 0, errors
+    assert csv.read_bytes() == undisturbed.read_bytes()
+    assert not list((tmp_path / "killed").rglob("*.part*"))
+
+
+def checkpointed(small, faces, monkeypatch):
+    """Stop `small` half-way with a checkpoint behind; returns its file."""
+    monkeypatch.setattr(experiments, "CHECKPOINT_EVERY_S", 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "finish", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            experiments.run(small, faces)
+    return store.runs_folder() / small.key / store.CHECKPOINT
+
+
+@pytest.mark.parametrize("content", [b"half", b"", b"PK\x03\x04truncated"])
+def test_a_damaged_checkpoint_is_said_and_the_run_can_be_dropped(
+    small, faces, monkeypatch, content
+):
+    file = checkpointed(small, faces, monkeypatch)
+    file.write_bytes(content)
+    with pytest.raises(store.StoreError, match=f"checkpoint.npz cannot be read .*drop {small.key}"):
+        experiments.run(small, faces)
+    assert store.records()[small.key]["state"] == "unreadable"
+    store.drop(small.key)
+    assert experiments.run(small, faces).samples == 4000
+
+
+def test_a_truncated_checkpoint_and_one_of_another_model(small, faces, monkeypatch):
+    file = checkpointed(small, faces, monkeypatch)
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(store.StoreError, match="cannot be read"):
+        experiments.run(small, faces)
+    other = checkpointed(dataclasses.replace(small, hidden=6), faces, monkeypatch)
+    file.write_bytes(other.read_bytes())
+    with pytest.raises(store.StoreError, match="cannot be read"):
+        experiments.run(small, faces)
+    file.write_bytes(whole)
+    assert experiments.run(small, faces).samples == 4000
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"bounds": []}'])
+def test_a_foreign_record_is_said(small, faces, content):
+    experiments.run(small, faces)
+    (store.runs_folder() / small.key / store.RECORD).write_text(content)
+    with pytest.raises(store.StoreError, match=f"--drop {small.key}"):
+        experiments.run(small, faces)
+
+
+def test_a_damaged_model_is_said(small, faces):
+    run = experiments.run(small, faces)
+    (store.runs_folder() / small.key / store.MODEL).write_bytes(b"half")
+    with pytest.raises(store.StoreError, match=f"model.keras cannot be read .*{small.key}"):
+        _ = run.model
+
+
+def test_a_full_disk_is_said_and_loses_nothing(small, faces, monkeypatch):
+    file = checkpointed(small, faces, monkeypatch)
+    before = file.read_bytes()
+    with monkeypatch.context() as patch:
+
+        def full(*_):
+            raise OSError(28, "No space left on device")
+
+        patch.setattr(paths.Path, "write_bytes", full)
+        with pytest.raises(store.StoreError, match="No space left on device.*make room"):
+            experiments.run(small, faces)
+    assert file.read_bytes() == before
+    assert experiments.run(small, faces).samples == 4000
+
+
+def test_foreign_files_and_older_runs_disturb_nothing(small, faces, capsys):
+    folder = store.runs_folder() / "aevb-mnist-2d-1000-0123456789ab"
+    folder.mkdir(parents=True)
+    (folder / store.RECORD).write_text(json.dumps({"recipe": 1, "bounds": []}))
+    (store.runs_folder() / "notes.txt").write_text("mine")
+    (store.runs_folder() / "not a run").mkdir()
+    experiments.run(small, faces)
+    assert __main__.main(["runs"]) == 0
+    out = capsys.readouterr().out
+    assert "finished, by another version of the kit" in out
+    assert "unreadable" in out
+    assert "4,000 samples, train" in out
+
+
+def test_runs_are_listed_and_dropped(small, faces, monkeypatch, capsys):
+    experiments.run(small, faces)
+    other = dataclasses.replace(small, seed=1)
+    checkpointed(other, faces, monkeypatch)
+    assert {key: run["state"] for key, run in store.records().items()} == {
+        small.key: "finished",
+        other.key: "stopped",
+    }
+    assert __main__.main(["runs", "--drop", "nothing"]) == 1
+    assert "there is no run 'nothing'" in capsys.readouterr().err
+    assert __main__.main(["runs", "--drop", other.key]) == 0
+    assert list(store.records()) == [small.key]
+    assert __main__.main(["runs", "--drop", "all"]) == 0
+    assert store.records() == {}
+
+
+def test_two_processes_never_train_the_same_run(small, faces, capsys):
+    """While another holds the claim, this one waits; then it takes what was stored."""
+    finished = experiments.run(small, faces)
+    folder = store.runs_folder() / small.key
+    hidden = folder.rename(folder.with_name("elsewhere"))
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys, filelock\nwith filelock.FileLock(sys.argv[1]):\n print(flush=True)\n input()",
+            str(store.runs_folder() / f".{small.key}.lock"),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    holder.stdout.readline()
+    try:
+        with pytest.raises(store.StoreError, match="no run"):
+            store.drop(small.key)
+
+        def give_back():
+            time.sleep(2)
+            hidden.rename(folder)
+            holder.communicate(b"\n")
+
+        threading.Thread(target=give_back).start()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Experiment, "build", lambda *_: pytest.fail("trained twice"))
+            again = experiments.run(small, faces)
+    finally:
+        holder.kill()
+    assert again.record == finished.record
+    assert "another process trains" in capsys.readouterr().out
