@@ -13,7 +13,11 @@ notebooks in results/notebooks/. Figures that are fresh are not drawn again.
   --preset NAME   smoke (seconds), quick (the default: minutes), standard (10^7 training samples a
                   model, real data only) or paper (10^8)
   --only FIGURE   only this notebook, fig_manifold for example; may be repeated
+  --jobs N        run N notebooks side by side, each with its share of the cores
   --force         draw also what is fresh (trained models are taken from the store all the same)
+
+A run that was killed goes on from its last checkpoint: just start again. .venv/bin/python -m
+vae_keras runs lists the stored runs; runs --drop NAME deletes one, --drop all every one.
 
 VAE_KERAS_DATA names a folder that holds mnist.npz and frey_rawface.mat; without it they are looked
 for in Keras's cache, then downloaded. VAE_KERAS_RESULTS names the store of runs (default: results/).

@@ -35,7 +35,7 @@ def test_presets():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"dataset": "cifar"}, "unknown data set 'cifar': one of mnist"),
+        ({"dataset": "cifar"}, "unknown dataset 'cifar': one of mnist"),
         ({"latent_dim": 0}, "latent_dim is 0, but must be an integer, at least 1"),
         ({"samples": 1e6}, "samples is 1000000.0"),
         ({"n_samples": 0}, "n_samples is 0"),
@@ -50,7 +50,7 @@ def test_an_experiment_refuses_bad_settings(small, change, message):
 def test_every_setting_is_part_of_the_key(small):
     changes = {
         "dataset": "mnist", "latent_dim": 3, "samples": 400, "seed": 1, "step_size": 0.01,
-        "batch_size": 50, "n_samples": 2,
+        "batch_size": 50, "n_samples": 2, "algorithm": "wake_sleep", "hidden": 9, "n_train": 100,
     }  # fmt: skip
     assert set(changes) == {field.name for field in dataclasses.fields(Experiment)}
     keys = {dataclasses.replace(small, **{name: value}).key for name, value in changes.items()}

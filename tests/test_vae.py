@@ -181,16 +181,18 @@ def test_an_array_a_stream_and_eager_execution_agree(make_vae, x):
 
 def test_every_row_comes_once_an_epoch_in_an_order_of_its_own(make_vae, x):
     vae = make_vae(seed=1)
-    rows = iter(vae._rows(250, 100, shuffle=True))
+    rows = iter(vae._rows(250, 250, 100, shuffle=True))
     epochs = [np.concatenate([next(rows) for _ in range(3)]) for _ in range(3)]
     for epoch in epochs:
         np.testing.assert_array_equal(np.sort(epoch), np.arange(250))
     assert (epochs[0] != epochs[1]).mean() > 0.9
     assert (epochs[1] != epochs[2]).mean() > 0.9
     vae.fit(x, verbose=0)  # a second `fit` goes on where the first ended
-    again = iter(vae._rows(250, 250, shuffle=True))
+    again = iter(vae._rows(250, 250, 250, shuffle=True))
     np.testing.assert_array_equal(next(again), epochs[1])
-    np.testing.assert_array_equal(next(iter(vae._rows(250, 250, shuffle=False))), np.arange(250))
+    np.testing.assert_array_equal(
+        next(iter(vae._rows(250, 250, 250, shuffle=False))), np.arange(250)
+    )
 
 
 def test_batch_callbacks_are_called_as_steps_per_execution_says(make_vae, x):
@@ -230,6 +232,10 @@ def test_steps_per_epoch(make_vae, x):
     vae = make_vae()
     vae.fit(x, steps_per_epoch=1, epochs=2, verbose=0)
     assert vae.samples == 200
+    vae.fit(x, steps_per_epoch=3, verbose=0)  # all of them, the partial one too
+    assert vae.samples == 450
+    with pytest.raises(ValueError, match="steps_per_epoch is 4, but these data have 3 minibatches"):
+        vae.fit(x, steps_per_epoch=4)
 
 
 def test_one_compilation_serves_all_epochs_and_calls(make_vae, x):

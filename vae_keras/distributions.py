@@ -1,4 +1,9 @@
-"""TFP distributions as Keras needs them: a standard prior, and a form that can be saved."""
+"""TFP distributions as the kit needs them: fast noise, a standard prior, a form that can be saved.
+
+TFP leaves it to TensorFlow which generator makes the noise, and under XLA on a CPU that is one of
+scalar code. Philox, asked for by name, is five times as fast there, and draws the same numbers with
+and without XLA.
+"""
 
 import numpy as np
 import tensorflow as tf
@@ -7,10 +12,33 @@ import tensorflow_probability as tfp
 tfd = tfp.distributions
 
 
+class Normal(tfd.Normal):
+    """TFP's, with noise by Philox."""
+
+    def _sample_n(self, n, seed=None):
+        shape = tf.concat([[n], self.batch_shape_tensor()], 0)
+        noise = tf.random.stateless_normal(shape, _stateless(seed), dtype=self.dtype, alg="philox")
+        return self.loc + self.scale * noise
+
+
+class Bernoulli(tfd.Bernoulli):
+    """TFP's, with noise by Philox."""
+
+    def _sample_n(self, n, seed=None):
+        probs = self.probs_parameter()
+        shape = tf.concat([[n], tf.shape(probs)], 0)
+        uniform = tf.random.stateless_uniform(shape, _stateless(seed), alg="philox")
+        return tf.cast(uniform < probs, self.dtype)
+
+
+def _stateless(seed):
+    return tfp.random.sanitize_seed(seed)
+
+
 def standard_normal(event_shape: int | tuple[int, ...]) -> tfd.Distribution:
     """N(0, I) over `event_shape`, the paper's prior p(z)."""
     zeros = tf.zeros(event_shape)
-    return tfd.Independent(tfd.Normal(zeros, tf.ones_like(zeros)), zeros.shape.rank)
+    return tfd.Independent(Normal(zeros, tf.ones_like(zeros)), zeros.shape.rank)
 
 
 def serialize(distribution: tfd.Distribution) -> dict:
@@ -20,7 +48,7 @@ def serialize(distribution: tfd.Distribution) -> dict:
     neither numbers nor distributions.
     """
     family = type(distribution).__name__
-    if getattr(tfd, family, None) is not type(distribution):
+    if _family(family) is not type(distribution):
         raise ValueError(f"{family} is not a distribution of tfp.distributions: it cannot be saved")
     return {
         "distribution": family,
@@ -35,7 +63,11 @@ def serialize(distribution: tfd.Distribution) -> dict:
 def deserialize(config: dict) -> tfd.Distribution:
     """Make the distribution that `serialize` described."""
     parameters = {name: _unpack(value) for name, value in config["parameters"].items()}
-    return getattr(tfd, config["distribution"])(**parameters)
+    return _family(config["distribution"])(**parameters)
+
+
+def _family(name: str) -> type[tfd.Distribution] | None:
+    return {"Normal": Normal, "Bernoulli": Bernoulli}.get(name) or getattr(tfd, name, None)
 
 
 def _pack(value, what: str):

@@ -22,6 +22,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from vae_keras import distributions
+
 tfd = tfp.distributions
 _register = keras.saving.register_keras_serializable(package="vae_keras")
 
@@ -92,7 +94,7 @@ class DiagonalGaussian(DistributionLayer):
 
     def distribution(self, params):  # noqa: D102
         mu, log_variance = tf.split(params, 2, axis=-1)
-        return self._independent(tfd.Normal(mu, tf.exp(0.5 * log_variance)))
+        return self._independent(distributions.Normal(mu, tf.exp(0.5 * log_variance)))
 
 
 @_register
@@ -101,7 +103,9 @@ class SigmoidMeanGaussian(DiagonalGaussian):
 
     def distribution(self, params):  # noqa: D102
         logits, log_variance = tf.split(params, 2, axis=-1)
-        return self._independent(tfd.Normal(tf.sigmoid(logits), tf.exp(0.5 * log_variance)))
+        return self._independent(
+            distributions.Normal(tf.sigmoid(logits), tf.exp(0.5 * log_variance))
+        )
 
 
 @_register
@@ -116,7 +120,7 @@ class Bernoulli(DistributionLayer):
         return self.event_shape[-1]
 
     def distribution(self, params):  # noqa: D102
-        return self._independent(tfd.Bernoulli(logits=params, dtype=tf.float32))
+        return self._independent(distributions.Bernoulli(logits=params, dtype=tf.float32))
 
 
 @_register

@@ -20,7 +20,7 @@ def figure2() -> pd.DataFrame:
 
 
 def differences(table: pd.DataFrame) -> pd.DataFrame:
-    """Ours minus the paper's lower bound in nats, where both curves exist at 10^5, 10^6, 10^7, 10^8.
+    """Ours minus the paper's bound in nats, at 10^5, 10^6, 10^7, 10^8 where both curves exist.
 
     `table`: figure 2's columns, several seeds averaged. Both are interpolated in log samples.
     Columns: dataset, latent_dim, algorithm, split, samples, here, paper, difference.

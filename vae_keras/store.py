@@ -1,9 +1,9 @@
 """The store of runs: a folder a run, files written whole, one process at a time in each.
 
-    results/runs/<key>/checkpoint.npz    a run under way: all of its state, and its record so far
-    results/runs/<key>/model.keras       a finished one: the trained model,
-    results/runs/<key>/run.json          and, written last, its record
-    results/runs/.<key>.lock             held by the process that trains it
+results/runs/<key>/checkpoint.npz    a run under way: all of its state, and its record so far
+results/runs/<key>/model.keras       a finished one: the trained model,
+results/runs/<key>/run.json          and, written last, its record
+results/runs/.<key>.lock             held by the process that trains it
 """
 
 import contextlib

@@ -168,9 +168,8 @@ class AutoEncoder(Trainer):
 
     @tf.function
     def _sample(self, n, mean):
-        seed_z, seed_x = tf.unstack(tfp.random.split_seed(self.noise_seed()))
-        likelihood = self.decode(self.prior.sample(n, seed=seed_z))
-        return likelihood.mean() if mean else likelihood.sample(seed=seed_x)
+        likelihood = self.decode(self.prior.sample(n, seed=self.noise_seed()))
+        return likelihood.mean() if mean else likelihood.sample(seed=self.noise_seed())
 
     # ------------------------------------------------------------------- saving it
 

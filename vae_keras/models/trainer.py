@@ -125,7 +125,8 @@ class Trainer(keras.Model):
     ):
         """As in Keras, with batch_size M = 100 for arrays. Targets y are ignored.
 
-        An array's rows are shuffled anew in each epoch, by `seed` and `samples` alone.
+        An array's rows are shuffled anew in each epoch, by `seed` and `samples` alone; with
+        `steps_per_epoch` an epoch ends after so many minibatches.
 
         Raises ValueError for data that the model cannot read, before training, and
         `NonFiniteBoundError` when the bound turns NaN or infinite: the model then has the last
@@ -142,10 +143,16 @@ class Trainer(keras.Model):
             x, validation_data = np.split(x, [int(len(x) * (1 - validation_split))])
         kwargs |= {"validation_data": validation_data, "callbacks": _guarded(callbacks)}
         size = batch_size or BATCH_SIZE
-        if not hasattr(x, "shape") or steps_per_epoch is not None:  # Keras's own way
-            kwargs |= {"shuffle": shuffle, "steps_per_epoch": steps_per_epoch}
-            return super().fit(x, batch_size=size if hasattr(x, "shape") else None, **kwargs)
+        if not hasattr(x, "shape"):  # a stream takes Keras's own way
+            return super().fit(x, shuffle=shuffle, steps_per_epoch=steps_per_epoch, **kwargs)
         per_epoch = -(-len(x) // size)
+        if steps_per_epoch is not None:
+            if not 1 <= steps_per_epoch <= per_epoch:
+                raise ValueError(
+                    f"steps_per_epoch is {steps_per_epoch}, but these data have {per_epoch} "
+                    "minibatches: give 1 to that many, and as many epochs as you like"
+                )
+            per_epoch = steps_per_epoch
         # As even as can be: 601 minibatches are 7 x 86, not 6 x 100 and one more.
         at_once = self._minibatches or -(-per_epoch // -(-per_epoch // MOST_MINIBATCHES))
         self._array = tf.convert_to_tensor(x)
@@ -153,7 +160,7 @@ class Trainer(keras.Model):
         try:
             with self._executing(at_once):
                 return super().fit(
-                    self._rows(len(x), size * at_once, shuffle),
+                    self._rows(len(x), per_epoch * size, at_once * size, shuffle),
                     steps_per_epoch=per_epoch,
                     shuffle=False,
                     **kwargs,
@@ -161,19 +168,20 @@ class Trainer(keras.Model):
         finally:
             self._array = None
 
-    def _rows(self, n: int, at_once: int, shuffle: bool) -> tf.data.Dataset:
+    def _rows(self, n: int, per_epoch: int, at_once: int, shuffle: bool) -> tf.data.Dataset:
         """The row numbers of one epoch after the other, without end, `at_once` at a time."""
+        per_epoch = min(n, per_epoch)
 
         def epoch(samples_before):
             rows = tf.range(n)
             if shuffle:  # the noise has seeds (seed, positive number)
                 seed = tf.stack([tf.constant(self.seed, tf.int64), -1 - samples_before])
                 rows = tf.random.experimental.stateless_shuffle(rows, seed)
-            return tf.data.Dataset.from_tensor_slices(rows).batch(at_once)
+            return tf.data.Dataset.from_tensor_slices(rows[:per_epoch]).batch(at_once)
 
         options = tf.data.Options()
         options.autotune.enabled = False  # its thread would hold up the end of `fit` for seconds
-        starts = tf.data.Dataset.range(self.samples, 2**62, n)
+        starts = tf.data.Dataset.range(self.samples, 2**62, per_epoch)
         return starts.flat_map(epoch).prefetch(1).with_options(options)
 
     def make_train_function(self, force=False):

@@ -2,7 +2,6 @@
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from vae_keras.models.autoencoder import AutoEncoder, datapoints
 
@@ -26,21 +25,20 @@ class WakeSleep(AutoEncoder):
         with tf.GradientTape(persistent=True) as tape:
             bound = self.bound(x)
             decay_theta, decay_phi = self.decay(theta), self.decay(phi)
-            # Wake: -E_q log p(x|z), of which only theta's gradient is taken. p(z) has no parameters.
+            # Wake: -E_q log p(x|z), only theta's gradient of it; p(z) has no parameters.
             wake = [decay_theta - tf.reduce_mean(bound.reconstruction), *self.decoder.losses]
             # Sleep: -E_p(x,z) log q(z|x).
             z, dreams = self.dream(tf.shape(x)[0])
             recognition = self.encoder(dreams).log_prob(z)
             sleep = [decay_phi - tf.reduce_mean(recognition), *self.encoder.losses]
             losses = [self.optimizer.scale_loss(tf.add_n(phase)) for phase in (wake, sleep)]
-        gradients = tape.gradient(losses[0], theta) + tape.gradient(losses[1], phi)
-        self.optimizer.apply(gradients, [*theta, *phi])
+        gradients = tape.gradient(losses[1], phi) + tape.gradient(losses[0], theta)
+        self.optimizer.apply(gradients, [*phi, *theta])
         self.count_samples(x)
         return self.record(bound, decay_theta + decay_phi)
 
     def dream(self, n: int) -> tuple[tf.Tensor, tf.Tensor]:
         """Draw z of shape (n, *latent) from p(z) and x of shape (n, *input) from p(x|z)."""
-        seed_z, seed_x = tf.unstack(tfp.random.split_seed(self.noise_seed()))
-        z = self.prior.sample(n, seed=seed_z)
-        x = self.decode(z).sample(seed=seed_x)
+        z = self.prior.sample(n, seed=self.noise_seed())
+        x = self.decode(z).sample(seed=self.noise_seed())
         return tf.stop_gradient(z), tf.stop_gradient(x)
