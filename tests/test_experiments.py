@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from vae_keras import datasets, experiments, figures, paths, presets, provenance
+from vae_keras import datasets, experiments, figures, presets, provenance
 from vae_keras.experiments import Experiment
 
 
@@ -17,17 +17,20 @@ def faces():
 
 @pytest.fixture
 def small():
-    return Experiment("synthetic_faces", 2, samples=300)
+    return Experiment("synthetic_faces", 2, samples=300, step_size=0.02)
 
 
 def test_presets():
-    assert presets.resolve("smoke") == presets.Settings("smoke", 2000, allow_embedded=True)
+    assert presets.resolve("smoke") == presets.Settings("smoke", 2000, True, [3], [2])
     for name in ("standard", "paper"):
         assert not presets.resolve(name).allow_embedded
     assert [presets.resolve(n).samples for n in presets.NAMES] == [2000, 10**6, 10**7, 10**8]
     assert presets.resolve("quick", samples=5).samples == 5
     with pytest.raises(ValueError, match="unknown preset 'fast': one of smoke, quick"):
         presets.resolve("fast")
+    assert presets.resolve("smoke", mnist_latent_dims=[2, 7]).mnist_latent_dims == [2, 7]
+    with pytest.raises(ValueError, match=r"mnist_latent_dims is \[0\], but must be a list"):
+        presets.resolve("quick", mnist_latent_dims=[0])
     with pytest.raises(ValueError, match=r"samples is 1\.5"):
         presets.resolve("quick", samples=1.5)
 
@@ -78,18 +81,84 @@ def test_a_run_is_repeated_bit_for_bit(small, faces, monkeypatch, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_damaged_run_is_said(small, faces):
-    experiments.run(small, faces)
-    (paths.results() / "runs" / small.key / "model.keras").write_bytes(b"half")
-    with pytest.raises(RuntimeError, match=f"{small.key} cannot be read .*delete that folder"):
-        experiments.run(small, faces)
+def test_the_step_size_is_the_best_after_the_first_few_iterations(faces, monkeypatch):
+    """The trial leaves no trace: the run is that of the chosen step size given at once."""
+    experiment = Experiment("synthetic_faces", 2, samples=2000, hidden=20)
+    run = experiments.run(experiment, faces)
+    trials = run.record["trials"]
+    assert list(trials) == ["0.01", "0.02", "0.1"]
+    best = run.record["step_size"]
+    assert trials[str(best)] == max(trials.values())
+    given = experiments.run(dataclasses.replace(experiment, step_size=best), faces)
+    assert given.record["bounds"] == run.record["bounds"]
+    assert "trials" not in given.record
+    model = experiment.build(faces)  # what a trial is: ten minibatches
+    model.optimizer.learning_rate.assign(0.1)
+    model.fit(faces.x_train[:1000], verbose=0)
+    assert model.elbo(faces.x_train).mean() == pytest.approx(trials["0.1"], rel=0.3)
+    table = experiments.step_sizes([run, given])
+    assert list(table.step_size) == [best, best]
 
 
-def test_a_stopped_run_leaves_nothing_half_done(small, faces, monkeypatch):
-    monkeypatch.setattr("vae_keras.models.vae.VAE.save", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        experiments.run(small, faces)
-    assert list((paths.results() / "runs").iterdir()) == []
+def test_a_step_size_that_diverges_is_not_chosen(faces, monkeypatch):
+    monkeypatch.setattr(experiments, "STEP_SIZES", (0.01, 1e30))
+    run = experiments.run(Experiment("synthetic_faces", 2, samples=1000, hidden=5), faces)
+    assert run.record["step_size"] == 0.01
+    assert run.record["trials"]["1e+30"] is None
+
+
+def test_the_curve_is_recorded_evenly_on_a_log_scale(faces):
+    points = Experiment("mnist", 20, samples=10**7).recorded_at
+    assert points[::10] == [10**5, 10**6, 10**7]
+    assert len(points) == 21
+    assert Experiment("mnist", 20, samples=10**6).recorded_at == [100_000, 316_228, 1_000_000]
+    run = experiments.run(
+        Experiment("synthetic_faces", 2, samples=10_000, hidden=5, step_size=0.02), faces
+    )
+    table = experiments.table([run])
+    for split in ("train", "test"):
+        samples = list(table[table.split == split].samples)
+        assert samples == sorted(set(samples))
+        assert len(samples) == 3
+        for taken, point in zip(samples, run.experiment.recorded_at, strict=True):
+            assert point <= taken < point + 1600  # the next end of an execution
+    assert run.samples == 10_000
+
+
+def test_taking_the_curve_leaves_the_epochs_metrics_alone(faces):
+    """The bound of the full sets is not mixed into what `fit` shows."""
+    experiment = Experiment("synthetic_faces", 2, samples=3200, hidden=5, step_size=0.02)
+    model = experiment.build(faces)
+    history = model.fit(faces.x_train, epochs=2, verbose=0).history["elbo"]
+    seen = []
+
+    class Note(experiments.StopAtSamples):
+        def on_epoch_end(self, epoch, logs):
+            seen.append(logs["elbo"])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(experiments, "StopAtSamples", Note)
+        patch.setattr(Experiment, "recorded_at", [1600, 3200])
+        experiments.run(experiment, faces)
+    assert seen[0] == history[0]
+    assert seen[1] == pytest.approx(history[1], rel=0.1)  # the recorded bounds drew noise
+
+
+def test_the_first_n_train_points(faces):
+    experiment = Experiment("synthetic_faces", 2, samples=500, n_train=250, step_size=0.02)
+    np.testing.assert_array_equal(experiment.training_set(faces), faces.x_train[:250])
+    assert experiment.build(faces).weight_decay == 1 / 250
+    with pytest.raises(ValueError, match="n_train is 9999, but synthetic_faces has 1600"):
+        experiments.run(dataclasses.replace(experiment, n_train=9999), faces)
+
+
+def test_combinations(faces):
+    chosen = experiments.combinations(
+        faces, latent_dim=[2, 3], algorithm=["aevb", "wake_sleep"], samples=10
+    )
+    assert [(e.latent_dim, e.algorithm, e.samples) for e, _ in chosen] == [
+        (2, "aevb", 10), (2, "wake_sleep", 10), (3, "aevb", 10), (3, "wake_sleep", 10),
+    ]  # fmt: skip
 
 
 def test_the_recipe_is_the_papers(faces):
@@ -103,7 +172,7 @@ def test_the_recipe_is_the_papers(faces):
 
 def test_the_bound_in_the_table_is_that_of_the_model(small, faces):
     run = experiments.run(dataclasses.replace(small, samples=20_000), faces)
-    table = experiments.bounds_table([run])
+    table = experiments.table([run], last=True)
     assert list(table.columns) == [
         "dataset", "latent_dim", "algorithm", "split", "samples", "lower_bound", "seed",
     ]  # fmt: skip

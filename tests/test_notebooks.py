@@ -17,7 +17,7 @@ NAMES = [file.stem for file in NOTEBOOKS]
 
 
 def test_there_are_the_figures_of_the_paper():
-    assert {"fig_graphical_model", "fig_manifold", "fig_samples"} <= set(NAMES)
+    assert {"fig_graphical_model", "fig_lower_bound", "fig_manifold", "fig_samples"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=NAMES)
@@ -50,7 +50,8 @@ def made(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
         patch.setenv("VAE_KERAS_RESULTS", str(tmp_path_factory.mktemp("results")))
-        assert main(["figures", "--preset", "smoke", "--figures-dir", str(folder)]) == 0
+        arguments = ["--preset", "smoke", "--figures-dir", str(folder), "--jobs", "2"]
+        assert main(["figures", *arguments]) == 0
     return folder
 
 
@@ -119,6 +120,7 @@ def test_the_command_refuses_what_it_does_not_know(capsys):
     for arguments, message in (
         (["--preset", "fast"], "invalid choice: 'fast'"),
         (["--only", "fig_nothing"], "invalid choice: 'fig_nothing'"),
+        (["--jobs", "0"], "--jobs is 0, but must be at least 1"),
     ):
         with pytest.raises(SystemExit) as stop:
             main(["figures", *arguments])

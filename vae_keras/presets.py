@@ -16,12 +16,15 @@ class Settings:
     """A preset, as its YAML file has it or as overridden.
 
     `samples`: training samples evaluated by each model. `allow_embedded`: whether embedded data
-    may stand in for real data that are not found.
+    may stand in for real data that are not found. `mnist_latent_dims`, `frey_face_latent_dims`:
+    the sizes N_z of figure 2's panels.
     """
 
     preset: str
     samples: int
     allow_embedded: bool
+    mnist_latent_dims: list[int]
+    frey_face_latent_dims: list[int]
 
 
 def read(preset: str) -> dict:
@@ -32,7 +35,11 @@ def read(preset: str) -> dict:
 
 
 def resolve(
-    preset: str, samples: int | None = None, allow_embedded: bool | None = None
+    preset: str,
+    samples: int | None = None,
+    allow_embedded: bool | None = None,
+    mnist_latent_dims: list[int] | None = None,
+    frey_face_latent_dims: list[int] | None = None,
 ) -> Settings:
     """The settings of a preset, with those given here in place of its own unless they are None.
 
@@ -47,6 +54,14 @@ def resolve(
         values["samples"] = samples
     if allow_embedded is not None:
         values["allow_embedded"] = bool(allow_embedded)
+    for name, sizes in (
+        ("mnist_latent_dims", mnist_latent_dims), ("frey_face_latent_dims", frey_face_latent_dims)
+    ):  # fmt: skip
+        if sizes is None:
+            continue
+        if not isinstance(sizes, list) or not all(isinstance(n, int) and n > 0 for n in sizes):
+            raise ValueError(f"{name} is {sizes!r}, but must be a list of whole numbers above 0")
+        values[name] = sizes
     return Settings(**values)
 
 

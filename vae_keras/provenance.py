@@ -46,9 +46,7 @@ def record(name: str, parameters: dict, runs: list, files: list[str]) -> dict:
         "figure": name,
         "preset": parameters["preset"],
         "parameters": parameters,
-        "runs": [
-            run.record | {"data": run.data.title, "embedded": run.data.embedded} for run in runs
-        ],
+        "runs": [_summary(run) for run in runs],
         "data": {
             run.data.name: {
                 "title": run.data.title,
@@ -68,6 +66,13 @@ def record(name: str, parameters: dict, runs: list, files: list[str]) -> dict:
         "sources": source_hash(name),
         "files": files,
     }
+
+
+def _summary(run) -> dict:
+    """The settings of a run and how it went; its bounds stand in the figure's CSV."""
+    went = {key: value for key, value in run.record.items() if key not in ("experiment", "bounds")}
+    about = {"data": run.data.title, "embedded": run.data.embedded}
+    return run.record["experiment"] | went | about
 
 
 def device() -> str:

@@ -104,7 +104,7 @@ def restore(key: str, model: keras.Model) -> dict | None:
     file = runs_folder() / key / CHECKPOINT
     if not file.exists():
         return None
-    with _reading(file, key), np.load(file) as saved:
+    with _reading(file, key), np.load(io.BytesIO(file.read_bytes())) as saved:
         state = _state(model)
         values = [saved[f"arr_{i}"] for i in range(len(state))]
         record = json.loads(str(saved["record"]))
@@ -129,7 +129,8 @@ def records() -> dict[str, dict]:
             record, state = read_record(key), "finished"
             if record is None:
                 state = "training" if is_claimed(key) else "stopped"
-                with _reading(folder / CHECKPOINT, key), np.load(folder / CHECKPOINT) as saved:
+                file = folder / CHECKPOINT
+                with _reading(file, key), np.load(io.BytesIO(file.read_bytes())) as saved:
                     record = json.loads(str(saved["record"]))
         except StoreError:
             record, state = {}, "unreadable"
