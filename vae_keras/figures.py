@@ -194,12 +194,14 @@ def lower_bound(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
     theirs = paper.figure2()
     for row, (name, title) in zip(axes, titles.items(), strict=True):
         for axis, latent_dim in zip(row, sizes[name], strict=False):
-            for source, look in ((theirs, {"lw": 4, "alpha": 0.3}), (table, {"lw": 1.2})):
-                sns.lineplot(
-                    source[(source.dataset == name) & (source.latent_dim == latent_dim)],
-                    x="samples", y="lower_bound", hue="algorithm", palette=palette, style="split",
-                    dashes=dashes, errorbar=("pi", 100), legend=False, ax=axis, **look,
-                )  # fmt: skip
+            for source, look in ((theirs, {"lw": 3.5, "alpha": 0.3}), (table, {"lw": 1.2})):
+                curves = source[(source.dataset == name) & (source.latent_dim == latent_dim)]
+                if not curves.empty:
+                    sns.lineplot(
+                        curves, x="samples", y="lower_bound", hue="algorithm", palette=palette,
+                        style="split", dashes=dashes, errorbar=("pi", 100), legend=False, ax=axis,
+                        **look,
+                    )  # fmt: skip
             axis.set(
                 title=f"{title}\n$N_z$ = {latent_dim}",
                 xscale="log", xlabel="training samples evaluated",
@@ -213,7 +215,7 @@ def lower_bound(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
         for split in dashes
     ]
     labels = [f"{label}, {split}" for label in ALGORITHMS.values() for split in dashes]
-    handles.append(Line2D([], [], color="grey", lw=4, alpha=0.3))
+    handles.append(Line2D([], [], color="grey", lw=3.5, alpha=0.3))
     labels.append("the paper's own curves, in the same colours")
     figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False)
     return figure

@@ -1,0 +1,85 @@
+"""The paper's curves, the differences from them, and figure 2 as it is committed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vae_keras import figures, paper, paths
+
+COMMITTED = paths.FIGURES / "fig_lower_bound.csv"
+
+
+def test_the_papers_curves():
+    curves = paper.figure2()
+    assert set(curves.dataset) == {"mnist", "frey_face"}
+    assert set(curves.algorithm) == {"aevb", "wake_sleep"}
+    assert not curves.duplicated(["dataset", "latent_dim", "algorithm", "split", "samples"]).any()
+    end = curves.query("dataset == 'mnist' and latent_dim == 20 and samples == 10**7")
+    values = end[end.algorithm == "aevb"].set_index("split").lower_bound
+    assert values.to_dict() == {"train": -104.2, "test": -104.8}
+
+
+def test_the_papers_curves_are_no_distance_from_themselves():
+    theirs = paper.figure2().assign(seed=0)
+    table = paper.differences(theirs)
+    assert (table.difference == 0).all()
+    assert set(table.samples) == {10**5, 10**6, 10**7, 10**8}
+    shifted = pd.concat([theirs.assign(lower_bound=theirs.lower_bound + d) for d in (1, 2)])
+    np.testing.assert_allclose(paper.differences(shifted).difference, 1.5)  # the mean of two seeds
+
+
+def test_differences_only_where_both_curves_exist():
+    ours = pd.DataFrame(
+        [
+            ("mnist", 20, "aevb", "test", samples, bound, 0)
+            for samples, bound in ((10**5, -180.0), (999_000, -124.0), (1_010_000, -123.0))
+        ]
+        + [("mnist", 7, "aevb", "test", 10**6, -100.0, 0)],
+        columns=["dataset", "latent_dim", "algorithm", "split", "samples", "lower_bound", "seed"],
+    )
+    table = paper.differences(ours)
+    assert list(table.samples) == [10**6]  # at 10^5 the paper's curve is not in its panel yet
+    weight = np.log(1e6 / 999_000) / np.log(1_010_000 / 999_000)
+    assert table.here[0] == pytest.approx(-124 + weight, abs=0.06)
+    assert table.difference[0] == pytest.approx(table.here[0] + 124.2, abs=0.06)
+
+
+def test_the_figure_has_a_panel_a_size_with_the_papers_curves_behind():
+    table = pd.DataFrame(
+        [
+            (dataset, n, algorithm, split, samples, -130.0 + seed, seed)
+            for dataset, n in (("mnist", 3), ("mnist", 20), ("synthetic_faces", 2))
+            for algorithm in ("aevb", "wake_sleep")
+            for split in ("train", "test")
+            for samples in (10**5, 10**6)
+            for seed in (0, 1)
+        ],
+        columns=["dataset", "latent_dim", "algorithm", "split", "samples", "lower_bound", "seed"],
+    )
+    titles = {"mnist": "MNIST", "synthetic_faces": "synthetic faces, not Frey Face"}
+    figure = figures.lower_bound(table, titles)
+    shown = {axis.get_title(): axis for axis in figure.axes if axis.get_title()}
+    first_lines = [title.split("\n")[0] for title in shown]
+    assert first_lines == ["MNIST", "MNIST", "synthetic faces, not Frey Face"]
+    lines = [len(axis.lines) for axis in shown.values()]
+    assert lines == [8, 8, 4]  # four of ours each; four of the paper's where it has any
+    for axis in shown.values():
+        assert axis.get_xscale() == "log"
+        assert axis.get_xlabel() == "training samples evaluated"
+    legend = {text.get_text() for text in figure.legends[0].texts}
+    assert legend >= {"AEVB, test", "wake-sleep, train"}
+
+
+@pytest.mark.skipif(not COMMITTED.exists(), reason="figure 2 has not been made")
+def test_the_papers_claims_hold_in_the_committed_figure():
+    """AEVB is above wake-sleep in every panel from 10^6 on; more latent variables do no harm."""
+    table = pd.read_csv(COMMITTED)
+    curve = ["dataset", "latent_dim", "split", "samples"]
+    bounds = table.groupby([*curve, "algorithm"]).lower_bound.mean().unstack()
+    late = bounds[bounds.index.get_level_values("samples") >= 10**6]
+    assert len(late.groupby(["dataset", "latent_dim"])) == 9
+    assert (late.aevb > late.wake_sleep).all()
+    last = late[late.index.get_level_values("samples") >= 10**7].aevb.droplevel("samples")
+    for dataset in ("mnist", "frey_face"):
+        test = last[dataset].unstack().test.sort_index()
+        assert test.iloc[-1] > test.max() - 0.01 * abs(test.max())  # the largest is not worse
