@@ -1,8 +1,7 @@
 """TFP distributions as the kit needs them: fast noise, a standard prior, a form that can be saved.
 
 TFP leaves it to TensorFlow which generator makes the noise, and under XLA on a CPU that is one of
-scalar code. Philox, asked for by name, is five times as fast there, and draws the same numbers with
-and without XLA.
+scalar code. Philox, asked for by name, is several times as fast there.
 """
 
 import numpy as np

@@ -143,8 +143,8 @@ class Trainer(keras.Model):
             x, validation_data = np.split(x, [int(len(x) * (1 - validation_split))])
         kwargs |= {"validation_data": validation_data, "callbacks": _guarded(callbacks)}
         size = batch_size or BATCH_SIZE
-        if not hasattr(x, "shape"):  # a stream takes Keras's own way
-            return super().fit(x, shuffle=shuffle, steps_per_epoch=steps_per_epoch, **kwargs)
+        if not hasattr(x, "shape"):  # a stream takes Keras's own way, in its own order
+            return super().fit(x, shuffle=False, steps_per_epoch=steps_per_epoch, **kwargs)
         per_epoch = -(-len(x) // size)
         if steps_per_epoch is not None:
             if not 1 <= steps_per_epoch <= per_epoch:
