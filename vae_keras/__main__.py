@@ -74,13 +74,13 @@ def _executor(jobs: int) -> Executor:
     if jobs == 1:
         return _Here()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    threads = str(max(1, cores // jobs))
-    return ProcessPoolExecutor(
-        jobs,
-        multiprocessing.get_context("spawn"),
-        initializer=os.environ.update,
-        initargs=({"TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads},),
-    )
+    spawn, threads = multiprocessing.get_context("spawn"), max(1, cores // jobs)
+    return ProcessPoolExecutor(jobs, spawn, initializer=_limit_threads, initargs=(threads,))
+
+
+def _limit_threads(threads):
+    for variable in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
+        os.environ[variable] = str(threads)  # the kernels inherit them
 
 
 class _Here(Executor):
