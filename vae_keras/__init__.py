@@ -1,6 +1,6 @@
 """A Keras 3 reproduction of Kingma and Welling's Auto-Encoding Variational Bayes."""
 
-from vae_keras import bounds, datasets, distributions, layers, networks
+from vae_keras import bounds, datasets, distributions, layers, likelihood, networks
 from vae_keras.callbacks import NonFiniteBoundError
 from vae_keras.models.vae import VAE
 from vae_keras.models.wake_sleep import WakeSleep
@@ -15,5 +15,6 @@ __all__ = [
     "datasets",
     "distributions",
     "layers",
+    "likelihood",
     "networks",
 ]

@@ -1,0 +1,130 @@
+"""HMC, appendix D and importance sampling against exact log p(x) and quadrature."""
+
+import keras
+import numpy as np
+import pytest
+import scipy.special
+import tensorflow as tf
+from linear_gaussian import LinearGaussian
+
+import vae_keras
+from vae_keras import layers, likelihood
+
+
+def loose(oracle):
+    """A model whose encoder is diagonal and half as wide again as the exact posterior."""
+    wide = np.log(2.25 * np.diag(oracle.posterior_covariance))
+    return oracle.vae(*oracle.posterior_map, wide)
+
+
+@pytest.mark.parametrize("latent", [1, 2, 3])
+def test_hmc_has_the_moments_of_the_exact_posterior(latent):
+    oracle = LinearGaussian(latent=latent)
+    x = oracle.draw(300)
+    a, c = oracle.posterior_map
+    chains = likelihood.posterior_samples(loose(oracle), x, 300)
+    z = chains.z.numpy()
+    scale = np.sqrt(np.diag(oracle.posterior_covariance))
+    errors = (z.mean(0) - (x @ a.T + c)) / scale
+    assert np.abs(errors.mean(0)).max() < 0.03
+    assert np.sqrt(np.mean(errors**2)) < 0.35
+    covariance = np.mean([np.cov(z[:, i].T) for i in range(len(x))], axis=0)
+    np.testing.assert_allclose(
+        covariance / np.outer(scale, scale),
+        oracle.posterior_covariance / np.outer(scale, scale),
+        atol=0.06,
+    )
+    assert 0.85 < chains.acceptance.numpy().mean() < 0.98
+    assert chains.step_size.shape == (300,)
+
+
+@pytest.mark.parametrize("latent", [1, 2, 3])
+def test_both_estimators_find_the_exact_log_likelihood(latent):
+    oracle = LinearGaussian(latent=latent)
+    x, model = oracle.draw(400), loose(oracle)
+    exact = oracle.log_likelihood(x)
+    for density in ("gaussian", "kde"):
+        found = likelihood.appendix_d(model, x, density=density)
+        assert np.mean(found.log_likelihood - exact) == pytest.approx(0, abs=0.05)
+        standardised = (found.log_likelihood - exact) / found.error
+        assert 0.5 < np.median(np.abs(standardised)) / 0.6745 < 2  # the error is one
+    found = likelihood.importance_sampling(model, x, 1000)
+    assert np.mean(found.log_likelihood - exact) == pytest.approx(0, abs=0.02)
+    assert found.error.mean() < 0.1
+    assert found.acceptance is None
+
+
+def nonlinear(latent):
+    """A model of six Bernoulli pixels with a decoder that bends."""
+    keras.utils.set_random_seed(latent)
+    q, p = layers.DiagonalGaussian(latent), layers.Bernoulli(6)
+    encoder = keras.Sequential([keras.Input((6,)), keras.layers.Dense(q.params_size), q])
+    wide = keras.initializers.RandomNormal(stddev=1.0)
+    decoder = keras.Sequential(
+        [
+            keras.Input((latent,)),
+            keras.layers.Dense(8, "tanh", kernel_initializer=wide),
+            keras.layers.Dense(6, kernel_initializer=wide),
+            p,
+        ]
+    )
+    decoder.trainable = False  # the encoder learns to be a proposal
+    model = vae_keras.VAE(encoder, decoder)
+    model.compile(keras.optimizers.Adam(0.02))
+    model.fit(model.sample(5000), epochs=5, verbose=0)
+    return model
+
+
+@pytest.mark.parametrize("latent", [1, 2])
+def test_a_nonlinear_decoder_against_quadrature(latent):
+    model = nonlinear(latent)
+    x = np.round(model.sample(40))
+    side = np.linspace(-6, 6, 4001 if latent == 1 else 201)
+    z = np.stack(np.meshgrid(*[side] * latent), -1).reshape(-1, latent).astype("float32")
+    prior, likelihoods = model.prior.log_prob(z), model.decode(z)
+    log_joint = [prior + likelihoods.log_prob(one) for one in x]
+    exact = scipy.special.logsumexp(log_joint, 1) + latent * np.log(side[1] - side[0])
+    for found in (
+        likelihood.importance_sampling(model, x, 5000),
+        likelihood.appendix_d(model, x, 400, leapfrog_steps=10, density="kde"),
+    ):
+        assert np.mean(found.log_likelihood - exact) == pytest.approx(0, abs=0.05)
+
+
+def test_importance_sampling_needs_no_more_memory_for_more_samples():
+    oracle = LinearGaussian(latent=2)
+    x, model = oracle.draw(3), loose(oracle)
+    found = likelihood.importance_sampling(model, x, 200_000)
+    np.testing.assert_allclose(found.log_likelihood, oracle.log_likelihood(x), atol=0.01)
+    one = likelihood.importance_sampling(model, np.repeat(x, 800, 0), 1)  # 2,400: three batches
+    assert one.log_likelihood.shape == (2400,)
+    bound = model.elbo(np.repeat(x, 800, 0)).mean()
+    assert one.log_likelihood.mean() == pytest.approx(bound, abs=0.1)  # K = 1: the lower bound
+
+
+def test_what_is_refused_and_what_is_warned_of():
+    oracle = LinearGaussian(latent=2)
+    x, model = oracle.draw(5), loose(oracle)
+    with pytest.raises(ValueError, match=r"n_samples \(L\) is 8, .* at least 9"):
+        likelihood.appendix_d(model, x, 8)
+    with pytest.raises(ValueError, match="unknown density 'flow': one of gaussian, kde"):
+        likelihood.appendix_d(model, x, density="flow")
+    with pytest.raises(ValueError, match=r"n_samples \(K\) is 0"):
+        likelihood.importance_sampling(model, x, 0)
+    wide = LinearGaussian(pixels=8, latent=6)
+    with pytest.warns(UserWarning, match="not reliable in 6 latent dimensions, only up to about 5"):
+        likelihood.appendix_d(loose(wide), wide.draw(5))
+    with pytest.warns(UserWarning, match="of 5 chains accept less than 50% .* raise burn_in"):
+        likelihood.appendix_d(loose(LinearGaussian(noise=0.001)), x, burn_in=0)
+
+
+def test_a_decoder_without_a_gradient_is_refused():
+    p = layers.Bernoulli(5)
+    rounded = keras.layers.Lambda(lambda z: tf.round(z), output_shape=(2,))
+    decoder = keras.Sequential([keras.Input((2,)), rounded, keras.layers.Dense(5), p])
+    q = layers.DiagonalGaussian(2)
+    encoder = keras.Sequential([keras.Input((5,)), keras.layers.Dense(q.params_size), q])
+    model = vae_keras.WakeSleep(encoder, decoder)
+    x = np.ones((3, 5), "float32")
+    with pytest.raises(ValueError, match="no gradient in z, so HMC cannot move"):
+        likelihood.appendix_d(model, x)

@@ -1,0 +1,247 @@
+"""Estimates of log p(x) in nats: appendix D with HMC, and importance sampling with the encoder.
+
+Both return an `Estimate`. A model here is anything with `decode(z)`, `prior` and, for importance
+sampling and for where the chains begin, `encode(x)`.
+"""
+
+import math
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from vae_keras.models.trainer import intensities
+
+tfd = tfp.distributions
+BATCH = 1000  # datapoints whose chains run in one compiled program
+LEAST_ACCEPTANCE = 0.5  # a chain that accepts fewer of its moves has not explored p(z|x)
+RELIABLE_DIMENSIONS = 5  # the paper: appendix D is good below about five
+LEAST_SAMPLES_A_DIMENSION = 3  # to fit a Gaussian with a full covariance
+
+
+class Estimate(NamedTuple):
+    """Estimates of log p(x), one a datapoint.
+
+    `log_likelihood`: (N,), nats. `error`: (N,), the Monte Carlo standard error of each.
+    `acceptance`: (N,), the rate that HMC reached; None without HMC.
+    """
+
+    log_likelihood: np.ndarray
+    error: np.ndarray
+    acceptance: np.ndarray | None = None
+
+
+class Chains(NamedTuple):
+    """What HMC drew, `z` (S, N, d); `acceptance` (N,), after burn-in; `step_size` (N,)."""
+
+    z: tf.Tensor
+    acceptance: tf.Tensor
+    step_size: tf.Tensor
+
+
+def hmc(
+    log_prob,
+    start: tf.Tensor,
+    n_samples: int,
+    *,
+    seed,
+    leapfrog_steps: int = 4,
+    burn_in: int = 150,
+    target: float = 0.9,
+) -> Chains:
+    """Hamiltonian Monte Carlo with TFP, a chain a datapoint, all at once.
+
+    `log_prob`: (N, d) -> (N,), up to a constant, one density a row. `start`: (N, d). During burn-in
+    the step size of each chain is adapted to the acceptance rate `target`, then held.
+    """
+    kernel = tfp.mcmc.DualAveragingStepSizeAdaptation(
+        tfp.mcmc.HamiltonianMonteCarlo(
+            log_prob, step_size=tf.fill([tf.shape(start)[0], 1], 0.1),
+            num_leapfrog_steps=leapfrog_steps,
+        ),
+        num_adaptation_steps=int(0.8 * burn_in),
+        target_accept_prob=target,
+    )  # fmt: skip
+
+    def trace(_, results):
+        return results.inner_results.log_accept_ratio, results.new_step_size
+
+    z, (log_accept, step_size) = tfp.mcmc.sample_chain(
+        n_samples, start, kernel=kernel, num_burnin_steps=burn_in, trace_fn=trace, seed=seed
+    )
+    acceptance = tf.reduce_mean(tf.exp(tf.minimum(log_accept, 0.0)), axis=0)
+    return Chains(z, acceptance, step_size[-1, :, 0])
+
+
+def posterior_samples(model, x, n_samples: int, *, seed: int = 0, **options) -> Chains:
+    """Draw from p(z|x) by HMC for each datapoint of x, (N, *input); options as `hmc` has them."""
+    _check_gradient(model, x)
+
+    @tf.function(jit_compile=True)
+    def draw(x, seed):
+        return _chains(model, x, n_samples, seed, **options)
+
+    return draw(intensities(x), tf.constant([seed, 1]))
+
+
+def _chains(model, x, n_samples, seed, **options):
+    seed_start, seed_chain = tf.unstack(tfp.random.split_seed(seed))
+    start = model.encode(x).sample(seed=seed_start)
+    return hmc(lambda z: _log_joint(model, x, z), start, n_samples, seed=seed_chain, **options)
+
+
+def _log_joint(model, x, z):
+    """log p(x, z), (...,), of z (..., N, d) for x (N, *input)."""
+    return model.prior.log_prob(z) + model.decode(z).log_prob(x)
+
+
+# ------------------------------------------------------------------------------ appendix D
+
+
+def appendix_d(
+    model,
+    x,
+    n_samples: int = 50,
+    *,
+    density: str = "gaussian",
+    leapfrog_steps: int = 4,
+    burn_in: int = 150,
+    seed: int = 0,
+) -> Estimate:
+    """The marginal likelihood estimator of appendix D.
+
+    For each datapoint: (1) `n_samples` (L) values of z from p(z|x) by HMC; (2) a density q(z)
+    fitted to them; (3) L new values, and log p(x) = -log mean_l q(z_l) / (p(z_l) p(x|z_l)).
+
+    `density`: "gaussian", with a full covariance, or "kde", Gaussian kernels of Scott's width.
+    Warns above five latent dimensions, where q no longer fits well enough. Raises ValueError for an
+    unknown density, an L too small to fit one, or a decoder without a gradient in z.
+    """
+    if density not in DENSITIES:
+        raise ValueError(f"unknown density {density!r}: one of {', '.join(DENSITIES)}")
+    (dimensions,) = model.prior.event_shape
+    least = LEAST_SAMPLES_A_DIMENSION * (dimensions + 1)
+    if n_samples < least:
+        raise ValueError(
+            f"n_samples (L) is {n_samples}, but to fit a density in {dimensions} dimensions it "
+            f"must be at least {least}"
+        )
+    if dimensions > RELIABLE_DIMENSIONS:
+        warnings.warn(
+            f"appendix D's estimator is not reliable in {dimensions} latent dimensions, only up to "
+            f"about {RELIABLE_DIMENSIONS}: use importance_sampling",
+            stacklevel=2,
+        )
+
+    @tf.function(jit_compile=True)
+    def estimate(x, seed):
+        chains = _chains(
+            model, x, 2 * n_samples, seed, leapfrog_steps=leapfrog_steps, burn_in=burn_in
+        )
+        q = DENSITIES[density](chains.z[:n_samples])
+        z = chains.z[n_samples:]
+        log_ratio = q(z) - tf.map_fn(lambda one: _log_joint(model, x, one), z)
+        return -_log_mean(log_ratio), _error_of_log_mean(log_ratio), chains.acceptance
+
+    _check_gradient(model, x)
+    parts = _in_batches(estimate, x, seed)
+    found = Estimate(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+    stuck = int(np.sum(found.acceptance < LEAST_ACCEPTANCE))
+    if stuck:
+        warnings.warn(
+            f"{stuck} of {len(x)} chains accept less than {LEAST_ACCEPTANCE:.0%} of their moves, "
+            f"where 90% was asked: their estimates mean little; raise burn_in (now {burn_in})",
+            stacklevel=2,
+        )
+    return found
+
+
+def _check_gradient(model, x):
+    z = model.prior.sample(1, seed=(0, 0))
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        log_likelihood = model.decode(z).log_prob(intensities(x[:1]))
+    if tape.gradient(log_likelihood, z) is None:
+        raise ValueError(
+            "log p(x|z) has no gradient in z, so HMC cannot move: the decoder must be "
+            "differentiable, without rounding or sampling between z and its distribution"
+        )
+
+
+def _gaussian(z):
+    """The log density of the Gaussian fitted to z (L, N, d), a function of (S, N, d) -> (S, N)."""
+    mean, centred = tf.reduce_mean(z, 0), z - tf.reduce_mean(z, 0)
+    covariance = tf.einsum("lni,lnj->nij", centred, centred) / (z.shape[0] - 1)
+    scale = tf.linalg.cholesky(covariance + 1e-8 * tf.eye(z.shape[-1]))
+    return tfd.MultivariateNormalTriL(mean, scale).log_prob
+
+
+def _kernels(z):
+    """The log density of Gaussian kernels on z (L, N, d), as wide as Scott's rule has it."""
+    n, dimensions = z.shape[0], z.shape[-1]
+    width = n ** (-1 / (dimensions + 4))
+    centred = z - tf.reduce_mean(z, 0)
+    covariance = tf.einsum("lni,lnj->nij", centred, centred) / (n - 1)
+    scale = width * tf.linalg.cholesky(covariance + 1e-8 * tf.eye(dimensions))
+    kernel = tfd.MultivariateNormalTriL(tf.zeros(dimensions), scale)
+
+    def log_density(values):
+        return tf.map_fn(lambda value: _log_mean(kernel.log_prob(value - z)), values)
+
+    return log_density
+
+
+DENSITIES = {"gaussian": _gaussian, "kde": _kernels}
+
+# ------------------------------------------------------------------- importance sampling
+
+
+def importance_sampling(model, x, n_samples: int = 1000, *, seed: int = 0) -> Estimate:
+    """log mean_k p(x, z_k) / q(z_k|x) over `n_samples` (K) draws from the encoder.
+
+    A lower bound in expectation that tightens with K, for any latent size, in memory that does not
+    grow with K. Raises ValueError for K below 1.
+    """
+    if n_samples < 1:
+        raise ValueError(f"n_samples (K) is {n_samples}, but must be at least 1")
+
+    @tf.function(jit_compile=True)
+    def estimate(x, seed):
+        posterior = model.encode(x)
+
+        def add(k, total, total_of_squares):
+            z = posterior.sample(seed=tf.stack([seed[0], seed[1] + k]))
+            log_ratio = _log_joint(model, x, z) - posterior.log_prob(z)
+            total = tfp.math.log_add_exp(total, log_ratio)
+            return k + 1, total, tfp.math.log_add_exp(total_of_squares, 2 * log_ratio)
+
+        nothing = tf.fill([x.shape[0]], -math.inf)
+        _, total, squares = tf.while_loop(
+            lambda k, *_: k < n_samples, add, [0, nothing, nothing], maximum_iterations=n_samples
+        )
+        # The relative variance of the mean: (mean of squares / mean^2 - 1) / K.
+        relative = tf.exp(squares - 2 * total) - 1 / n_samples
+        return total - math.log(n_samples), tf.sqrt(tf.maximum(relative, 0.0))
+
+    parts = _in_batches(estimate, x, seed)
+    return Estimate(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+def _in_batches(estimate, x, seed):
+    for i in range(0, len(x), BATCH):
+        values = estimate(intensities(x[i : i + BATCH]), tf.constant([seed, 2**20 * (i + 1)]))
+        yield [value.numpy() for value in values]
+
+
+def _log_mean(values):
+    return tf.reduce_logsumexp(values, 0) - math.log(values.shape[0])
+
+
+def _error_of_log_mean(values):
+    """The standard error of `_log_mean` by the delta method and batch means along the chain."""
+    length = math.isqrt(values.shape[0])
+    batches = tf.exp(values - _log_mean(values))[: values.shape[0] // length * length]
+    means = tf.reduce_mean(tf.reshape(batches, (-1, length, values.shape[1])), axis=1)
+    return tf.math.reduce_std(means, axis=0) / math.sqrt(means.shape[0] - 1)
