@@ -117,3 +117,16 @@ def test_it_is_a_keras_model(make_vae, x, tmp_path):
     for one in (model, loaded):
         one.fit(x, epochs=2, verbose=0)
     np.testing.assert_array_equal(model.elbo(x), loaded.elbo(x))
+
+
+@pytest.mark.parametrize("algorithm", [vae_keras.VAE, vae_keras.WakeSleep])
+def test_a_frozen_decoder_stays_as_it_is(make_vae, x, algorithm):
+    model = make_vae()
+    model.decoder.trainable = False
+    model = algorithm(model.encoder, model.decoder, weight_decay=0.01)
+    model.compile()
+    before = model.decoder.get_weights(), model.encoder.get_weights()
+    model.fit(x, verbose=0)
+    for a, b in zip(before[0], model.decoder.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(before[1][0], model.encoder.get_weights()[0])

@@ -122,7 +122,7 @@ class AutoEncoder(Trainer):
 
     def decay(self, variables) -> tf.Tensor:
         """w/2 |variables|^2: for w = 1/N, -log N(variables; 0, I) / N up to a constant (MAP)."""
-        if not self.weight_decay:
+        if not (self.weight_decay and variables):  # none: a frozen network
             return tf.zeros([])
         return 0.5 * self.weight_decay * tf.add_n([_sum_of_squares(w) for w in variables])
 

@@ -133,7 +133,7 @@ class Trainer(keras.Model):
         weights with which it was finite.
         """
         if kwargs.get("sample_weight") is not None or kwargs.get("class_weight") is not None:
-            raise ValueError("a VAE takes no sample_weight or class_weight: leave them out")
+            raise ValueError("this model takes no sample_weight or class_weight: leave them out")
         x = self._checked(x)
         if isinstance(validation_data, list | tuple):
             validation_data = validation_data[0]  # its targets are ignored as well
@@ -143,8 +143,9 @@ class Trainer(keras.Model):
             x, validation_data = np.split(x, [int(len(x) * (1 - validation_split))])
         kwargs |= {"validation_data": validation_data, "callbacks": _guarded(callbacks)}
         size = batch_size or BATCH_SIZE
-        if not hasattr(x, "shape"):  # a stream takes Keras's own way, in its own order
-            return super().fit(x, shuffle=False, steps_per_epoch=steps_per_epoch, **kwargs)
+        if not hasattr(x, "shape"):  # Keras's own way; it warns of shuffling a tf.data stream
+            shuffle = shuffle and not isinstance(x, tf.data.Dataset)
+            return super().fit(x, shuffle=shuffle, steps_per_epoch=steps_per_epoch, **kwargs)
         per_epoch = -(-len(x) // size)
         if steps_per_epoch is not None:
             if not 1 <= steps_per_epoch <= per_epoch:
