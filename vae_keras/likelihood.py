@@ -172,25 +172,26 @@ def _check_gradient(model, x):
 
 def _gaussian(z):
     """The log density of the Gaussian fitted to z (L, N, d), a function of (S, N, d) -> (S, N)."""
-    mean, centred = tf.reduce_mean(z, 0), z - tf.reduce_mean(z, 0)
-    covariance = tf.einsum("lni,lnj->nij", centred, centred) / (z.shape[0] - 1)
-    scale = tf.linalg.cholesky(covariance + 1e-8 * tf.eye(z.shape[-1]))
-    return tfd.MultivariateNormalTriL(mean, scale).log_prob
+    return tfd.MultivariateNormalTriL(tf.reduce_mean(z, 0), _scale(z)).log_prob
 
 
 def _kernels(z):
     """The log density of Gaussian kernels on z (L, N, d), as wide as Scott's rule has it."""
-    n, dimensions = z.shape[0], z.shape[-1]
+    n, _, dimensions = z.shape
     width = n ** (-1 / (dimensions + 4))
-    centred = z - tf.reduce_mean(z, 0)
-    covariance = tf.einsum("lni,lnj->nij", centred, centred) / (n - 1)
-    scale = width * tf.linalg.cholesky(covariance + 1e-8 * tf.eye(dimensions))
-    kernel = tfd.MultivariateNormalTriL(tf.zeros(dimensions), scale)
+    kernel = tfd.MultivariateNormalTriL(tf.zeros(dimensions), width * _scale(z))
 
     def log_density(values):
         return tf.map_fn(lambda value: _log_mean(kernel.log_prob(value - z)), values)
 
     return log_density
+
+
+def _scale(z):
+    """The Cholesky factor of the covariance of z (L, N, d), (N, d, d)."""
+    centred = z - tf.reduce_mean(z, 0)
+    covariance = tf.einsum("lni,lnj->nij", centred, centred) / (z.shape[0] - 1)
+    return tf.linalg.cholesky(covariance + 1e-8 * tf.eye(z.shape[-1]))
 
 
 DENSITIES = {"gaussian": _gaussian, "kde": _kernels}

@@ -104,13 +104,17 @@ def restore(key: str, model: keras.Model) -> dict | None:
     file = runs_folder() / key / CHECKPOINT
     if not file.exists():
         return None
-    with _reading(file, key), np.load(io.BytesIO(file.read_bytes())) as saved:
-        state = _state(model)
-        values = [saved[f"arr_{i}"] for i in range(len(state))]
-        record = json.loads(str(saved["record"]))
-        for variable, value in zip(state, values, strict=True):
+    with _reading(file, key):
+        values, record = _unpacked(file)
+        for variable, value in zip(_state(model), values, strict=True):
             variable.assign(value)
     return record
+
+
+def _unpacked(file):
+    with np.load(io.BytesIO(file.read_bytes())) as saved:
+        arrays = [saved[f"arr_{i}"] for i in range(len(saved.files) - 1)]
+        return arrays, json.loads(str(saved["record"]))
 
 
 def _state(model):
@@ -129,9 +133,8 @@ def records() -> dict[str, dict]:
             record, state = read_record(key), "finished"
             if record is None:
                 state = "training" if is_claimed(key) else "stopped"
-                file = folder / CHECKPOINT
-                with _reading(file, key), np.load(io.BytesIO(file.read_bytes())) as saved:
-                    record = json.loads(str(saved["record"]))
+                with _reading(folder / CHECKPOINT, key):
+                    record = _unpacked(folder / CHECKPOINT)[1]
         except StoreError:
             record, state = {}, "unreadable"
         found[key] = {"state": state, **record}
