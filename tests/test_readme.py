@@ -33,3 +33,17 @@ def test_every_file_that_the_readme_names_exists():
         r"^(?:\.venv/bin/\w+ )?((?:reproduce|tests)/\w+\.sh)", README, re.MULTILINE
     ):
         assert (paths.ROOT / command).exists(), command
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/speed.md", "docs/design.md"])
+def test_what_a_page_links_to_is_there(page):
+    folder = (paths.ROOT / page).parent
+    targets = re.findall(r"\]\(([^)#]+)\)", (paths.ROOT / page).read_text())
+    missing = [t for t in targets if not t.startswith("http") and not (folder / t).exists()]
+    assert missing == []
+
+
+def test_the_commands_of_the_readme_name_files_that_are_there():
+    named = re.findall(r"[\w/.]+\.(?:py|sh|ipynb|yaml)\b", README)
+    made = {"results/out.ipynb", "out.ipynb"}
+    assert [f for f in set(named) - made if not (paths.ROOT / f).exists()] == []
