@@ -13,12 +13,14 @@ from vae_keras.layers import DiagonalGaussian, TFPDistribution
 
 
 class LinearGaussian:
-    def __init__(self, pixels=5, latent=2, noise=0.7, orthogonal=False, seed=0):
+    def __init__(self, pixels=5, latent=2, noise=0.7, orthogonal=False, seed=0, w=None, b=None):
         rng = np.random.default_rng(seed)
-        w = rng.normal(size=(pixels, latent))
+        w = rng.normal(size=(pixels, latent)) if w is None else w
+        pixels, latent = w.shape
         if orthogonal:  # then the exact posterior is diagonal
             w = np.linalg.qr(w)[0] * np.linspace(1.5, 0.8, latent)
-        self.w, self.b, self.noise = w, rng.normal(size=pixels), noise
+        self.w, self.noise = w, noise
+        self.b = rng.normal(size=pixels) if b is None else b
         self.covariance = w @ w.T + noise**2 * np.eye(pixels)
         self.posterior_covariance = np.linalg.inv(np.eye(latent) + w.T @ w / noise**2)
 

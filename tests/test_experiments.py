@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from vae_keras import datasets, experiments, figures, presets, provenance
+from vae_keras import datasets, experiments, figures, presets, provenance, training
 from vae_keras.experiments import Experiment
 
 
@@ -54,6 +54,7 @@ def test_every_setting_is_part_of_the_key(small):
     changes = {
         "dataset": "mnist", "latent_dim": 3, "samples": 400, "seed": 1, "step_size": 0.01,
         "batch_size": 50, "n_samples": 2, "algorithm": "wake_sleep", "hidden": 9, "n_train": 100,
+        "measure": "log_likelihood",
     }  # fmt: skip
     assert set(changes) == {field.name for field in dataclasses.fields(Experiment)}
     keys = {dataclasses.replace(small, **{name: value}).key for name, value in changes.items()}
@@ -76,7 +77,7 @@ def test_a_run_is_repeated_bit_for_bit(small, faces, monkeypatch, tmp_path):
     first = experiments.run(small, faces)
     monkeypatch.setenv("VAE_KERAS_RESULTS", str(tmp_path))
     second = experiments.run(small, faces)
-    assert first.record["bounds"] == second.record["bounds"]
+    assert first.record["curve"] == second.record["curve"]
     for a, b in zip(first.model.get_weights(), second.model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -90,7 +91,7 @@ def test_the_step_size_is_the_best_after_the_first_few_iterations(faces, monkeyp
     best = run.record["step_size"]
     assert trials[str(best)] == max(trials.values())
     given = experiments.run(dataclasses.replace(experiment, step_size=best), faces)
-    assert given.record["bounds"] == run.record["bounds"]
+    assert given.record["curve"] == run.record["curve"]
     assert "trials" not in given.record
     model = experiment.build(faces)  # what a trial is: ten minibatches
     model.optimizer.learning_rate.assign(0.1)
@@ -101,7 +102,7 @@ def test_the_step_size_is_the_best_after_the_first_few_iterations(faces, monkeyp
 
 
 def test_a_step_size_that_diverges_is_not_chosen(faces, monkeypatch):
-    monkeypatch.setattr(experiments, "STEP_SIZES", (0.01, 1e30))
+    monkeypatch.setattr(training, "STEP_SIZES", (0.01, 1e30))
     run = experiments.run(Experiment("synthetic_faces", 2, samples=1000, hidden=5), faces)
     assert run.record["step_size"] == 0.01
     assert run.record["trials"]["1e+30"] is None
@@ -132,12 +133,12 @@ def test_taking_the_curve_leaves_the_epochs_metrics_alone(faces):
     history = model.fit(faces.x_train, epochs=2, verbose=0).history["elbo"]
     seen = []
 
-    class Note(experiments.StopAtSamples):
+    class Note(training.StopAtSamples):
         def on_epoch_end(self, epoch, logs):
             seen.append(logs["elbo"])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(experiments, "StopAtSamples", Note)
+        patch.setattr(training, "StopAtSamples", Note)
         patch.setattr(Experiment, "recorded_at", [1600, 3200])
         experiments.run(experiment, faces)
     assert seen[0] == history[0]

@@ -8,7 +8,7 @@ import tensorflow as tf
 from linear_gaussian import LinearGaussian
 
 import vae_keras
-from vae_keras import layers, likelihood
+from vae_keras import layers, likelihood, posterior
 
 
 def loose(oracle):
@@ -22,7 +22,7 @@ def test_hmc_has_the_moments_of_the_exact_posterior(latent):
     oracle = LinearGaussian(latent=latent)
     x = oracle.draw(300)
     a, c = oracle.posterior_map
-    chains = likelihood.posterior_samples(loose(oracle), x, 300)
+    chains = posterior.draw(loose(oracle), x, 300)
     z = chains.z.numpy()
     scale = np.sqrt(np.diag(oracle.posterior_covariance))
     errors = (z.mean(0) - (x @ a.T + c)) / scale

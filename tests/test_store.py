@@ -28,8 +28,8 @@ def small():
 
 KILLED = """
 import os, random, signal, sys, threading
-from vae_keras import callbacks, datasets, experiments, paths
-experiments.CHECKPOINT_EVERY_S = 0
+from vae_keras import callbacks, datasets, experiments, paths, training
+training.CHECKPOINT_EVERY_S = 0
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
@@ -53,7 +53,7 @@ def kill_at_random(seed):
 
             paths.Path.write_bytes = half
 
-    experiments.StopAtSamples = Die
+    training.StopAtSamples = Die
 
 def train(csv):
     experiment = experiments.Experiment(
@@ -87,7 +87,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_csv(tmp_path):
     assert set(statuses) <= {-signal.SIGKILL, 0}
     assert statuses.count(-signal.SIGKILL) >= 10
     with np.load(next((tmp_path / "killed").rglob("checkpoint.npz"))) as saved:
-        rows = json.loads(str(saved["record"]))["bounds"]
+        rows = json.loads(str(saved["record"]))["curve"]
     assert rows  # the twelve had come some way, the one from where the other ended
     assert start("killed", -1) == [0]
     undisturbed, killed = (tmp_path / f"{name}.csv" for name in ("undisturbed", "killed"))
@@ -132,7 +132,7 @@ def test_a_truncated_checkpoint_and_one_of_another_model(small, faces, monkeypat
     assert experiments.run(small, faces).samples == 4000
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"bounds": []}'])
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"curve": []}'])
 def test_a_foreign_record_is_said(small, faces, content):
     experiments.run(small, faces)
     (store.runs_folder() / small.key / store.RECORD).write_text(content)
@@ -165,7 +165,7 @@ def test_a_full_disk_is_said_and_loses_nothing(small, faces, monkeypatch):
 def test_foreign_files_and_older_runs_disturb_nothing(small, faces, capsys):
     folder = store.runs_folder() / "aevb-mnist-2d-1000-0123456789ab"
     folder.mkdir(parents=True)
-    (folder / store.RECORD).write_text(json.dumps({"recipe": 1, "bounds": []}))
+    (folder / store.RECORD).write_text(json.dumps({"recipe": 1, "curve": []}))
     (store.runs_folder() / "notes.txt").write_text("mine")
     (store.runs_folder() / "not a run").mkdir()
     experiments.run(small, faces)

@@ -14,7 +14,7 @@ import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from pathlib import Path
 
-from vae_keras import experiments, paths, presets, provenance, store
+from vae_keras import paths, presets, provenance, store, training
 
 # What a kernel's C++ code writes stays out of the notebook, and its remark on TCP unsaid.
 QUIET = ["--IPKernelApp.capture_fd_output=False", "--IPKernelApp.log_level=ERROR"]
@@ -157,12 +157,13 @@ def show_runs() -> int:
     print(f"{len(found)} runs in {_shown(store.runs_folder())}")
     for key, run in found.items():
         state = run["state"]
-        if run.get("recipe", experiments.RECIPE) != experiments.RECIPE:
+        if run.get("recipe", training.RECIPE) != training.RECIPE:
             state += ", by another version of the kit"
-        rows = run.get("bounds", [])[-2:]
+        rows = run.get("curve", [])[-2:]
+        measure = run.get("experiment", {}).get("measure", "lower_bound")
         done = f"{rows[-1]['samples']:,} samples, " if rows else ""
-        bounds = ", ".join(f"{row['split']} {row['lower_bound']:.1f}" for row in rows)
-        print(f"{key:<60} {state}: {done}{bounds}{' nats' if rows else ''}")
+        values = ", ".join(f"{row['split']} {row[measure]:.1f}" for row in rows)
+        print(f"{key:<60} {state}: {done}{values}{' nats' if rows else ''}")
     return 0
 
 

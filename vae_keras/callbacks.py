@@ -6,6 +6,8 @@ import sys
 import keras
 from tqdm import tqdm
 
+OBJECTIVES = {"elbo": "bound", "log_joint": "log p(x, z)"}  # metric -> how a progress bar calls it
+
 
 class NonFiniteBoundError(FloatingPointError):
     """The bound turned NaN or infinite; the model holds its last good weights again."""
@@ -36,7 +38,7 @@ class FiniteBound(keras.callbacks.Callback):
             for variable, value in self._good:
                 variable.assign(value)
             raise NonFiniteBoundError(
-                f"the lower bound became {-loss} at {samples:,} training samples; the model has "
+                f"the loss became {loss} at {samples:,} training samples; the model has "
                 f"its weights of {self.model.samples:,} samples again. Try a smaller learning rate "
                 f"(now {float(self.model.optimizer.learning_rate):g}), or look for extreme values "
                 "in the data"
@@ -76,7 +78,8 @@ class Progress(keras.callbacks.Callback):
         )
 
     def on_train_batch_end(self, batch, logs=None):  # noqa: D102
-        self._bar.set_postfix_str(f"bound {float(logs['elbo']):.1f} nats", refresh=False)
+        name, shown = next((n, s) for n, s in OBJECTIVES.items() if n in logs)
+        self._bar.set_postfix_str(f"{shown} {float(logs[name]):.1f} nats", refresh=False)
         self._bar.update(min(self.model.samples, self.samples) - self._bar.n)
 
     def on_train_end(self, logs=None):  # noqa: D102

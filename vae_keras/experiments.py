@@ -14,20 +14,16 @@ import keras
 import numpy as np
 import pandas as pd
 
-from vae_keras import networks, store
-from vae_keras.callbacks import NonFiniteBoundError, Progress, StopAtSamples
+from vae_keras import networks, store, training
 from vae_keras.datasets import Dataset
-from vae_keras.models.autoencoder import AutoEncoder
+from vae_keras.models.latent_variable import LatentVariableModel
+from vae_keras.models.monte_carlo_em import MonteCarloEM
 from vae_keras.models.trainer import MOST_MINIBATCHES
 from vae_keras.models.vae import VAE
 from vae_keras.models.wake_sleep import WakeSleep
 
-RECIPE = 3  # part of every key: raise it when a change to the kit changes the numbers
-ALGORITHMS = {"aevb": VAE, "wake_sleep": WakeSleep}
+ALGORITHMS = {"aevb": VAE, "wake_sleep": WakeSleep, "monte_carlo_em": MonteCarloEM}
 HIDDEN = {"mnist": 500, "mnist_5k": 500, "frey_face": 200, "synthetic_faces": 200}
-STEP_SIZES = (0.01, 0.02, 0.1)  # of which the paper chooses
-FIRST_FEW = 10  # iterations, after which the step sizes are compared
-CHECKPOINT_EVERY_S = 20
 
 
 @dataclass(frozen=True)
@@ -37,8 +33,10 @@ class Experiment:
     `samples`: training samples to evaluate, rounded up to whole minibatches. `hidden`: units of
     each network, by default the paper's for the data set. `n_train`: learn from the first so many
     training points; None: from all. `step_size`: Adagrad's; None: chosen by the paper's rule, the
-    best of 0.01, 0.02 and 0.1 by the training bound after the first few iterations. Raises
-    ValueError for an unknown data set or algorithm, or a number below its least.
+    best of 0.01, 0.02 and 0.1 by the training bound after the first few iterations. `measure`: what
+    is recorded along the way, the "lower_bound" of the full sets or, by appendix D, the
+    "log_likelihood" of the first 1,000 points of each. Raises ValueError for an unknown data set,
+    algorithm or measure, or a number below its least.
     """
 
     dataset: str
@@ -51,13 +49,20 @@ class Experiment:
     seed: int = 0
     batch_size: int = 100
     n_samples: int = 1
+    measure: str = "lower_bound"
 
     def __post_init__(self):
-        for name, known in (("dataset", HIDDEN), ("algorithm", ALGORITHMS)):
+        for name, known in (
+            ("dataset", HIDDEN), ("algorithm", ALGORITHMS), ("measure", training.MEASURES),
+        ):  # fmt: skip
             if getattr(self, name) not in known:
                 raise ValueError(
                     f"unknown {name} {getattr(self, name)!r}: one of {', '.join(known)}"
                 )
+        if self.algorithm == "monte_carlo_em" and self.measure == "lower_bound":
+            raise ValueError(
+                "Monte Carlo EM has no encoder, hence no lower bound: measure='log_likelihood'"
+            )
         if self.hidden is None:  # so that the same settings have the same key
             object.__setattr__(self, "hidden", HIDDEN[self.dataset])
         for name, least in (
@@ -74,8 +79,18 @@ class Experiment:
 
     @property
     def key(self) -> str:
-        """The name of its folder in the store: readable, then a hash of all settings."""
-        settings = json.dumps([RECIPE, dataclasses.asdict(self)])
+        """The name of its folder in the store: readable, then a hash of all settings.
+
+        A setting at its default is left out, so that a new one leaves the old keys as they are.
+        """
+        settings = json.dumps(
+            [training.RECIPE]
+            + [
+                (field.name, value)
+                for field in dataclasses.fields(self)
+                if (value := getattr(self, field.name)) != field.default
+            ]
+        )
         digest = hashlib.sha256(settings.encode()).hexdigest()[:12]
         name = self.algorithm.replace("_", "-")
         return f"{name}-{self.dataset}-{self.latent_dim}d-{self.samples}-{digest}"
@@ -84,7 +99,8 @@ class Experiment:
     def title(self) -> str:
         """For progress and tables."""
         seed = f", seed {self.seed}" if self.seed else ""
-        return f"{self.algorithm} {self.dataset} N_z={self.latent_dim}{seed}"
+        n_train = f", N_train={self.n_train:,}" if self.n_train else ""
+        return f"{self.algorithm} {self.dataset} N_z={self.latent_dim}{n_train}{seed}"
 
     def training_set(self, data: Dataset) -> np.ndarray:
         """What it learns from. Raises ValueError where `data` are others, or too few."""
@@ -97,36 +113,47 @@ class Experiment:
             )
         return data.x_train[: self.n_train]
 
-    def build(self, data: Dataset) -> AutoEncoder:
+    def build(self, data: Dataset) -> LatentVariableModel:
         """The untrained, compiled model of appendix C for `data`, with the MAP term."""
         keras.utils.set_random_seed(self.seed)
         n, pixels = self.training_set(data).shape
         digits = self.dataset.startswith("mnist")
-        decoder = networks.bernoulli_decoder if digits else networks.gaussian_decoder
-        model = ALGORITHMS[self.algorithm](
-            networks.gaussian_encoder(pixels, self.hidden, self.latent_dim),
-            decoder(self.latent_dim, self.hidden, pixels),
-            n_samples=self.n_samples,
-            weight_decay=1 / n,
-            name=self.algorithm,
-        )
+        make_decoder = networks.bernoulli_decoder if digits else networks.gaussian_decoder
+        common = {"weight_decay": 1 / n, "name": self.algorithm}
+        if self.algorithm == "monte_carlo_em":
+            decoder = make_decoder(self.latent_dim, self.hidden, pixels)
+            model = MonteCarloEM(decoder, n, **common)
+        else:
+            encoder = networks.gaussian_encoder(pixels, self.hidden, self.latent_dim)
+            decoder = make_decoder(self.latent_dim, self.hidden, pixels)
+            algorithm = ALGORITHMS[self.algorithm]
+            model = algorithm(encoder, decoder, n_samples=self.n_samples, **common)
         # Keras starts the sum of squared gradients at 0.1. The paper does not say where it starts
         # it; from 0, the huge first steps cost MNIST at N_z = 3 ten nats after 10^6 samples.
-        optimizer = keras.optimizers.Adagrad(self.step_size or STEP_SIZES[0])
+        optimizer = keras.optimizers.Adagrad(self.step_size or training.STEP_SIZES[0])
         # `fit` can only end where an execution does: an even part of the last, unfinished epoch.
-        rest = -(-(self.samples % n) // self.batch_size)
+        rest = -(-(self.visits(model) % n) // self.batch_size)
         at_once = max(k for k in range(1, MOST_MINIBATCHES + 1) if rest % k == 0)
         model.compile(optimizer, steps_per_execution=at_once)
         optimizer.build(model.trainable_variables)
         return model
 
+    def visits(self, model: LatentVariableModel) -> int:
+        """How many datapoints `model` visits to evaluate `samples`."""
+        return -(-self.samples // model.evaluations)
+
     @property
     def recorded_at(self) -> list[int]:
-        """Training samples evaluated at which the bounds are taken, evenly on a log scale.
+        """Training samples evaluated at which the measure is taken.
 
-        From 10^5 on (or a tenth of the run, where that is less), ten a decade for 10^7 samples and
-        two below: the bounds of the full sets take as long as training on 40,000 samples.
+        Of log p(x): at each tenth of the run, and thrice before, for figure 3's linear axis. Of the
+        bound: evenly on a log scale, from 10^5 on (or a tenth of the run, where that is less), ten
+        a decade for 10^7 samples and two below: the bounds of the full sets take as long as
+        training on 40,000 samples.
         """
+        if self.measure == "log_likelihood":
+            parts = (0.01, 0.02, 0.05, *(k / 10 for k in range(1, 11)))
+            return sorted({max(1, round(part * self.samples)) for part in parts})
         first = min(10**5, max(1, self.samples // 10))
         per_decade = 10 if self.samples >= 10**7 else 2
         points = round(math.log10(self.samples / first) * per_decade)
@@ -139,8 +166,9 @@ class Run:
 
     `record`: `experiment`, the settings; `step_size` and, where the rule chose it, `trials`, the
     bound in nats that each candidate had reached on (up to 10,000) training points; `training_s`;
-    and `bounds`, a list of rows in figure 2's columns (dataset, latent_dim, algorithm, split,
-    samples, lower_bound, seed).
+    and `curve`, a list of rows: figure 2's columns (dataset, latent_dim, algorithm, split, samples,
+    lower_bound, seed), or figure 3's, with n_train, and log_likelihood, its Monte Carlo error and
+    HMC's acceptance in place of the bound.
     """
 
     experiment: Experiment
@@ -148,14 +176,14 @@ class Run:
     record: dict
 
     @functools.cached_property
-    def model(self) -> AutoEncoder:
+    def model(self) -> LatentVariableModel:
         """The trained model, loaded when it is first asked for."""
         return store.load_model(self.experiment.key)
 
     @property
     def samples(self) -> int:
         """Training samples evaluated."""
-        return self.record["bounds"][-1]["samples"]
+        return self.record["curve"][-1]["samples"]
 
 
 def run(experiment: Experiment, data: Dataset) -> Run:
@@ -180,7 +208,9 @@ def run_all(chosen: Iterable[tuple[Experiment, Dataset]]) -> list[Run]:
             done = len(chosen) - sum(store.read_record(e.key) is None for e, _ in chosen)
             with store.claim(experiment.key) as mine:
                 if mine and store.read_record(experiment.key) is None:
-                    _train(experiment, data, f"[{done + 1}/{len(chosen)}] {experiment.title}")
+                    training.train(
+                        experiment, data, f"[{done + 1}/{len(chosen)}] {experiment.title}"
+                    )
                     trained = True
         if not trained:
             if not waiting:
@@ -191,111 +221,12 @@ def run_all(chosen: Iterable[tuple[Experiment, Dataset]]) -> list[Run]:
 
 
 def _checked(experiment, record):
-    if record.get("experiment") != dataclasses.asdict(experiment):
+    if {**vars(experiment), **record.get("experiment", {})} != vars(experiment):
         raise store.StoreError(
             f"{store.runs_folder() / experiment.key} holds the run of other settings. "
             f"`python -m vae_keras runs --drop {experiment.key}` deletes it"
         )
     return record
-
-
-def _train(experiment: Experiment, data: Dataset, title: str) -> None:
-    model, x = experiment.build(data), experiment.training_set(data)
-    record = store.restore(experiment.key, model)
-    if record is None:
-        record = {
-            "experiment": dataclasses.asdict(experiment),
-            "recipe": RECIPE,
-            "training_s": 0.0,
-            "bounds": [],
-        }
-        record |= _choose_step_size(experiment, model, x)
-    model.fit(
-        x,
-        batch_size=experiment.batch_size,
-        epochs=-(-experiment.samples // len(x)),
-        initial_epoch=model.samples // len(x),
-        verbose=0,
-        callbacks=[
-            StopAtSamples(experiment.samples),
-            _Recorder(experiment, {"train": x, "test": data.x_test}, record),
-            Progress(experiment.samples, title),
-        ],
-    )
-    store.finish(experiment.key, model, record)
-
-
-def _choose_step_size(experiment, model, x) -> dict:
-    """The paper's rule, with its evidence; `model` is left as it was, but with that step size."""
-    if experiment.step_size is not None:
-        return {"step_size": experiment.step_size}
-    variables = [*model.variables, *model.optimizer.variables]
-    before = [variable.numpy() for variable in variables]
-    trials = {}
-    for step_size in STEP_SIZES:
-        model.optimizer.learning_rate.assign(step_size)
-        try:
-            model.fit(
-                x,
-                batch_size=experiment.batch_size,
-                steps_per_epoch=min(FIRST_FEW, -(-len(x) // experiment.batch_size)),
-                verbose=0,
-            )
-            bound = float(model.elbo(x[:10_000]).mean())
-        except NonFiniteBoundError:
-            bound = -math.inf
-        trials[str(step_size)] = round(bound, 2) if math.isfinite(bound) else None
-        for variable, value in zip(variables, before, strict=True):
-            variable.assign(value)
-    best = max(STEP_SIZES, key=lambda s: -math.inf if (b := trials[str(s)]) is None else b)
-    model.optimizer.learning_rate.assign(best)
-    return {"step_size": best, "trials": trials}
-
-
-class _Recorder(keras.callbacks.Callback):
-    """Takes the bounds at the samples of `recorded_at`; a checkpoint at the end of some epochs."""
-
-    def __init__(self, experiment: Experiment, splits: dict[str, np.ndarray], record: dict):
-        super().__init__()
-        self.experiment, self.splits, self.record = experiment, splits, record
-
-    def on_train_begin(self, logs=None):
-        self._stored_at = self._began = time.perf_counter()
-
-    def on_train_batch_end(self, batch, logs=None):
-        samples, rows = self.model.samples, self.record["bounds"]
-        last = rows[-1]["samples"] if rows else 0
-        if not any(last < point <= samples for point in self.experiment.recorded_at):
-            return
-        for split, x in self.splits.items():
-            rows.append(
-                {
-                    "dataset": self.experiment.dataset,
-                    "latent_dim": self.experiment.latent_dim,
-                    "algorithm": self.experiment.algorithm,
-                    "split": split,
-                    "samples": samples,
-                    "lower_bound": round(float(self.model.elbo(x).mean()), 2),
-                    "seed": self.experiment.seed,
-                }
-            )
-
-    def on_epoch_end(self, epoch, logs=None):
-        # Only after whole epochs: what follows then follows from the model's counters alone.
-        if self.model.stop_training:
-            return
-        if time.perf_counter() - self._stored_at > CHECKPOINT_EVERY_S:
-            self._count_time()
-            store.checkpoint(self.experiment.key, self.model, self.record)
-            self._stored_at = time.perf_counter()
-
-    def on_train_end(self, logs=None):
-        self._count_time()
-
-    def _count_time(self):
-        now = time.perf_counter()
-        self.record["training_s"] = round(self.record["training_s"] + now - self._began, 1)
-        self._began = now
 
 
 def combinations(data: Dataset, **settings) -> list[tuple[Experiment, Dataset]]:
@@ -324,5 +255,5 @@ def step_sizes(runs: Iterable[Run]) -> pd.DataFrame:
 def table(runs: Iterable[Run], last: bool = False) -> pd.DataFrame:
     """The bounds of `runs` in figure 2's columns, or only those at the last sample of each."""
     return pd.DataFrame(
-        [row for run in runs for row in run.record["bounds"][-2 if last else None :]]
+        [row for run in runs for row in run.record["curve"][-2 if last else None :]]
     )

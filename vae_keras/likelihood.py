@@ -1,9 +1,10 @@
 """Estimates of log p(x) in nats: appendix D with HMC, and importance sampling with the encoder.
 
-Both return an `Estimate`. A model here is anything with `decode(z)`, `prior` and, for importance
-sampling and for where the chains begin, `encode(x)`.
+Both return an `Estimate`. A model here is anything with `decode(z)` and `prior`, as `posterior` has
+it; importance sampling needs `encode(x)` as well.
 """
 
+import functools
 import math
 import warnings
 from typing import NamedTuple
@@ -12,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from vae_keras import posterior
 from vae_keras.models.trainer import intensities
 
 tfd = tfp.distributions
@@ -31,70 +33,6 @@ class Estimate(NamedTuple):
     log_likelihood: np.ndarray
     error: np.ndarray
     acceptance: np.ndarray | None = None
-
-
-class Chains(NamedTuple):
-    """What HMC drew, `z` (S, N, d); `acceptance` (N,), after burn-in; `step_size` (N,)."""
-
-    z: tf.Tensor
-    acceptance: tf.Tensor
-    step_size: tf.Tensor
-
-
-def hmc(
-    log_prob,
-    start: tf.Tensor,
-    n_samples: int,
-    *,
-    seed,
-    leapfrog_steps: int = 4,
-    burn_in: int = 150,
-    target: float = 0.9,
-) -> Chains:
-    """Hamiltonian Monte Carlo with TFP, a chain a datapoint, all at once.
-
-    `log_prob`: (N, d) -> (N,), up to a constant, one density a row. `start`: (N, d). During burn-in
-    the step size of each chain is adapted to the acceptance rate `target`, then held.
-    """
-    kernel = tfp.mcmc.DualAveragingStepSizeAdaptation(
-        tfp.mcmc.HamiltonianMonteCarlo(
-            log_prob, step_size=tf.fill([tf.shape(start)[0], 1], 0.1),
-            num_leapfrog_steps=leapfrog_steps,
-        ),
-        num_adaptation_steps=int(0.8 * burn_in),
-        target_accept_prob=target,
-    )  # fmt: skip
-
-    def trace(_, results):
-        return results.inner_results.log_accept_ratio, results.new_step_size
-
-    z, (log_accept, step_size) = tfp.mcmc.sample_chain(
-        n_samples, start, kernel=kernel, num_burnin_steps=burn_in, trace_fn=trace, seed=seed
-    )
-    acceptance = tf.reduce_mean(tf.exp(tf.minimum(log_accept, 0.0)), axis=0)
-    return Chains(z, acceptance, step_size[-1, :, 0])
-
-
-def posterior_samples(model, x, n_samples: int, *, seed: int = 0, **options) -> Chains:
-    """Draw from p(z|x) by HMC for each datapoint of x, (N, *input); options as `hmc` has them."""
-    _check_gradient(model, x)
-
-    @tf.function(jit_compile=True)
-    def draw(x, seed):
-        return _chains(model, x, n_samples, seed, **options)
-
-    return draw(intensities(x), tf.constant([seed, 1]))
-
-
-def _chains(model, x, n_samples, seed, **options):
-    seed_start, seed_chain = tf.unstack(tfp.random.split_seed(seed))
-    start = model.encode(x).sample(seed=seed_start)
-    return hmc(lambda z: _log_joint(model, x, z), start, n_samples, seed=seed_chain, **options)
-
-
-def _log_joint(model, x, z):
-    """log p(x, z), (...,), of z (..., N, d) for x (N, *input)."""
-    return model.prior.log_prob(z) + model.decode(z).log_prob(x)
 
 
 # ------------------------------------------------------------------------------ appendix D
@@ -135,17 +73,8 @@ def appendix_d(
             stacklevel=2,
         )
 
-    @tf.function(jit_compile=True)
-    def estimate(x, seed):
-        chains = _chains(
-            model, x, 2 * n_samples, seed, leapfrog_steps=leapfrog_steps, burn_in=burn_in
-        )
-        q = DENSITIES[density](chains.z[:n_samples])
-        z = chains.z[n_samples:]
-        log_ratio = q(z) - tf.map_fn(lambda one: _log_joint(model, x, one), z)
-        return -_log_mean(log_ratio), _error_of_log_mean(log_ratio), chains.acceptance
-
-    _check_gradient(model, x)
+    posterior.check_gradient(model)
+    estimate = _appendix_d(model, n_samples, density, leapfrog_steps, burn_in)
     parts = _in_batches(estimate, x, seed)
     found = Estimate(*(np.concatenate(values) for values in zip(*parts, strict=True)))
     stuck = int(np.sum(found.acceptance < LEAST_ACCEPTANCE))
@@ -158,16 +87,18 @@ def appendix_d(
     return found
 
 
-def _check_gradient(model, x):
-    z = model.prior.sample(1, seed=(0, 0))
-    with tf.GradientTape() as tape:
-        tape.watch(z)
-        log_likelihood = model.decode(z).log_prob(intensities(x[:1]))
-    if tape.gradient(log_likelihood, z) is None:
-        raise ValueError(
-            "log p(x|z) has no gradient in z, so HMC cannot move: the decoder must be "
-            "differentiable, without rounding or sampling between z and its distribution"
+@functools.lru_cache(maxsize=4)  # along a training run one model is measured many times
+def _appendix_d(model, n_samples, density, leapfrog_steps, burn_in):
+    @tf.function(jit_compile=True)
+    def estimate(x, seed):
+        chains = posterior.chains(
+            model, x, 2 * n_samples, seed, leapfrog_steps=leapfrog_steps, burn_in=burn_in
         )
+        q = DENSITIES[density](chains.z[:n_samples])
+        log_ratio = q(chains.z[n_samples:]) - chains.log_prob[n_samples:]
+        return -_log_mean(log_ratio), _error_of_log_mean(log_ratio), chains.acceptance
+
+    return estimate
 
 
 def _gaussian(z):
@@ -210,11 +141,11 @@ def importance_sampling(model, x, n_samples: int = 1000, *, seed: int = 0) -> Es
 
     @tf.function(jit_compile=True)
     def estimate(x, seed):
-        posterior = model.encode(x)
+        proposal = model.encode(x)
 
         def add(k, total, total_of_squares):
-            z = posterior.sample(seed=tf.stack([seed[0], seed[1] + k]))
-            log_ratio = _log_joint(model, x, z) - posterior.log_prob(z)
+            z = proposal.sample(seed=tf.stack([seed[0], seed[1] + k]))
+            log_ratio = posterior.log_joint(model, x, z) - proposal.log_prob(z)
             total = tfp.math.log_add_exp(total, log_ratio)
             return k + 1, total, tfp.math.log_add_exp(total_of_squares, 2 * log_ratio)
 

@@ -69,8 +69,8 @@ def record(name: str, parameters: dict, runs: list, files: list[str]) -> dict:
 
 
 def _summary(run) -> dict:
-    """The settings of a run and how it went; its bounds stand in the figure's CSV."""
-    went = {key: value for key, value in run.record.items() if key not in ("experiment", "bounds")}
+    """The settings of a run and how it went; its curve stands in the figure's CSV."""
+    went = {key: value for key, value in run.record.items() if key not in ("experiment", "curve")}
     about = {"data": run.data.title, "embedded": run.data.embedded}
     return run.record["experiment"] | went | about
 

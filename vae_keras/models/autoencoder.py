@@ -1,7 +1,5 @@
 """What every model with an encoder and a decoder shares: all but the way it learns."""
 
-import random
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -10,12 +8,13 @@ import tensorflow_probability as tfp
 from vae_keras import distributions
 from vae_keras.bounds import ESTIMATORS, Bound
 from vae_keras.models import checks
-from vae_keras.models.trainer import Trainer, intensities
+from vae_keras.models.latent_variable import LatentVariableModel, datapoints
+from vae_keras.models.trainer import intensities
 
 tfd = tfp.distributions
 
 
-class AutoEncoder(Trainer):
+class AutoEncoder(LatentVariableModel):
     """A latent-variable model p(z) p(x|z) with an encoder q(z|x), measured by the lower bound.
 
     A subclass adds `train_step`, the algorithm by which it learns.
@@ -41,6 +40,9 @@ class AutoEncoder(Trainer):
     the model cannot read.
     """
 
+    NETWORKS = ("encoder", "decoder")
+    METRICS = ("loss", "elbo", "reconstruction", "kl", "weight_decay")
+
     def __init__(
         self,
         encoder: keras.Model,
@@ -57,13 +59,8 @@ class AutoEncoder(Trainer):
             raise ValueError(f"unknown estimator {estimator!r}: 'A' or 'B'")
         if n_samples < 1:
             raise ValueError(f"n_samples (L) is {n_samples}, but must be at least 1")
-        if weight_decay < 0:
-            raise ValueError(f"weight_decay is {weight_decay}, but must be at least 0")
-        super().__init__(random.randrange(2**31) if seed is None else seed, **kwargs)
-        self.encoder, self.decoder, self.prior = encoder, decoder, prior
-        self.estimator, self.n_samples, self.weight_decay = estimator, n_samples, weight_decay
-        names = ["loss", "elbo", "reconstruction", "kl", "weight_decay"]
-        self._means = [keras.metrics.Mean(name) for name in names]
+        super().__init__((encoder, decoder), prior, weight_decay, seed, **kwargs)
+        self.estimator, self.n_samples = estimator, n_samples
         if encoder.built and None not in encoder.input_shape[1:]:
             self.build(encoder.input_shape)
 
@@ -95,10 +92,6 @@ class AutoEncoder(Trainer):
         """q(z|x) for x of shape (M, *input)."""
         return self.encoder(intensities(x))
 
-    def decode(self, z) -> tfd.Distribution:
-        """p(x|z) for z of shape (M, *latent)."""
-        return self.decoder(z)
-
     def call(self, x):
         """Reconstruct x: the mean of p(x|z) at the mean of q(z|x). So does `predict`."""
         return self.decode(self.encode(x).mean()).mean()
@@ -118,29 +111,16 @@ class AutoEncoder(Trainer):
     def test_step(self, data):
         """Estimate the bound of a minibatch with fresh noise."""
         bound = self.bound(datapoints(data))
-        return self.record(bound, self.decay(self.trainable_variables))
-
-    def decay(self, variables) -> tf.Tensor:
-        """w/2 |variables|^2: for w = 1/N, -log N(variables; 0, I) / N up to a constant (MAP)."""
-        if not (self.weight_decay and variables):  # none: a frozen network
-            return tf.zeros([])
-        return 0.5 * self.weight_decay * tf.add_n([_sum_of_squares(w) for w in variables])
+        return self.record_bound(bound, self.decay(self.trainable_variables))
 
     def loss_of(self, bound: Bound, decay: tf.Tensor) -> tf.Tensor:
         """The loss, a scalar: `decay` - the mean bound, and the networks' own regularisers."""
         return tf.add_n([decay - tf.reduce_mean(bound.elbo), *self.losses])
 
-    def record(self, bound: Bound, decay: tf.Tensor) -> dict:
+    def record_bound(self, bound: Bound, decay: tf.Tensor) -> dict:
         """Take a minibatch's bound into the metrics, and return their values."""
-        count, loss = tf.shape(bound.elbo)[0], self.loss_of(bound, decay)
-        for mean, value in zip(self._means, (loss, *bound, decay), strict=True):
-            mean.update_state(value, sample_weight=count if value.shape.rank == 0 else None)
-        return {mean.name: mean.result() for mean in self._means}
-
-    @property
-    def metrics(self):
-        """Means over the datapoints seen since the epoch began."""
-        return self._means
+        values = (self.loss_of(bound, decay), *bound, decay)
+        return self.record(tf.shape(bound.elbo)[0], values)
 
     # ----------------------------------------------------------------------- using it
 
@@ -152,6 +132,10 @@ class AutoEncoder(Trainer):
         batches = [x[i : i + batch_size] for i in range(0, len(x), batch_size)]
         return np.concatenate([self._elbo(batch, n_samples).numpy() for batch in batches])
 
+    def score(self, x) -> np.ndarray:
+        """By what step sizes are compared: the lower bound, (N,)."""
+        return self.elbo(x)
+
     @tf.function(reduce_retracing=True)
     def _elbo(self, x, n_samples):
         return self.bound(x, n_samples).elbo
@@ -160,49 +144,8 @@ class AutoEncoder(Trainer):
         """The mean of p(x|z) at the mean of q(z|x), of x's shape."""
         return self.predict(x, verbose=0)
 
-    def sample(self, n: int, mean: bool = False) -> np.ndarray:
-        """Draw `n` datapoints x from p(z) p(x|z); with `mean`, E[x|z] at z from p(z) (figure 5)."""
-        if n < 1:
-            raise ValueError(f"n is {n}, but must be at least 1")
-        return self._sample(n, mean).numpy()
-
-    @tf.function
-    def _sample(self, n, mean):
-        likelihood = self.decode(self.prior.sample(n, seed=self.noise_seed()))
-        return likelihood.mean() if mean else likelihood.sample(seed=self.noise_seed())
-
     # ------------------------------------------------------------------- saving it
 
     def get_config(self):
         """The configuration from which Keras makes the model again."""
-        return super().get_config() | {
-            "encoder": keras.saving.serialize_keras_object(self.encoder),
-            "decoder": keras.saving.serialize_keras_object(self.decoder),
-            "prior": None if self.prior is None else distributions.serialize(self.prior),
-            "estimator": self.estimator,
-            "n_samples": self.n_samples,
-            "weight_decay": self.weight_decay,
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Make the model that `get_config` described."""
-        config = dict(config)
-        for name in ("encoder", "decoder"):
-            config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects)
-        if config["prior"] is not None:
-            config["prior"] = distributions.deserialize(config["prior"])
-        return cls(**config)
-
-
-def _sum_of_squares(w):
-    # On a CPU XLA adds a matrix's elements one after the other, but multiplies matrices at full
-    # speed: as a product with ones the sum takes a tenth of a step less.
-    squares = tf.reshape(tf.square(w), (-1, w.shape[-1] if w.shape.rank else 1))
-    return tf.reduce_sum(tf.linalg.matvec(squares, tf.ones_like(squares[0])))
-
-
-def datapoints(data) -> tf.Tensor:
-    """X of a minibatch (x,), (x, y) or x."""
-    return keras.utils.unpack_x_y_sample_weight(data)[0]
+        return super().get_config() | {"estimator": self.estimator, "n_samples": self.n_samples}

@@ -23,15 +23,18 @@ class Trainer(keras.Model):
     """A Keras model that learns from x alone, with a `train_step` of one minibatch x.
 
     A subclass has `train_step`, `test_step` and `build`, which sets `event_shape`, the shape of one
-    datapoint, and `unit_interval`, whether all its values must lie in [0, 1].
+    datapoint, and `unit_interval`, whether all its values must lie in [0, 1]. `evaluations` says
+    how often `train_step` evaluates log p(x|z) for each datapoint that it visits.
     """
+
+    evaluations = 1
 
     def __init__(self, seed: int, **kwargs):
         super().__init__(**kwargs)
         self.seed = seed
         # Both counters are weights, so they are saved: a loaded model goes on with fresh noise.
         self._draws = self._counter("noise_draws")
-        self._samples = self._counter("samples_evaluated")
+        self._visits = self._counter("visits")
         self._array = None  # what `fit` walks over, while it does
         self._train_functions = {}
 
@@ -40,12 +43,21 @@ class Trainer(keras.Model):
 
     @property
     def samples(self) -> int:
-        """Training samples evaluated so far, in all calls of `fit`."""
-        return int(self._samples.numpy())
+        """Training samples evaluated so far, in all calls of `fit`: visits times `evaluations`."""
+        return self.visits * self.evaluations
 
-    def count_samples(self, x: tf.Tensor) -> None:
+    @property
+    def visits(self) -> int:
+        """Datapoints visited so far, each as often as it was."""
+        return int(self._visits.numpy())
+
+    def count_visits(self, x: tf.Tensor) -> None:
         """Count the datapoints of a minibatch x: for a `train_step` to call."""
-        self._samples.assign_add(tf.shape(x, out_type=tf.int64)[0])
+        self._visits.assign_add(tf.shape(x, out_type=tf.int64)[0])
+
+    def minibatch(self, x: tf.Tensor, rows: tf.Tensor):
+        """What `fit` on an array passes to `train_step`: the datapoints in these rows of it."""
+        return tf.gather(x, rows)
 
     def noise_seed(self) -> tf.Tensor:
         """A seed for TFP that has not been used before, (2,)."""
@@ -125,7 +137,7 @@ class Trainer(keras.Model):
     ):
         """As in Keras, with batch_size M = 100 for arrays. Targets y are ignored.
 
-        An array's rows are shuffled anew in each epoch, by `seed` and `samples` alone; with
+        An array's rows are shuffled anew in each epoch, by `seed` and `visits` alone; with
         `steps_per_epoch` an epoch ends after so many minibatches.
 
         Raises ValueError for data that the model cannot read, before training, and
@@ -173,16 +185,16 @@ class Trainer(keras.Model):
         """The row numbers of one epoch after the other, without end, `at_once` at a time."""
         per_epoch = min(n, per_epoch)
 
-        def epoch(samples_before):
+        def epoch(visits_before):
             rows = tf.range(n)
             if shuffle:  # the noise has seeds (seed, positive number)
-                seed = tf.stack([tf.constant(self.seed, tf.int64), -1 - samples_before])
+                seed = tf.stack([tf.constant(self.seed, tf.int64), -1 - visits_before])
                 rows = tf.random.experimental.stateless_shuffle(rows, seed)
             return tf.data.Dataset.from_tensor_slices(rows[:per_epoch]).batch(at_once)
 
         options = tf.data.Options()
         options.autotune.enabled = False  # its thread would hold up the end of `fit` for seconds
-        starts = tf.data.Dataset.range(self.samples, 2**62, per_epoch)
+        starts = tf.data.Dataset.range(self.visits, 2**62, per_epoch)
         return starts.flat_map(epoch).prefetch(1).with_options(options)
 
     def make_train_function(self, force=False):
@@ -202,7 +214,7 @@ class Trainer(keras.Model):
     def _make_walk(self):
         def walk(x, rows, minibatches):
             def one(k):
-                self.train_step(tf.gather(x, rows[k]))
+                self.train_step(self.minibatch(x, rows[k]))
                 return (k + 1,)
 
             tf.while_loop(lambda k: k < minibatches, one, [tf.constant(0)])

@@ -4,7 +4,8 @@ import keras
 import tensorflow as tf
 
 from vae_keras.models import checks
-from vae_keras.models.autoencoder import AutoEncoder, datapoints
+from vae_keras.models.autoencoder import AutoEncoder
+from vae_keras.models.latent_variable import datapoints
 
 
 @keras.saving.register_keras_serializable(package="vae_keras")
@@ -23,8 +24,8 @@ class VAE(AutoEncoder):
             loss = self.optimizer.scale_loss(self.loss_of(bound, decay))
         gradients = tape.gradient(loss, self.trainable_variables)  # with respect to theta, phi
         self.optimizer.apply(gradients, self.trainable_variables)  # SGD or Adagrad
-        self.count_samples(x)
-        return self.record(bound, decay)
+        self.count_visits(x)
+        return self.record_bound(bound, decay)
 
     def check_posterior(self, posterior):
         """Raise ValueError unless gradients flow through the samples of `posterior`."""

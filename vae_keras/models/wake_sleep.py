@@ -3,7 +3,8 @@
 import keras
 import tensorflow as tf
 
-from vae_keras.models.autoencoder import AutoEncoder, datapoints
+from vae_keras.models.autoencoder import AutoEncoder
+from vae_keras.models.latent_variable import datapoints
 
 
 @keras.saving.register_keras_serializable(package="vae_keras")
@@ -34,8 +35,8 @@ class WakeSleep(AutoEncoder):
             losses = [self.optimizer.scale_loss(tf.add_n(phase)) for phase in (wake, sleep)]
         gradients = tape.gradient(losses[1], phi) + tape.gradient(losses[0], theta)
         self.optimizer.apply(gradients, [*phi, *theta])
-        self.count_samples(x)
-        return self.record(bound, decay_theta + decay_phi)
+        self.count_visits(x)
+        return self.record_bound(bound, decay_theta + decay_phi)
 
     def dream(self, n: int) -> tuple[tf.Tensor, tf.Tensor]:
         """Draw z of shape (n, *latent) from p(z) and x of shape (n, *input) from p(x|z)."""

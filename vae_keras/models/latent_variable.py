@@ -1,0 +1,112 @@
+"""What every latent-variable model p(z) p(x|z) has, whatever the algorithm that trains it."""
+
+import random
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from vae_keras import distributions
+from vae_keras.models.trainer import Trainer
+
+tfd = tfp.distributions
+
+
+class LatentVariableModel(Trainer):
+    """A prior p(z), a decoder p(x|z), perhaps other networks, and the MAP term on their weights.
+
+    A subclass has `build`, which makes the prior where it is None, `train_step` and `test_step`;
+    `METRICS`, the names of what these pass to `record`; and `NETWORKS`, the names of its networks,
+    which are attributes and arguments of it.
+
+    Args:
+        networks: Keras models, in the order of `NETWORKS`.
+        prior: p(z), a TFP distribution; None where `build` makes it.
+        weight_decay: w adds w/2 |theta|^2 over the trained parameters to the loss.
+        seed: of the noise; None: drawn from Python's generator.
+    """
+
+    NETWORKS: tuple[str, ...] = ("decoder",)
+    METRICS: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        networks: tuple[keras.Model, ...],
+        prior: tfd.Distribution | None,
+        weight_decay: float,
+        seed: int | None,
+        **kwargs,
+    ):
+        if weight_decay < 0:
+            raise ValueError(f"weight_decay is {weight_decay}, but must be at least 0")
+        super().__init__(random.randrange(2**31) if seed is None else seed, **kwargs)
+        for name, network in zip(self.NETWORKS, networks, strict=True):
+            setattr(self, name, network)
+        self.prior, self.weight_decay = prior, weight_decay
+        self._means = [keras.metrics.Mean(name) for name in self.METRICS]
+
+    def decode(self, z) -> tfd.Distribution:
+        """p(x|z) for z of shape (M, *latent)."""
+        return self.decoder(z)
+
+    def decay(self, variables) -> tf.Tensor:
+        """w/2 |variables|^2: for w = 1/N, -log N(variables; 0, I) / N up to a constant (MAP)."""
+        if not (self.weight_decay and variables):  # none: a frozen network
+            return tf.zeros([])
+        return 0.5 * self.weight_decay * tf.add_n([_sum_of_squares(w) for w in variables])
+
+    def record(self, n, values) -> dict:
+        """Take `values` of a minibatch of `n`, scalars or (n,), into the metrics of METRICS."""
+        for mean, value in zip(self._means, values, strict=True):
+            mean.update_state(value, sample_weight=n if value.shape.rank == 0 else None)
+        return {mean.name: mean.result() for mean in self._means}
+
+    @property
+    def metrics(self):
+        """Means over the datapoints seen since the epoch began."""
+        return self._means
+
+    def sample(self, n: int, mean: bool = False) -> np.ndarray:
+        """Draw `n` datapoints x from p(z) p(x|z); with `mean`, E[x|z] at z from p(z) (figure 5)."""
+        if n < 1:
+            raise ValueError(f"n is {n}, but must be at least 1")
+        return self._sample(n, mean).numpy()
+
+    @tf.function
+    def _sample(self, n, mean):
+        likelihood = self.decode(self.prior.sample(n, seed=self.noise_seed()))
+        return likelihood.mean() if mean else likelihood.sample(seed=self.noise_seed())
+
+    def get_config(self):
+        """The configuration from which Keras makes the model again."""
+        config = super().get_config() | {
+            name: keras.saving.serialize_keras_object(getattr(self, name)) for name in self.NETWORKS
+        }
+        return config | {
+            "prior": None if self.prior is None else distributions.serialize(self.prior),
+            "weight_decay": self.weight_decay,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Make the model that `get_config` described."""
+        config = dict(config)
+        for name in cls.NETWORKS:
+            config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects)
+        if config["prior"] is not None:
+            config["prior"] = distributions.deserialize(config["prior"])
+        return cls(**config)
+
+
+def _sum_of_squares(w):
+    # On a CPU XLA adds a matrix's elements one after the other, but multiplies matrices at full
+    # speed: as a product with ones the sum takes a tenth of a step less.
+    squares = tf.reshape(tf.square(w), (-1, w.shape[-1] if w.shape.rank else 1))
+    return tf.reduce_sum(tf.linalg.matvec(squares, tf.ones_like(squares[0])))
+
+
+def datapoints(data) -> tf.Tensor:
+    """X of a minibatch (x,), (x, y) or x."""
+    return keras.utils.unpack_x_y_sample_weight(data)[0]

@@ -1,0 +1,216 @@
+"""Monte Carlo EM (appendix E), the baseline without an encoder."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from vae_keras import distributions, posterior
+from vae_keras.models import checks
+from vae_keras.models.latent_variable import LatentVariableModel, datapoints
+from vae_keras.models.trainer import intensities
+
+tfd = tfp.distributions
+FIRST_STEP_SIZE = 0.1
+BURN_IN = 50  # transitions of a chain that begins anew, to infer z where no chain is kept
+
+
+@keras.saving.register_keras_serializable(package="vae_keras")
+class MonteCarloEM(LatentVariableModel):
+    """A decoder trained on draws from its exact posterior, one a datapoint, by HMC.
+
+    Each training datapoint keeps its own chain. A visit moves it by one HMC transition (E), then
+    the decoder's weights are updated several times with the z acquired (M). All chains share one
+    step size, which is adapted all the while to the wanted acceptance rate.
+
+    `samples` counts evaluations of p(x|z) for a training point: each visit of a datapoint counts
+    `leapfrog_steps` + `updates` times, 15 as the paper has it, where AEVB and wake-sleep count 1.
+
+    Args:
+        decoder: a Keras model that ends in a distribution layer: z of shape (M, latent) -> p(x|z).
+            Its log density must be differentiable in z.
+        n_train: the number of training datapoints, each of which keeps a chain.
+        prior: p(z), a TFP distribution over a vector of reals, saved with the model and not
+            trained; by default N(0, I).
+        leapfrog_steps, updates: of a visit.
+        acceptance: the rate of accepted transitions to which the step size is adapted.
+        weight_decay, seed: as `VAE` has them.
+
+    `fit` takes an array of `n_train` rows, in the same order each time, or a stream of minibatches
+    (x, row numbers). The metrics are in nats per datapoint, at the z acquired: `log_joint`, log
+    p(x, z), `reconstruction`, log p(x|z), and `loss` = `weight_decay` - `log_joint`; `acceptance`
+    is the rate reached. What is not trained on, `evaluate` and `predict` have, gets a z from a
+    short chain of its own.
+
+    Raises ValueError, before any training, for settings out of range, for a decoder without a
+    gradient in z, and for data that do not fit.
+    """
+
+    NETWORKS = ("decoder",)
+    METRICS = ("loss", "log_joint", "reconstruction", "acceptance", "weight_decay")
+
+    def __init__(
+        self,
+        decoder: keras.Model,
+        n_train: int,
+        prior: tfd.Distribution | None = None,
+        *,
+        leapfrog_steps: int = 10,
+        updates: int = 5,
+        acceptance: float = 0.9,
+        weight_decay: float = 0.0,
+        seed: int | None = None,
+        **kwargs,
+    ):
+        for name, value in (
+            ("n_train", n_train), ("leapfrog_steps", leapfrog_steps), ("updates", updates),
+        ):  # fmt: skip
+            if value < 1:
+                raise ValueError(f"{name} is {value}, but must be at least 1")
+        if not 0 < acceptance < 1:
+            raise ValueError(f"acceptance is {acceptance}, but must lie between 0 and 1")
+        super().__init__((decoder,), prior, weight_decay, seed, **kwargs)
+        self.n_train, self.leapfrog_steps, self.updates = n_train, leapfrog_steps, updates
+        self.acceptance = acceptance
+        self.evaluations = leapfrog_steps + updates
+        if self.prior is None and not decoder.built:
+            raise ValueError("give a prior, or a decoder that knows its input's shape")
+        self.build(None)
+
+    def build(self, input_shape):
+        """Make the weights and the chains, which begin at draws from the prior."""
+        del input_shape  # the decoder knows
+        if self.built:
+            return
+        if self.prior is None:
+            self.prior = distributions.standard_normal(self.decoder.input_shape[1:])
+        likelihood = self.decoder(self.prior.sample(1, seed=(0, 0)))
+        checks.check_distribution(likelihood, "decoder")
+        posterior.check_gradient(self)
+        self.event_shape = tuple(likelihood.event_shape)
+        self.unit_interval = checks.needs_unit_interval(likelihood)
+        start = self.prior.sample(self.n_train, seed=(self.seed, 0))
+        self.chains = self.add_weight(
+            name="chains", shape=start.shape, initializer=lambda *_, **__: start, trainable=False
+        )
+        self.step_size = self.add_weight(
+            name="step_size",
+            shape=(),
+            initializer=keras.initializers.Constant(FIRST_STEP_SIZE),
+            trainable=False,
+        )
+        self.built = True
+
+    # ------------------------------------------------------------------------ training
+
+    def train_step(self, data):
+        """Move the chains of a minibatch by HMC, then update the weights with what they found."""
+        x, rows, _ = keras.utils.unpack_x_y_sample_weight(data)
+        z, acceptance = self.move(x, tf.gather(self.chains, rows))  # E
+        self.chains.value.scatter_update(tf.IndexedSlices(z, rows))
+        for _ in range(self.updates):  # M
+            with tf.GradientTape() as tape:
+                values = self.measure(x, z)
+                loss = self.optimizer.scale_loss(values[0])
+            gradients = tape.gradient(loss, self.trainable_variables)
+            self.optimizer.apply(gradients, self.trainable_variables)
+        self.count_visits(x)
+        return self.record_z(values, acceptance)
+
+    def move(self, x: tf.Tensor, z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """One HMC transition from z, (M, d), which adapts the step size: z and the acceptance."""
+        kernel = tfp.mcmc.SimpleStepSizeAdaptation(
+            self.transition(x), num_adaptation_steps=1, target_accept_prob=self.acceptance
+        )
+        z, results = kernel.one_step(z, kernel.bootstrap_results(z), seed=self.noise_seed())
+        self.step_size.assign(results.new_step_size)
+        return tf.stop_gradient(z), _rate(results.inner_results.log_accept_ratio)
+
+    def transition(self, x: tf.Tensor) -> tfp.mcmc.TransitionKernel:
+        """HMC on p(z|x) with the step size so far."""
+        x = intensities(x)
+        return tfp.mcmc.HamiltonianMonteCarlo(
+            lambda z: posterior.log_joint(self, x, z),
+            tf.convert_to_tensor(self.step_size),
+            self.leapfrog_steps,
+        )
+
+    def measure(self, x: tf.Tensor, z: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """The loss, log p(x, z), log p(x|z), each (M,) but the first, and the decay."""
+        reconstruction = self.decode(z).log_prob(intensities(x))
+        log_joint = reconstruction + self.prior.log_prob(z)
+        decay = self.decay(self.trainable_variables)
+        loss = tf.add_n([decay - tf.reduce_mean(log_joint), *self.losses])
+        return loss, log_joint, reconstruction, decay
+
+    def record_z(self, values, acceptance) -> dict:
+        """Take what `measure` gave into the metrics, and return their values."""
+        loss, log_joint, reconstruction, decay = values
+        return self.record(
+            tf.shape(log_joint)[0], (loss, log_joint, reconstruction, acceptance, decay)
+        )
+
+    def minibatch(self, x, rows):
+        """The datapoints in these rows, and the rows: which chains are theirs."""
+        return tf.gather(x, rows), rows
+
+    def fit(self, x=None, *args, **kwargs):
+        """As in Keras; see `VAE.fit` and the class on which data."""
+        if hasattr(x, "shape") and len(x) != self.n_train:
+            raise ValueError(
+                f"the data have {len(x):,} rows, but there are {self.n_train:,} chains, one a "
+                "training datapoint: make the model with n_train=len(x)"
+            )
+        if isinstance(x, tf.data.Dataset) and not isinstance(x.element_spec, tuple):
+            raise ValueError(
+                "a chain belongs to one datapoint, so a stream must say which: minibatches (x, row "
+                "numbers), or fit on an array"
+            )
+        return super().fit(x, *args, **kwargs)
+
+    # ------------------------------------------------------------------------ measuring
+
+    def infer(self, x) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draw z of p(z|x) for each of x by chains that begin anew: (M, d), and the acceptance."""
+        z, log_accept = tfp.mcmc.sample_chain(
+            1,
+            posterior.begin(self, intensities(x), self.noise_seed()),
+            kernel=self.transition(x),
+            num_burnin_steps=BURN_IN,
+            trace_fn=lambda _, results: results.log_accept_ratio,
+            seed=self.noise_seed(),
+        )
+        return z[0], _rate(log_accept)
+
+    def call(self, x):
+        """Reconstruct x: the mean of p(x|z) at a z from p(z|x). So does `predict`."""
+        return self.decode(self.infer(x)[0]).mean()
+
+    def test_step(self, data):
+        """Measure a minibatch at z from chains that begin anew."""
+        x = datapoints(data)
+        z, acceptance = self.infer(x)
+        return self.record_z(self.measure(x, z), acceptance)
+
+    def score(self, x, batch_size: int = 1000) -> np.ndarray:
+        """By what step sizes are compared: log p(x, z) at one z from p(z|x) each, (N,)."""
+        x = self._checked(x)
+        batches = [x[i : i + batch_size] for i in range(0, len(x), batch_size)]
+        return np.concatenate([self._log_joint(batch).numpy() for batch in batches])
+
+    @tf.function(reduce_retracing=True)
+    def _log_joint(self, x):
+        return posterior.log_joint(self, intensities(x), self.infer(x)[0])
+
+    def get_config(self):
+        """The configuration from which Keras makes the model again."""
+        return super().get_config() | {
+            "n_train": self.n_train,
+            "leapfrog_steps": self.leapfrog_steps,
+            "updates": self.updates,
+            "acceptance": self.acceptance,
+        }
+
+
+def _rate(log_accept_ratio):
+    return tf.reduce_mean(tf.exp(tf.minimum(log_accept_ratio, 0.0)))

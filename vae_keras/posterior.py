@@ -1,0 +1,117 @@
+"""Draws from the exact posterior p(z|x) by Hamiltonian Monte Carlo, with TFP.
+
+A model here is anything with `decode(z)` and `prior`, continuous over vectors; where it has
+`encode(x)` as well, the chains begin there.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from vae_keras.models.trainer import intensities
+
+tfd = tfp.distributions
+CANDIDATES = 500  # draws from the prior, of which a chain takes one to begin at
+
+
+class Chains(NamedTuple):
+    """What HMC drew: `z` (S, N, d), with `log_prob` (S, N) as the function given has it.
+
+    `acceptance` (N,): the rate after burn-in. `step_size` (N,).
+    """
+
+    z: tf.Tensor
+    log_prob: tf.Tensor
+    acceptance: tf.Tensor
+    step_size: tf.Tensor
+
+
+def hmc(
+    log_prob,
+    start: tf.Tensor,
+    n_samples: int,
+    *,
+    seed,
+    leapfrog_steps: int = 4,
+    burn_in: int = 150,
+    target: float = 0.9,
+) -> Chains:
+    """Hamiltonian Monte Carlo with TFP, a chain a datapoint, all at once.
+
+    `log_prob`: (N, d) -> (N,), up to a constant, one density a row. `start`: (N, d). During burn-in
+    the step size of each chain is adapted to the acceptance rate `target`, then held.
+    """
+    kernel = tfp.mcmc.DualAveragingStepSizeAdaptation(
+        tfp.mcmc.HamiltonianMonteCarlo(
+            log_prob, step_size=tf.fill([tf.shape(start)[0], 1], 0.1),
+            num_leapfrog_steps=leapfrog_steps,
+        ),
+        num_adaptation_steps=int(0.8 * burn_in),
+        target_accept_prob=target,
+    )  # fmt: skip
+
+    def trace(_, results):
+        move = results.inner_results
+        return move.accepted_results.target_log_prob, move.log_accept_ratio, results.new_step_size
+
+    z, (log_probs, log_accept, step_size) = tfp.mcmc.sample_chain(
+        n_samples, start, kernel=kernel, num_burnin_steps=burn_in, trace_fn=trace, seed=seed
+    )
+    acceptance = tf.reduce_mean(tf.exp(tf.minimum(log_accept, 0.0)), axis=0)
+    return Chains(z, log_probs, acceptance, step_size[-1, :, 0])
+
+
+def draw(model, x, n_samples: int, *, seed: int = 0, **options) -> Chains:
+    """Draw from p(z|x) by HMC for each datapoint of x, (N, *input); options as `hmc` has them.
+
+    Raises ValueError for a decoder without a gradient in z.
+    """
+    check_gradient(model)
+
+    @tf.function(jit_compile=True)
+    def compiled(x, seed):
+        return chains(model, x, n_samples, seed, **options)
+
+    return compiled(intensities(x), tf.constant([seed, 1]))
+
+
+def chains(model, x: tf.Tensor, n_samples: int, seed, **options) -> Chains:
+    """As `draw`, for use in a compiled program, of intensities x."""
+    seed_start, seed_chain = tf.unstack(tfp.random.split_seed(seed))
+    start = begin(model, x, seed_start)
+    return hmc(lambda z: log_joint(model, x, z), start, n_samples, seed=seed_chain, **options)
+
+
+def log_joint(model, x: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
+    """log p(x, z), (...,), of z (..., N, d) for x (N, *input)."""
+    return model.prior.log_prob(z) + model.decode(z).log_prob(x)
+
+
+def begin(model, x: tf.Tensor, seed) -> tf.Tensor:
+    """Where the chains of x begin, (N, d): a draw from the encoder, roughly one from p(z|x) else.
+
+    Without an encoder each takes one of a few hundred draws from the prior, with probability in
+    proportion to p(x|z).
+    """
+    if hasattr(model, "encode"):
+        return model.encode(x).sample(seed=seed)
+    seed_prior, seed_choice = tf.unstack(tfp.random.split_seed(seed))
+    z = model.prior.sample(CANDIDATES, seed=seed_prior)
+    log_likelihood = tf.map_fn(lambda one: model.decode(one[None]).log_prob(x), z)
+    choice = tfd.Categorical(logits=tf.transpose(log_likelihood)).sample(seed=seed_choice)
+    return tf.gather(z, choice)
+
+
+def check_gradient(model) -> None:
+    """Raise ValueError unless log p(x|z) has a gradient in z."""
+    z = model.prior.sample(1, seed=(0, 0))
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        likelihood = model.decode(z)
+        log_likelihood = likelihood.log_prob(tf.zeros_like(likelihood.mean()))
+    if tape.gradient(log_likelihood, z) is None:
+        raise ValueError(
+            "log p(x|z) has no gradient in z, so HMC cannot move: the decoder must be "
+            "differentiable, without rounding or sampling between z and its distribution"
+        )
