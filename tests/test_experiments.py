@@ -6,7 +6,16 @@ import json
 import numpy as np
 import pytest
 
-from vae_keras import datasets, experiments, figures, presets, provenance, training
+from vae_keras import (
+    datasets,
+    experiments,
+    figures,
+    likelihood,
+    presets,
+    provenance,
+    store,
+    training,
+)
 from vae_keras.experiments import Experiment
 
 
@@ -21,7 +30,7 @@ def small():
 
 
 def test_presets():
-    assert presets.resolve("smoke") == presets.Settings("smoke", 2000, True, [3], [2])
+    assert presets.resolve("smoke") == presets.Settings("smoke", 2000, True, [3], [2], [1000])
     for name in ("standard", "paper"):
         assert not presets.resolve(name).allow_embedded
     assert [presets.resolve(n).samples for n in presets.NAMES] == [2000, 10**6, 10**7, 10**8]
@@ -43,6 +52,8 @@ def test_presets():
         ({"samples": 1e6}, "samples is 1000000.0"),
         ({"n_samples": 0}, "n_samples is 0"),
         ({"step_size": 0.0}, "step_size is 0.0, but must be above 0"),
+        ({"measure": "mse"}, "unknown measure 'mse': one of lower_bound, log_likelihood"),
+        ({"algorithm": "monte_carlo_em"}, "no encoder, hence no lower bound: measure="),
     ],
 )
 def test_an_experiment_refuses_bad_settings(small, change, message):
@@ -151,6 +162,45 @@ def test_the_first_n_train_points(faces):
     assert experiment.build(faces).weight_decay == 1 / 250
     with pytest.raises(ValueError, match="n_train is 9999, but synthetic_faces has 1600"):
         experiments.run(dataclasses.replace(experiment, n_train=9999), faces)
+
+
+@pytest.mark.parametrize("algorithm", ["aevb", "monte_carlo_em"])
+def test_a_run_may_record_the_marginal_likelihood(faces, algorithm, monkeypatch):
+    """By appendix D on the first points of each split; a stopped run goes on bit for bit."""
+    experiment = Experiment(
+        "synthetic_faces", 2, 4500, algorithm, hidden=5, n_train=200, step_size=0.02,
+        measure="log_likelihood",
+    )  # fmt: skip
+    assert experiment.recorded_at == [4500]
+    assert len(dataclasses.replace(experiment, samples=10**7).recorded_at) == 13
+    run = experiments.run(experiment, faces)
+    table = experiments.table([run])
+    assert list(table.columns) == [
+        "dataset", "n_train", "latent_dim", "algorithm", "split", "samples", "log_likelihood",
+        "error", "acceptance", "seed",
+    ]  # fmt: skip
+    assert list(table.split) == ["train", "test"]
+    assert (table.samples == 4500).all()
+    assert run.model.visits == (4500 if algorithm == "aevb" else 300)
+    estimate = likelihood.appendix_d(run.model, faces.x_test[:100])
+    nats = table.set_index("split").log_likelihood
+    assert nats["test"] == pytest.approx(estimate.log_likelihood.mean(), abs=0.5)
+    if algorithm == "aevb":  # how it goes on is tested elsewhere
+        return
+    store.drop(experiment.key)
+
+    class Stop(training.StopAtSamples):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 0:
+                raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "CHECKPOINT_EVERY_S", 0)
+        patch.setattr(training, "StopAtSamples", Stop)
+        with pytest.raises(KeyboardInterrupt):
+            experiments.run(experiment, faces)
+    again = experiments.run(experiment, faces)
+    assert again.record["curve"] == run.record["curve"]
 
 
 def test_combinations(faces):

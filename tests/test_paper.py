@@ -70,6 +70,38 @@ def test_the_figure_has_a_panel_a_size_with_the_papers_curves_behind():
     assert legend >= {"AEVB, test", "wake-sleep, train"}
 
 
+FIGURE3 = ["dataset", "n_train", "algorithm", "split", "samples", "log_likelihood", "seed"]
+
+
+def figure3_rows(n_train=(1000, 50_000)):
+    rows = [
+        ("mnist", n, algorithm, split, samples, -140.0, 0)
+        for n in n_train
+        for algorithm in ("aevb", "wake_sleep", "monte_carlo_em")
+        for split in ("train", "test")
+        for samples in (10**6, 5 * 10**6)
+    ]
+    return pd.DataFrame(rows, columns=FIGURE3).assign(latent_dim=3)
+
+
+def test_figure_3_has_a_panel_a_training_set_and_room_for_the_papers_curves(monkeypatch):
+    ours = figure3_rows()
+    figure = figures.marginal_likelihood(ours, "MNIST")
+    assert [len(axis.lines) for axis in figure.axes] == [6, 6]
+    assert figure.axes[0].get_xlabel() == "training samples evaluated (millions)"
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_xdata(), [1, 5])
+    assert len(figure.legends[0].texts) == 6
+    theirs = figure3_rows([1000])[list(paper.figure3().columns)]  # as if somebody had read it off
+    monkeypatch.setattr(paper, "figure3", lambda: theirs)
+    figure = figures.marginal_likelihood(ours, "MNIST")
+    assert [len(axis.lines) for axis in figure.axes] == [12, 6]
+    assert len(figure.legends[0].texts) == 7
+    differences = paper.differences(ours.assign(log_likelihood=-138.0))
+    assert (differences.difference == 2).all()
+    assert set(differences.n_train) == {1000}
+    assert set(differences.samples) == {10**6, 5 * 10**6}
+
+
 @pytest.mark.skipif(not COMMITTED.exists(), reason="figure 2 has not been made")
 def test_the_papers_claims_hold_in_the_committed_figure():
     """AEVB is above wake-sleep in every panel from 10^6 on; more latent variables do no harm."""

@@ -173,8 +173,9 @@ def samples(runs: list[Run], rows: int) -> Figure:
     return figure
 
 
-ALGORITHMS = {"aevb": "AEVB", "wake_sleep": "wake-sleep"}
+ALGORITHMS = {"aevb": "AEVB", "wake_sleep": "wake-sleep", "monte_carlo_em": "Monte Carlo EM"}
 NATS = {"mnist": (-150, -95), "mnist_5k": (-150, -95), "frey_face": (0, 1600)}  # the paper's axes
+DASHES = {"train": (3, 1.5), "test": ""}
 
 
 def lower_bound(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
@@ -189,19 +190,10 @@ def lower_bound(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
     figure, axes = _subplots(
         len(sizes), columns, figsize=(2.5 * columns, 2.6 * len(sizes) + 0.3), squeeze=False
     )
-    palette = dict(zip(ALGORITHMS, sns.color_palette("colorblind"), strict=False))
-    dashes = {"train": (3, 1.5), "test": ""}
-    theirs = paper.figure2()
     for row, (name, title) in zip(axes, titles.items(), strict=True):
         for axis, latent_dim in zip(row, sizes[name], strict=False):
-            for source, look in ((theirs, {"lw": 3.5, "alpha": 0.3}), (table, {"lw": 1.2})):
-                curves = source[(source.dataset == name) & (source.latent_dim == latent_dim)]
-                if not curves.empty:
-                    sns.lineplot(
-                        curves, x="samples", y="lower_bound", hue="algorithm", palette=palette,
-                        style="split", dashes=dashes, errorbar=("pi", 100), legend=False, ax=axis,
-                        **look,
-                    )  # fmt: skip
+            panel = {"dataset": name, "latent_dim": latent_dim}
+            _curves(axis, table, paper.figure2(), panel, "lower_bound")
             axis.set(
                 title=f"{title}\n$N_z$ = {latent_dim}",
                 xscale="log", xlabel="training samples evaluated",
@@ -209,16 +201,55 @@ def lower_bound(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
             )  # fmt: skip
         for axis in row[len(sizes[name]) :]:
             axis.axis("off")
-    handles = [
-        Line2D([], [], color=palette[name], lw=1.2, dashes=dashes[split] or (1, 0))
-        for name in ALGORITHMS
-        for split in dashes
-    ]
-    labels = [f"{label}, {split}" for label in ALGORITHMS.values() for split in dashes]
-    handles.append(Line2D([], [], color="grey", lw=3.5, alpha=0.3))
-    labels.append("the paper's own curves, in the same colours")
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False)
+    _key(figure, table, paper.figure2())
     return figure
+
+
+def marginal_likelihood(table: pd.DataFrame, title: str) -> Figure:
+    """Figure 3: log p(x) against training samples, a panel a size of the training set.
+
+    `table`: figure 3's columns; otherwise as `lower_bound`.
+    """
+    sizes = sorted(set(table.n_train))
+    figure, axes = _subplots(1, len(sizes), figsize=(3.8 * len(sizes), 3.6), squeeze=False)
+    millions, theirs = (curves.assign(samples=curves.samples / 1e6)
+                        for curves in (table, paper.figure3()))  # fmt: skip
+    for axis, n_train in zip(axes[0], sizes, strict=True):
+        panel = {"dataset": table.dataset.iloc[0], "n_train": n_train}
+        _curves(axis, millions, theirs, panel, "log_likelihood")
+        axis.set(
+            title=f"{title}\n" r"$N_{\mathrm{train}}$" f" = {n_train:,}",
+            xlabel="training samples evaluated (millions)",
+            ylabel="marginal log-likelihood (nats)" if axis is axes[0, 0] else "",
+        )
+    _key(figure, table, paper.figure3())
+    return figure
+
+
+def _curves(axis, ours, theirs, panel: dict, value: str) -> None:
+    """Draw into one panel the rows that have the values of `panel`, the paper's behind ours."""
+    colours = dict(zip(ALGORITHMS, sns.color_palette("colorblind"), strict=False))
+    for source, look in ((theirs, {"lw": 3.5, "alpha": 0.3}), (ours, {"lw": 1.2})):
+        curves = source[(source[list(panel)] == pd.Series(panel)).all(axis=1)]
+        if not curves.empty:
+            sns.lineplot(
+                curves, x="samples", y=value, hue="algorithm", palette=colours, style="split",
+                dashes=DASHES, errorbar=("pi", 100), legend=False, ax=axis, **look,
+            )  # fmt: skip
+
+
+def _key(figure, ours, theirs) -> None:
+    """The legend below all panels."""
+    colours, handles, labels = sns.color_palette("colorblind"), [], []
+    for colour, (name, label) in zip(colours, ALGORITHMS.items(), strict=False):
+        for split, dashes in DASHES.items() if name in set(ours.algorithm) else ():
+            handles.append(Line2D([], [], color=colour, lw=1.2, dashes=dashes or (1, 0)))
+            labels.append(f"{label}, {split}")
+    if not theirs.empty:
+        handles.append(Line2D([], [], color="grey", lw=3.5, alpha=0.3))
+        labels.append("the paper's own curves, in the same colours")
+    columns = 5 if len(figure.axes) > 2 else 3
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
 
 
 def save(

@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-AT = (10**5, 10**6, 10**7, 10**8)
-_CURVE = ["dataset", "latent_dim", "algorithm", "split"]
+AT = {  # samples at which ours are compared with theirs
+    "lower_bound": (10**5, 10**6, 10**7, 10**8),
+    "log_likelihood": tuple(m * 10**6 for m in (1, 5, 10, 20, 40, 60)),
+}
 
 
 def figure2() -> pd.DataFrame:
@@ -16,31 +18,47 @@ def figure2() -> pd.DataFrame:
     good to 0.2 nats for MNIST and 2 nats for Frey Face. Not every panel is there, and a curve
     begins where it enters its panel's axis.
     """
-    return pd.read_csv(Path(__file__).with_name("paper_figure2.csv"))
+    return _read("paper_figure2.csv")
+
+
+def figure3() -> pd.DataFrame:
+    """The curves of figure 3, with the columns of the file.
+
+    The file has no rows yet: nobody has read the figure off. Rows that are added to it are drawn
+    behind ours, and compared with them.
+    """
+    return _read("paper_figure3.csv")
+
+
+def _read(name):
+    return pd.read_csv(Path(__file__).with_name(name))
 
 
 def differences(table: pd.DataFrame) -> pd.DataFrame:
-    """Ours minus the paper's bound in nats, at 10^5, 10^6, 10^7, 10^8 where both curves exist.
+    """Ours minus the paper's value in nats, at the samples of AT where both curves exist.
 
-    `table`: figure 2's columns, several seeds averaged. Both are interpolated in log samples.
-    Columns: dataset, latent_dim, algorithm, split, samples, here, paper, difference.
+    `table`: figure 2's or figure 3's columns, several seeds averaged. Both are interpolated in log
+    samples. Columns: what names the curve, then samples, here, paper, difference.
     """
-    ours = table.groupby([*_CURVE, "samples"], as_index=False).lower_bound.mean()
-    theirs, rows = dict(list(figure2().groupby(_CURVE))), []
-    for curve, here in ours.groupby(_CURVE, sort=False):
-        for samples in AT:
-            values = [_at(samples, c) for c in (here, theirs.get(curve))]
+    value, theirs = "lower_bound", figure2()
+    if value not in table:
+        value, theirs = "log_likelihood", figure3()
+    name = [column for column in theirs if column not in ("samples", value)]
+    ours = table.groupby([*name, "samples"], as_index=False)[value].mean()
+    theirs, rows = dict(list(theirs.groupby(name))), []
+    for curve, here in ours.groupby(name, sort=False):
+        for samples in AT[value]:
+            values = [_at(samples, c, value) for c in (here, theirs.get(curve))]
             if None not in values:
                 rows.append((*curve, samples, *np.round([*values, values[0] - values[1]], 1)))
-    columns = [*_CURVE, "samples", "here", "paper", "difference"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=[*name, "samples", "here", "paper", "difference"])
 
 
-def _at(samples: int, curve: pd.DataFrame | None) -> float | None:
+def _at(samples: int, curve: pd.DataFrame | None, value: str) -> float | None:
     if curve is None:
         return None
     curve = curve.sort_values("samples")
     # A run ends with a whole minibatch, and a reading lies beside its tick: half a percent.
     if not 0.995 * curve.samples.iloc[0] <= samples <= 1.005 * curve.samples.iloc[-1]:
         return None
-    return float(np.interp(np.log(samples), np.log(curve.samples), curve.lower_bound))
+    return float(np.interp(np.log(samples), np.log(curve.samples), curve[value]))

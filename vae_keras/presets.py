@@ -17,7 +17,7 @@ class Settings:
 
     `samples`: training samples evaluated by each model. `allow_embedded`: whether embedded data
     may stand in for real data that are not found. `mnist_latent_dims`, `frey_face_latent_dims`:
-    the sizes N_z of figure 2's panels.
+    the sizes N_z of figure 2's panels. `n_train`: the sizes of the training sets of figure 3's.
     """
 
     preset: str
@@ -25,6 +25,7 @@ class Settings:
     allow_embedded: bool
     mnist_latent_dims: list[int]
     frey_face_latent_dims: list[int]
+    n_train: list[int]
 
 
 def read(preset: str) -> dict:
@@ -40,6 +41,7 @@ def resolve(
     allow_embedded: bool | None = None,
     mnist_latent_dims: list[int] | None = None,
     frey_face_latent_dims: list[int] | None = None,
+    n_train: list[int] | None = None,
 ) -> Settings:
     """The settings of a preset, with those given here in place of its own unless they are None.
 
@@ -55,7 +57,8 @@ def resolve(
     if allow_embedded is not None:
         values["allow_embedded"] = bool(allow_embedded)
     for name, sizes in (
-        ("mnist_latent_dims", mnist_latent_dims), ("frey_face_latent_dims", frey_face_latent_dims)
+        ("mnist_latent_dims", mnist_latent_dims), ("n_train", n_train),
+        ("frey_face_latent_dims", frey_face_latent_dims),
     ):  # fmt: skip
         if sizes is None:
             continue
