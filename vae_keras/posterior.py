@@ -15,6 +15,9 @@ tfd = tfp.distributions
 CANDIDATES = 500  # draws from the prior, of which a chain takes one to begin at
 
 
+SHORTEST = 0.5  # a move takes this share of the step size, or more
+
+
 class Chains(NamedTuple):
     """What HMC drew: `z` (S, N, d), with `log_prob` (S, N) as the function given has it.
 
@@ -25,6 +28,28 @@ class Chains(NamedTuple):
     log_prob: tf.Tensor
     acceptance: tf.Tensor
     step_size: tf.Tensor
+
+
+class Jittered(tfp.mcmc.HamiltonianMonteCarlo):
+    """HMC whose moves take a random share of the step size, `SHORTEST` to 1, one for all chains.
+
+    On a Gaussian, moves of one length can last half a period: then each one ends at the mirror
+    image of its start, and the chain explores nothing, however many of its moves it accepts. Needs
+    `store_parameters_in_results=True`.
+    """
+
+    def one_step(self, current_state, previous_kernel_results, seed=None):
+        """As TFP's."""
+        seed_share, seed_move = tf.unstack(tfp.random.split_seed(seed))
+        share = tf.random.stateless_uniform([], seed_share, SHORTEST, 1.0)
+        step_size = previous_kernel_results.accepted_results.step_size
+        shortened = _with_step_size(previous_kernel_results, step_size * share)
+        z, results = super().one_step(current_state, shortened, seed=seed_move)
+        return z, _with_step_size(results, step_size)
+
+
+def _with_step_size(results, step_size):
+    return results._replace(accepted_results=results.accepted_results._replace(step_size=step_size))
 
 
 def hmc(
@@ -40,12 +65,13 @@ def hmc(
     """Hamiltonian Monte Carlo with TFP, a chain a datapoint, all at once.
 
     `log_prob`: (N, d) -> (N,), up to a constant, one density a row. `start`: (N, d). During burn-in
-    the step size of each chain is adapted to the acceptance rate `target`, then held.
+    the step size of each chain is adapted to the acceptance rate `target`, then held; each move
+    takes a random share of it.
     """
     kernel = tfp.mcmc.DualAveragingStepSizeAdaptation(
-        tfp.mcmc.HamiltonianMonteCarlo(
+        Jittered(
             log_prob, step_size=tf.fill([tf.shape(start)[0], 1], 0.1),
-            num_leapfrog_steps=leapfrog_steps,
+            num_leapfrog_steps=leapfrog_steps, store_parameters_in_results=True,
         ),
         num_adaptation_steps=int(0.8 * burn_in),
         target_accept_prob=target,

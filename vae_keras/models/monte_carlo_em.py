@@ -129,10 +129,11 @@ class MonteCarloEM(LatentVariableModel):
     def transition(self, x: tf.Tensor) -> tfp.mcmc.TransitionKernel:
         """HMC on p(z|x) with the step size so far."""
         x = intensities(x)
-        return tfp.mcmc.HamiltonianMonteCarlo(
+        return posterior.Jittered(
             lambda z: posterior.log_joint(self, x, z),
             tf.convert_to_tensor(self.step_size),
             self.leapfrog_steps,
+            store_parameters_in_results=True,
         )
 
     def measure(self, x: tf.Tensor, z: tf.Tensor) -> tuple[tf.Tensor, ...]:
