@@ -1,7 +1,7 @@
 """MNIST, Frey Face and the embedded data: find, verify, split.
 
 Images stay uint8, one row an image, as they came; a model reads a uint8 pixel p as the
-intensity p / 255. `unit(x)` does the same in NumPy.
+intensity p / 255, by `intensities(x)`. `unit(x)` does the same in NumPy.
 
 Where real data come from, in this order: the folder that ``VAE_KERAS_DATA`` names, Keras's own
 cache (``~/.keras/datasets``), a download into that cache. Whatever the container, the *pixels*
@@ -36,6 +36,7 @@ from pathlib import Path
 
 import numpy as np
 import scipy.io
+import tensorflow as tf
 from tqdm import tqdm
 
 from vae_keras import paths
@@ -68,6 +69,14 @@ class Dataset:
 def unit(x: np.ndarray) -> np.ndarray:
     """Map uint8 pixels to float32 intensities in [0, 1]."""
     return np.asarray(x, np.float32) / np.float32(255)
+
+
+def intensities(x) -> tf.Tensor:
+    """What a model reads: uint8 pixels as x / 255, anything else as float32."""
+    x = tf.convert_to_tensor(x)
+    if x.dtype == tf.uint8:
+        return tf.cast(x, tf.float32) / 255.0
+    return tf.cast(x, tf.float32)
 
 
 # ---------------------------------------------------------------- containers and their checks

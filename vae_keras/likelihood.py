@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from vae_keras import posterior
-from vae_keras.models.trainer import intensities
+from vae_keras.datasets import intensities
 
 tfd = tfp.distributions
 BATCH = 1000  # datapoints whose chains run in one compiled program

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from vae_keras.models.trainer import intensities
+from vae_keras.datasets import intensities
 
 tfd = tfp.distributions
 CANDIDATES = 500  # draws from the prior, of which a chain takes one to begin at

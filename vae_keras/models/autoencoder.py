@@ -7,9 +7,9 @@ import tensorflow_probability as tfp
 
 from vae_keras import distributions
 from vae_keras.bounds import ESTIMATORS, Bound
+from vae_keras.datasets import intensities
 from vae_keras.models import checks
 from vae_keras.models.latent_variable import LatentVariableModel, datapoints
-from vae_keras.models.trainer import intensities
 
 tfd = tfp.distributions
 

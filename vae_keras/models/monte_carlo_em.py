@@ -6,9 +6,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from vae_keras import distributions, posterior
+from vae_keras.datasets import intensities
 from vae_keras.models import checks
 from vae_keras.models.latent_variable import LatentVariableModel, datapoints
-from vae_keras.models.trainer import intensities
 
 tfd = tfp.distributions
 FIRST_STEP_SIZE = 0.1

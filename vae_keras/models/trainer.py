@@ -272,14 +272,6 @@ class Trainer(keras.Model):
             self.build((None, *shape[1:]))
 
 
-def intensities(x) -> tf.Tensor:
-    """uint8 pixels as x / 255, anything else as float32."""
-    x = tf.convert_to_tensor(x)
-    if x.dtype == tf.uint8:
-        return tf.cast(x, tf.float32) / 255.0
-    return tf.cast(x, tf.float32)
-
-
 def _guarded(callbacks):
     if isinstance(callbacks, keras.callbacks.CallbackList):
         callbacks.append(FiniteBound())
