@@ -117,6 +117,14 @@ def test_what_is_refused_and_what_is_warned_of():
         likelihood.appendix_d(model, x, density="flow")
     with pytest.raises(ValueError, match=r"n_samples \(K\) is 0"):
         likelihood.importance_sampling(model, x, 0)
+    for estimate in (likelihood.appendix_d, likelihood.importance_sampling):
+        with pytest.raises(ValueError, match=r"of shape \(5, 4\), but the model reads \(n, 5\)"):
+            estimate(model, x[:, :4])
+        with pytest.raises(ValueError, match="1 of 25 values are NaN"):
+            estimate(model, np.where(np.arange(25).reshape(5, 5) == 3, np.nan, x))
+    chains = vae_keras.MonteCarloEM(model.decoder, 5)
+    with pytest.raises(ValueError, match=r"MonteCarloEM has no encoder .* use appendix_d"):
+        likelihood.importance_sampling(chains, x)
     wide = LinearGaussian(pixels=8, latent=6)
     with pytest.warns(UserWarning, match="not reliable in 6 latent dimensions, only up to about 5"):
         likelihood.appendix_d(loose(wide), wide.draw(5))

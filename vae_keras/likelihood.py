@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from vae_keras import posterior
+from vae_keras import checks, posterior
 from vae_keras.datasets import intensities
 
 tfd = tfp.distributions
@@ -55,10 +55,13 @@ def appendix_d(
 
     `density`: "gaussian", with a full covariance, or "kde", Gaussian kernels of Scott's width.
     Warns above five latent dimensions, where q no longer fits well enough. Raises ValueError for an
-    unknown density, an L too small to fit one, or a decoder without a gradient in z.
+    unknown density, an L too small to fit one, a decoder without a gradient in z, or data that do
+    not fit the model.
     """
     if density not in DENSITIES:
         raise ValueError(f"unknown density {density!r}: one of {', '.join(DENSITIES)}")
+    checks.check_movable(model)
+    checks.check_data(x, model)
     (dimensions,) = model.prior.event_shape
     least = LEAST_SAMPLES_A_DIMENSION * (dimensions + 1)
     if n_samples < least:
@@ -73,7 +76,6 @@ def appendix_d(
             stacklevel=2,
         )
 
-    posterior.check_gradient(model)
     estimate = _appendix_d(model, n_samples, density, leapfrog_steps, burn_in)
     parts = _in_batches(estimate, x, seed)
     found = Estimate(*(np.concatenate(values) for values in zip(*parts, strict=True)))
@@ -134,10 +136,16 @@ def importance_sampling(model, x, n_samples: int = 1000, *, seed: int = 0) -> Es
     """log mean_k p(x, z_k) / q(z_k|x) over `n_samples` (K) draws from the encoder.
 
     A lower bound in expectation that tightens with K, for any latent size, in memory that does not
-    grow with K. Raises ValueError for K below 1.
+    grow with K. Raises ValueError for K below 1, a model without an encoder, or data that do not
+    fit the model.
     """
+    if not hasattr(model, "encode"):
+        raise ValueError(
+            f"{type(model).__name__} has no encoder to draw from: use appendix_d, which needs none"
+        )
     if n_samples < 1:
         raise ValueError(f"n_samples (K) is {n_samples}, but must be at least 1")
+    checks.check_data(x, model)
 
     @tf.function(jit_compile=True)
     def estimate(x, seed):

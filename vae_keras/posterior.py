@@ -9,6 +9,7 @@ from typing import NamedTuple
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from vae_keras import checks
 from vae_keras.datasets import intensities
 
 tfd = tfp.distributions
@@ -91,9 +92,10 @@ def hmc(
 def draw(model, x, n_samples: int, *, seed: int = 0, **options) -> Chains:
     """Draw from p(z|x) by HMC for each datapoint of x, (N, *input); options as `hmc` has them.
 
-    Raises ValueError for a decoder without a gradient in z.
+    Raises ValueError for a decoder without a gradient in z, or data that do not fit the model.
     """
-    check_gradient(model)
+    checks.check_movable(model)
+    checks.check_data(x, model)
 
     @tf.function(jit_compile=True)
     def compiled(x, seed):
@@ -127,17 +129,3 @@ def begin(model, x: tf.Tensor, seed) -> tf.Tensor:
     log_likelihood = tf.map_fn(lambda one: model.decode(one[None]).log_prob(x), z)
     choice = tfd.Categorical(logits=tf.transpose(log_likelihood)).sample(seed=seed_choice)
     return tf.gather(z, choice)
-
-
-def check_gradient(model) -> None:
-    """Raise ValueError unless log p(x|z) has a gradient in z."""
-    z = model.prior.sample(1, seed=(0, 0))
-    with tf.GradientTape() as tape:
-        tape.watch(z)
-        likelihood = model.decode(z)
-        log_likelihood = likelihood.log_prob(tf.zeros_like(likelihood.mean()))
-    if tape.gradient(log_likelihood, z) is None:
-        raise ValueError(
-            "log p(x|z) has no gradient in z, so HMC cannot move: the decoder must be "
-            "differentiable, without rounding or sampling between z and its distribution"
-        )

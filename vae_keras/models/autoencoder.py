@@ -5,10 +5,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from vae_keras import distributions
+from vae_keras import checks, distributions
 from vae_keras.bounds import ESTIMATORS, Bound
 from vae_keras.datasets import intensities
-from vae_keras.models import checks
 from vae_keras.models.latent_variable import LatentVariableModel, datapoints
 
 tfd = tfp.distributions

@@ -5,9 +5,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from vae_keras import distributions, posterior
+from vae_keras import checks, distributions, posterior
 from vae_keras.datasets import intensities
-from vae_keras.models import checks
 from vae_keras.models.latent_variable import LatentVariableModel, datapoints
 
 tfd = tfp.distributions
@@ -86,7 +85,7 @@ class MonteCarloEM(LatentVariableModel):
             self.prior = distributions.standard_normal(self.decoder.input_shape[1:])
         likelihood = self.decoder(self.prior.sample(1, seed=(0, 0)))
         checks.check_distribution(likelihood, "decoder")
-        posterior.check_gradient(self)
+        checks.check_movable(self)
         self.event_shape = tuple(likelihood.event_shape)
         self.unit_interval = checks.needs_unit_interval(likelihood)
         start = self.prior.sample(self.n_train, seed=(self.seed, 0))

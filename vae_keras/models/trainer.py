@@ -11,8 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from vae_keras import checks
 from vae_keras.callbacks import FiniteBound
-from vae_keras.models import checks
 
 BATCH_SIZE = 100  # M
 EVALUATION_BATCH_SIZE = 1000

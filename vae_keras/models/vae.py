@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from vae_keras.models import checks
+from vae_keras import checks
 from vae_keras.models.autoencoder import AutoEncoder
 from vae_keras.models.latent_variable import datapoints
 

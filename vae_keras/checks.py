@@ -1,4 +1,4 @@
-"""What a model checks before it trains: clear errors instead of late ones."""
+"""What is checked before work begins: clear errors instead of late ones."""
 
 import numpy as np
 import tensorflow as tf
@@ -60,6 +60,32 @@ def needs_unit_interval(likelihood) -> bool:
     while isinstance(likelihood, tfd.Independent):
         likelihood = likelihood.distribution
     return isinstance(likelihood, tfd.Bernoulli)
+
+
+def check_movable(model) -> None:
+    """Raise ValueError unless HMC can move in the model's latent space: vectors, and a gradient."""
+    z = model.prior.sample(1, seed=(0, 0))
+    if z.shape.rank != 2:
+        raise ValueError(
+            f"z is of shape {tuple(z.shape[1:])}, but HMC here moves in a space of vectors (d,): "
+            "flatten the latent space, and reshape z in the decoder"
+        )
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        likelihood = model.decode(z)
+        log_likelihood = likelihood.log_prob(tf.zeros_like(likelihood.mean()))
+    if tape.gradient(log_likelihood, z) is None:
+        raise ValueError(
+            "log p(x|z) has no gradient in z, so HMC cannot move: the decoder must be "
+            "differentiable, without rounding or sampling between z and its distribution"
+        )
+
+
+def check_data(x, model) -> None:
+    """Raise ValueError unless x are datapoints of the model's p(x|z)."""
+    likelihood = model.decode(model.prior.sample(1, seed=(0, 0)))
+    check_shape(x.shape, likelihood.event_shape)
+    check_values(x, needs_unit_interval(likelihood))
 
 
 def check_shape(shape, input_shape) -> None:
