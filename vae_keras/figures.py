@@ -216,7 +216,7 @@ def marginal_likelihood(table: pd.DataFrame, title: str) -> Figure:
                         for curves in (table, paper.figure3()))  # fmt: skip
     for axis, n_train in zip(axes[0], sizes, strict=True):
         panel = {"dataset": table.dataset.iloc[0], "n_train": n_train}
-        _curves(axis, millions, theirs, panel, "log_likelihood")
+        _curves(axis, millions, theirs, panel, "log_likelihood", marker=".", mec="none")
         axis.set(
             title=f"{title}\n" r"$N_{\mathrm{train}}$" f" = {n_train:,}",
             xlabel="training samples evaluated (millions)",
@@ -226,10 +226,10 @@ def marginal_likelihood(table: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def _curves(axis, ours, theirs, panel: dict, value: str) -> None:
+def _curves(axis, ours, theirs, panel: dict, value: str, **look_of_ours) -> None:
     """Draw into one panel the rows that have the values of `panel`, the paper's behind ours."""
     colours = dict(zip(ALGORITHMS, sns.color_palette("colorblind"), strict=False))
-    for source, look in ((theirs, {"lw": 3.5, "alpha": 0.3}), (ours, {"lw": 1.2})):
+    for source, look in ((theirs, {"lw": 3.5, "alpha": 0.3}), (ours, {"lw": 1.2, **look_of_ours})):
         curves = source[(source[list(panel)] == pd.Series(panel)).all(axis=1)]
         if not curves.empty:
             sns.lineplot(
