@@ -199,10 +199,26 @@ def lower_bound(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
                 xscale="log", xlabel="training samples evaluated",
                 ylim=NATS.get(name), ylabel="lower bound (nats)" if axis is row[0] else "",
             )  # fmt: skip
+            _say_what_lies_below(axis, table, panel)
         for axis in row[len(sizes[name]) :]:
             axis.axis("off")
+    shown = [axis for axis in axes.flat if axis.lines]
+    limits = np.array([axis.get_xlim() for axis in shown])
+    plt.setp(shown, xlim=(limits[:, 0].min(), limits[:, 1].max()))
     _key(figure, table, paper.figure2())
     return figure
+
+
+def _say_what_lies_below(axis, table, panel: dict) -> None:
+    """Name the algorithms that end below the axis: nobody would see that they are missing."""
+    curves = table[(table[list(panel)] == pd.Series(panel)).all(axis=1)]
+    end = curves[curves.samples == curves.groupby("algorithm").samples.transform("max")]
+    lines = [
+        f"{ALGORITHMS[name]} ends at {bound:.0f}, below"
+        for name, bound in end.groupby("algorithm").lower_bound.mean().items()
+        if bound < axis.get_ylim()[0]
+    ]
+    axis.text(0.97, 0.04, "\n".join(lines), ha="right", fontsize="small", transform=axis.transAxes)
 
 
 def marginal_likelihood(table: pd.DataFrame, title: str) -> Figure:
