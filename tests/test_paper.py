@@ -152,4 +152,4 @@ def test_the_figure_names_what_lies_below_its_axis():
     ]
     figure = figures.lower_bound(pd.DataFrame(rows, columns=COLUMNS), {"mnist": "MNIST"})
     (text,) = figure.axes[0].texts
-    assert text.get_text() == "wake-sleep ends at -257, below"
+    assert text.get_text() == "wake-sleep below,\nends at -257"

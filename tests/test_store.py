@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from vae_keras import __main__, datasets, experiments, paths, store
+from vae_keras import __main__, datasets, experiments, paths, store, training
 from vae_keras.experiments import Experiment
 
 
@@ -97,7 +97,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_csv(tmp_path):
 
 def checkpointed(small, faces, monkeypatch):
     """Stop `small` half-way with a checkpoint behind; returns its file."""
-    monkeypatch.setattr(experiments, "CHECKPOINT_EVERY_S", 0)
+    monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", 0)
     with monkeypatch.context() as patch:
         patch.setattr(store, "finish", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):

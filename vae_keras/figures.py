@@ -214,7 +214,7 @@ def _say_what_lies_below(axis, table, panel: dict) -> None:
     curves = table[(table[list(panel)] == pd.Series(panel)).all(axis=1)]
     end = curves[curves.samples == curves.groupby("algorithm").samples.transform("max")]
     lines = [
-        f"{ALGORITHMS[name]} ends at {bound:.0f}, below"
+        f"{ALGORITHMS[name]} below,\nends at {bound:.0f}"
         for name, bound in end.groupby("algorithm").lower_bound.mean().items()
         if bound < axis.get_ylim()[0]
     ]
