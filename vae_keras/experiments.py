@@ -223,7 +223,11 @@ def run_all(chosen: Iterable[tuple[Experiment, Dataset]]) -> list[Run]:
 
 
 def _checked(experiment, record):
-    if {**vars(experiment), **record.get("experiment", {})} != vars(experiment):
+    try:
+        found = Experiment(**record["experiment"])  # of an older kit, perhaps with fewer settings
+    except (KeyError, TypeError, ValueError):
+        found = None
+    if found != experiment:
         raise store.StoreError(
             f"{store.runs_folder() / experiment.key} holds the run of other settings. "
             f"`python -m vae_keras runs --drop {experiment.key}` deletes it"
