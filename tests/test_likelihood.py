@@ -108,6 +108,15 @@ def test_importance_sampling_needs_no_more_memory_for_more_samples():
     assert one.log_likelihood.mean() == pytest.approx(bound, abs=0.1)  # K = 1: the lower bound
 
 
+def test_both_estimators_lie_above_the_bound_side_by_side():
+    oracle = LinearGaussian()
+    x = oracle.draw(100)
+    table = likelihood.compare(loose(oracle), x).set_index("estimator").nats
+    exact = oracle.log_likelihood(x).mean()
+    assert list(table[:2]) == pytest.approx([exact, exact], abs=0.05)
+    assert table["lower bound"] < exact - 0.1
+
+
 def test_what_is_refused_and_what_is_warned_of():
     oracle = LinearGaussian(latent=2)
     x, model = oracle.draw(5), loose(oracle)

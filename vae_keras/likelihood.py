@@ -10,6 +10,7 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -167,6 +168,25 @@ def importance_sampling(model, x, n_samples: int = 1000, *, seed: int = 0) -> Es
 
     parts = _in_batches(estimate, x, seed)
     return Estimate(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+def compare(model, x) -> pd.DataFrame:
+    """Both estimates of log p(x) of a model with an encoder, and its lower bound, on the same x.
+
+    Columns: estimator, nats (the mean over x), error (Monte Carlo standard error of that mean).
+    """
+    found = {
+        "appendix D, L = 50": appendix_d(model, x)[:2],
+        "importance sampling, K = 1,000": importance_sampling(model, x)[:2],
+    }
+    rows = [
+        (name, nats.mean(), np.sqrt(np.sum(error**2)) / len(x))
+        for name, (nats, error) in found.items()
+    ]
+    bounds = [model.elbo(x) for _ in range(10)]
+    error = np.std(np.mean(bounds, axis=1)) / math.sqrt(len(bounds) - 1)
+    rows.append(("lower bound", np.mean(bounds), error))
+    return pd.DataFrame(rows, columns=["estimator", "nats", "error"]).round(3)
 
 
 def _in_batches(estimate, x, seed):
