@@ -74,7 +74,7 @@ def test_a_run_leaves_the_figure_and_how_it_came_about(made, name):
         header = (made / f"{name}.csv").read_text().splitlines()[0]
         columns = "dataset,latent_dim,algorithm,split,samples,lower_bound,seed"
         if name == "fig_marginal_likelihood":
-            measured = "log_likelihood,error,acceptance"
+            measured = "marginal_log_likelihood,error,acceptance"
             columns = columns.replace(",", ",n_train,", 1).replace("lower_bound", measured)
         assert header == columns
 

@@ -22,7 +22,7 @@ from vae_keras.models.trainer import MOST_MINIBATCHES
 from vae_keras.models.vae import VAE
 from vae_keras.models.wake_sleep import WakeSleep
 
-ALGORITHMS = {"aevb": VAE, "wake_sleep": WakeSleep, "monte_carlo_em": MonteCarloEM}
+ALGORITHMS = {"aevb": VAE, "wake_sleep": WakeSleep, "mcem": MonteCarloEM}
 HIDDEN = {"mnist": 500, "mnist_5k": 500, "frey_face": 200, "synthetic_faces": 200}
 
 
@@ -35,8 +35,8 @@ class Experiment:
     training points; None: from all. `step_size`: Adagrad's; None: chosen by the paper's rule, the
     best of 0.01, 0.02 and 0.1 by the training bound after the first few iterations. `measure`: what
     is recorded along the way, the "lower_bound" of the full sets or, by appendix D, the
-    "log_likelihood" of the first 1,000 points of each. Raises ValueError for an unknown data set,
-    algorithm or measure, or a number below its least.
+    "marginal_log_likelihood" of the first 1,000 points of each. Raises ValueError for an unknown
+    data set, algorithm or measure, or a number below its least.
     """
 
     dataset: str
@@ -59,9 +59,10 @@ class Experiment:
                 raise ValueError(
                     f"unknown {name} {getattr(self, name)!r}: one of {', '.join(known)}"
                 )
-        if self.algorithm == "monte_carlo_em" and self.measure == "lower_bound":
+        if self.algorithm == "mcem" and self.measure == "lower_bound":
             raise ValueError(
-                "Monte Carlo EM has no encoder, hence no lower bound: measure='log_likelihood'"
+                "Monte Carlo EM has no encoder, hence no lower bound: "
+                "measure='marginal_log_likelihood'"
             )
         if self.hidden is None:  # so that the same settings have the same key
             object.__setattr__(self, "hidden", HIDDEN[self.dataset])
@@ -120,7 +121,7 @@ class Experiment:
         digits = self.dataset.startswith("mnist")
         make_decoder = networks.bernoulli_decoder if digits else networks.gaussian_decoder
         common = {"weight_decay": 1 / n, "name": self.algorithm}
-        if self.algorithm == "monte_carlo_em":
+        if self.algorithm == "mcem":
             decoder = make_decoder(self.latent_dim, self.hidden, pixels)
             model = MonteCarloEM(decoder, n, **common)
         else:
@@ -151,7 +152,7 @@ class Experiment:
         scale, from 10^5 on (or a tenth of the run, where that is less), ten a decade for 10^7
         samples and two below: the bounds of the full sets take as long as training on 40,000.
         """
-        if self.measure == "log_likelihood":
+        if self.measure == "marginal_log_likelihood":
             parts = (0.1, 0.4, 1) if self.samples >= 10**6 else (1,)
             if self.samples >= 10**7:
                 parts = (0.01, 0.02, 0.05, *(k / 10 for k in range(1, 11)))
@@ -169,8 +170,8 @@ class Run:
     `record`: `experiment`, the settings; `step_size` and, where the rule chose it, `trials`, the
     bound in nats that each candidate had reached on (up to 10,000) training points; `training_s`;
     and `curve`, a list of rows: figure 2's columns (dataset, latent_dim, algorithm, split, samples,
-    lower_bound, seed), or figure 3's, with n_train, and log_likelihood, its Monte Carlo error and
-    HMC's acceptance in place of the bound.
+    lower_bound, seed), or figure 3's, with n_train, and marginal_log_likelihood, its Monte Carlo
+    error and HMC's acceptance in place of the bound.
     """
 
     experiment: Experiment

@@ -173,7 +173,7 @@ def samples(runs: list[Run], rows: int) -> Figure:
     return figure
 
 
-ALGORITHMS = {"aevb": "AEVB", "wake_sleep": "wake-sleep", "monte_carlo_em": "Monte Carlo EM"}
+ALGORITHMS = {"aevb": "AEVB", "wake_sleep": "wake-sleep", "mcem": "Monte Carlo EM"}
 NATS = {"mnist": (-150, -95), "mnist_5k": (-150, -95), "frey_face": (0, 1600)}  # the paper's axes
 DASHES = {"train": (3, 1.5), "test": ""}
 
@@ -232,7 +232,7 @@ def marginal_likelihood(table: pd.DataFrame, title: str) -> Figure:
                         for curves in (table, paper.figure3()))  # fmt: skip
     for axis, n_train in zip(axes[0], sizes, strict=True):
         panel = {"dataset": table.dataset.iloc[0], "n_train": n_train}
-        _curves(axis, millions, theirs, panel, "log_likelihood", marker=".", mec="none")
+        _curves(axis, millions, theirs, panel, "marginal_log_likelihood", marker=".", mec="none")
         axis.set(
             title=f"{title}\n" r"$N_{\mathrm{train}}$" f" = {n_train:,}",
             xlabel="training samples evaluated (millions)",

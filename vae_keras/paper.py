@@ -7,7 +7,7 @@ import pandas as pd
 
 AT = {  # samples at which ours are compared with theirs
     "lower_bound": (10**5, 10**6, 10**7, 10**8),
-    "log_likelihood": tuple(m * 10**6 for m in (1, 5, 10, 20, 40, 60)),
+    "marginal_log_likelihood": tuple(m * 10**6 for m in (1, 5, 10, 20, 40, 60)),
 }
 
 _PANEL = ["dataset", "latent_dim"]
@@ -44,7 +44,7 @@ def differences(table: pd.DataFrame) -> pd.DataFrame:
     """
     value, theirs = "lower_bound", figure2()
     if value not in table:
-        value, theirs = "log_likelihood", figure3()
+        value, theirs = "marginal_log_likelihood", figure3()
     name = [column for column in theirs if column not in ("samples", value)]
     ours = table.groupby([*name, "samples"], as_index=False)[value].mean()
     theirs, rows = dict(list(theirs.groupby(name))), []

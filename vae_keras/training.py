@@ -126,7 +126,7 @@ def _log_likelihood(model, splits, experiment):
     parts = [np.split(values, [len(firsts[0])]) for values in found]
     return {
         split: {
-            "log_likelihood": round(float(nats.mean()), 2),
+            "marginal_log_likelihood": round(float(nats.mean()), 2),
             "error": round(float(np.sqrt(np.sum(error**2)) / len(error)), 3),
             "acceptance": round(float(acceptance.mean()), 3),
         }
@@ -136,5 +136,5 @@ def _log_likelihood(model, splits, experiment):
 
 MEASURES = {  # name -> what takes it, and the columns of the experiment that its figure needs
     "lower_bound": (_lower_bound, ("dataset", "latent_dim", "algorithm")),
-    "log_likelihood": (_log_likelihood, ("dataset", "n_train", "latent_dim", "algorithm")),
+    "marginal_log_likelihood": (_log_likelihood, ("dataset", "n_train", "latent_dim", "algorithm")),
 }
