@@ -1,4 +1,4 @@
-"""The SGVB estimators of the variational lower bound: pure functions, in nats per datapoint.
+"""Estimators of variational lower bounds: pure functions, in nats per datapoint.
 
 Shapes: `z` is (L, M, *event), L samples of q(z|x) for each of M datapoints; `log_likelihood` is
 (L, M), log p(x|z) for each of them. Larger is better.
@@ -38,4 +38,17 @@ def sgvb_b(posterior, prior, z: tf.Tensor, log_likelihood: tf.Tensor) -> Bound:
     return Bound(reconstruction - kl, reconstruction, kl)
 
 
-ESTIMATORS = {"A": sgvb_a, "B": sgvb_b}
+def importance_weighted(posterior, prior, z: tf.Tensor, log_likelihood: tf.Tensor) -> Bound:
+    """Burda et al. (2015): the log of the mean over L of p(x, z) / q(z|x). For any q and p.
+
+    With one sample estimator A; with more a tighter bound of log p(x). The reconstruction is the
+    mean over the samples as they are weighted, and `kl` what the bound loses against it.
+    """
+    log_weights = log_likelihood + prior.log_prob(z) - posterior.log_prob(z)
+    elbo = tfp.math.reduce_logmeanexp(log_weights, axis=0)
+    shares = tf.nn.softmax(log_weights, axis=0)
+    reconstruction = tf.reduce_sum(shares * log_likelihood, axis=0)
+    return Bound(elbo, reconstruction, reconstruction - elbo)
+
+
+ESTIMATORS = {"A": sgvb_a, "B": sgvb_b, "IW": importance_weighted}

@@ -1,8 +1,12 @@
 """What is checked before work begins: clear errors instead of late ones."""
 
+from typing import NamedTuple
+
+import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow_probability.python.distributions.distribution import DiscreteDistributionMixin
 
 tfd = tfp.distributions
 
@@ -35,15 +39,81 @@ def check_events(posterior, prior) -> None:
         )
 
 
-def check_closed_form(posterior, prior) -> None:
-    """Raise ValueError where estimator B cannot work."""
+def check_support(posterior, prior) -> None:
+    """Raise ValueError where `posterior` draws z that have no density under `prior`."""
+    if isinstance(_base(prior), DiscreteDistributionMixin):
+        raise ValueError(f"the prior {prior.name} is discrete, but z must be continuous")
+    inner, outer = _support(posterior), _support(prior)
+    if inner is not None and outer is not None:
+        if not inner.within(outer):
+            raise ValueError(
+                f"the posterior {posterior.name} is over {inner}, but the prior {prior.name} over "
+                f"{outer}: z outside has no density. Choose a prior whose support contains the "
+                "posterior's (docs/families.md lists the supports)"
+            )
+    elif not np.all(np.isfinite(prior.log_prob(posterior.sample(100, seed=(0, 0))))):
+        raise ValueError(
+            f"the posterior {posterior.name} draws z that have no density under the prior "
+            f"{prior.name}: choose a prior whose support contains the posterior's"
+        )
+
+
+class _Support(NamedTuple):
+    """Between which numbers each number of an event lies, two arrays; or that it is a simplex."""
+
+    low: np.ndarray
+    high: np.ndarray
+    simplex: bool = False
+
+    def __str__(self):
+        return "a simplex" if self.simplex else f"({self.low.min():g}, {self.high.max():g})"
+
+    def within(self, other) -> bool:
+        inside = np.all((self.low >= other.low) & (self.high <= other.high))
+        return self.simplex == other.simplex and bool(inside)
+
+
+FAR = 1e4  # what goes as far as this, unconstrained, goes to infinity
+
+
+def _support(distribution) -> _Support | None:
+    """The support, by the bijector onto it that TFP has; None where it has none."""
+    distribution = _base(distribution)
+    if isinstance(distribution, tfd.MixtureSameFamily):
+        return _support(distribution.components_distribution)
+    if isinstance(distribution, tfd.Dirichlet):  # TFP 0.25's bijector needs an older NumPy
+        return _Support(np.zeros(()), np.ones(()), simplex=True)
+    bijector = distribution.experimental_default_event_space_bijector()
+    if bijector is None:
+        return None
+    event = distribution.event_shape
+    free = bijector.inverse_event_shape(event)
+    if free.num_elements() < event.num_elements():
+        return _Support(np.zeros(()), np.ones(()), simplex=True)
+    far = tf.fill((*distribution.batch_shape, *free), FAR)
+    low, high = (np.asarray(bijector.forward(sign * far)) for sign in (-1.0, 1.0))
+    low, high = low.min(initial=np.inf), high.max(initial=-np.inf)  # the widest of all
+    return _Support(
+        np.where(low < -0.5 * FAR, -np.inf, low), np.where(high > 0.5 * FAR, np.inf, high)
+    )
+
+
+def has_closed_form(posterior, prior) -> bool:
+    """Whether TFP knows KL(posterior || prior), which estimator B needs."""
     try:
         tfd.kl_divergence(posterior, prior)
-    except NotImplementedError as error:
+    except NotImplementedError:
+        return False
+    return True
+
+
+def check_fixed_prior(prior, algorithm: str) -> None:
+    """Raise ValueError for a prior that is to be learned."""
+    if isinstance(prior, keras.Layer):
         raise ValueError(
-            f"estimator B needs KL({posterior.name} || {prior.name}) in closed form, and TFP has "
-            "none: use estimator='A'"
-        ) from error
+            f"{algorithm} cannot learn a prior, as it is written here: give a distribution, or "
+            "train a VAE"
+        )
 
 
 def check_likelihood(likelihood, input_shape) -> None:
@@ -57,9 +127,13 @@ def check_likelihood(likelihood, input_shape) -> None:
 
 def needs_unit_interval(likelihood) -> bool:
     """Whether `likelihood` is only defined for pixels in [0, 1]."""
-    while isinstance(likelihood, tfd.Independent):
-        likelihood = likelihood.distribution
-    return isinstance(likelihood, tfd.Bernoulli)
+    return isinstance(_base(likelihood), tfd.Bernoulli)
+
+
+def _base(distribution):
+    while isinstance(distribution, tfd.Independent):
+        distribution = distribution.distribution
+    return distribution
 
 
 def check_movable(model) -> None:

@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from vae_keras import families
+
 tfd = tfp.distributions
 
 
@@ -30,6 +32,13 @@ class Bernoulli(tfd.Bernoulli):
         return tf.cast(uniform < probs, self.dtype)
 
 
+class Beta(tfd.Beta):
+    """TFP's, its draws kept within [1e-6, 1 - 1e-6]: rounding would put some of them at 0 or 1."""
+
+    def _sample_n(self, n, seed=None):
+        return tf.clip_by_value(super()._sample_n(n, seed), 1e-6, 1 - 1e-6)
+
+
 def _stateless(seed):
     return tfp.random.sanitize_seed(seed)
 
@@ -46,8 +55,10 @@ def serialize(distribution: tfd.Distribution) -> dict:
     Raises ValueError for one that TFP does not export by name, or with parameters that are
     neither numbers nor distributions.
     """
-    family = type(distribution).__name__
-    if _family(family) is not type(distribution):
+    # TFP's _Independent is Independent of what is no CompositeTensor, and a base of it.
+    family = type(distribution).__name__.removeprefix("_")
+    known = [cls for cls in (named(family), getattr(tfd, family, None)) if cls]
+    if not any(type(distribution) in (cls, *cls.__bases__) for cls in known):
         raise ValueError(f"{family} is not a distribution of tfp.distributions: it cannot be saved")
     return {
         "distribution": family,
@@ -62,11 +73,25 @@ def serialize(distribution: tfd.Distribution) -> dict:
 def deserialize(config: dict) -> tfd.Distribution:
     """Make the distribution that `serialize` described."""
     parameters = {name: _unpack(value) for name, value in config["parameters"].items()}
-    return _family(config["distribution"])(**parameters)
+    return named(config["distribution"])(**parameters)
 
 
-def _family(name: str) -> type[tfd.Distribution] | None:
-    return {"Normal": Normal, "Bernoulli": Bernoulli}.get(name) or getattr(tfd, name, None)
+def named(name: str) -> type[tfd.Distribution] | None:
+    """The kit's distribution of that name, else TFP's, else None."""
+    ours = {"Normal": Normal, "Bernoulli": Bernoulli, "Beta": Beta}
+    return ours.get(name) or getattr(families, name, None) or getattr(tfd, name, None)
+
+
+def centre(distribution: tfd.Distribution) -> tf.Tensor:
+    """Its mean; the mode where the mean is not finite, as Cauchy's; else the mean of 100 draws."""
+    try:
+        mean = distribution.mean()
+    except NotImplementedError:
+        return tf.reduce_mean(distribution.sample(100, seed=(0, 0)), axis=0)
+    try:
+        return tf.where(tf.math.is_finite(mean), mean, distribution.mode())
+    except NotImplementedError:
+        return mean
 
 
 def _pack(value, what: str):

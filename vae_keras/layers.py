@@ -123,9 +123,18 @@ class Bernoulli(DistributionLayer):
         return self._independent(distributions.Bernoulli(logits=params, dtype=tf.float32))
 
 
+# Parameters that must lie between others, for which TFP has no bijector of one parameter.
+_BETWEEN = {
+    "high": lambda part, others: others["low"] + tf.nn.softplus(part),
+    "peak": lambda part, others: (
+        others["low"] + tf.sigmoid(part) * (others["high"] - others["low"])
+    ),
+}
+
+
 @_register
 class TFPDistribution(DistributionLayer):
-    """Any TFP family, each parameter mapped to where it must lie by TFP's own bijector for it.
+    """Any family of TFP or of `vae_keras.families`, each parameter mapped to where it must lie.
 
     `family`: a class of `tfp.distributions` or its name. `fixed`: parameters that are not learned.
     A family of scalars is made independent over `event_shape`; a multivariate one takes the last
@@ -147,7 +156,7 @@ class TFPDistribution(DistributionLayer):
     ):
         super().__init__(event_shape, **kwargs)
         name = family if isinstance(family, str) else family.__name__
-        self.family = getattr(tfd, name, None) if isinstance(family, str) else family
+        self.family = distributions.named(name) if isinstance(family, str) else family
         self.family = self.family or keras.saving.get_registered_object(name)
         if not (isinstance(self.family, type) and issubclass(self.family, tfd.Distribution)):
             raise ValueError(
@@ -160,13 +169,19 @@ class TFPDistribution(DistributionLayer):
                 f"{name} has no parameter {', '.join(sorted(unknown))}: it has "
                 f"{', '.join(properties)}"
             )
-        self._learned = {}  # name: (bijector, size of its last unconstrained axis)
+        # name: (from unconstrained, and those before it, to where it must lie; size of last axis)
+        self._learned = {}
         for parameter, property_ in properties.items():
             if parameter in self.fixed or not (property_.is_preferred and property_.is_tensor):
                 continue
-            bijector = property_.default_constraining_bijector_fn()
             shape = property_.shape_fn(tf.TensorShape(self.event_shape))
-            self._learned[parameter] = (bijector, int(bijector.inverse_event_shape(shape)[-1]))
+            try:
+                bijector = property_.default_constraining_bijector_fn()
+            except NotImplementedError:
+                self._learned[parameter] = (_BETWEEN[parameter], shape[-1])
+            else:
+                size = int(bijector.inverse_event_shape(shape)[-1])
+                self._learned[parameter] = (lambda part, _, b=bijector: b(part), size)
 
     @property
     def params_size(self) -> int:  # noqa: D102
@@ -174,17 +189,72 @@ class TFPDistribution(DistributionLayer):
 
     def distribution(self, params):  # noqa: D102
         parts = tf.split(params, [size for _, size in self._learned.values()], axis=-1)
-        learned = {
-            name: bijector(part)
-            for (name, (bijector, _)), part in zip(self._learned.items(), parts, strict=True)
-        }
-        return self._independent(self.family(**self.fixed, **learned))
+        values = dict(self.fixed)
+        for (name, (constrain, _)), part in zip(self._learned.items(), parts, strict=True):
+            values[name] = constrain(part, values)
+        return self._independent(self.family(**values))
 
     def get_config(self):  # noqa: D102
         name = self.family.__name__
-        if getattr(tfd, name, None) is not self.family:
+        if self.family not in (distributions.named(name), getattr(tfd, name, None)):
             name = keras.saving.get_registered_name(self.family)
         return super().get_config() | {"family": name, "fixed": self.fixed}
+
+
+@_register
+class GaussianMixture(DistributionLayer):
+    """A mixture of `components` diagonal Gaussians: their logits, means and log variances.
+
+    `event_shape`: an int, d; params_size is components * (1 + 2 d). Its KL has no closed form, and
+    it does not reparameterise: for a prior (see `priors.Learned`) or a decoder. Raises ValueError
+    for less than one component.
+    """
+
+    def __init__(self, event_shape: int, components: int, **kwargs):
+        super().__init__(event_shape, **kwargs)
+        if components < 1 or len(self.event_shape) > 1:
+            raise ValueError(
+                f"GaussianMixture({event_shape}, {components}): the first must be one size, the "
+                "number of components at least 1"
+            )
+        self.components = components
+
+    @property
+    def params_size(self) -> int:  # noqa: D102
+        return self.components * (1 + 2 * self.event_shape[0])
+
+    def distribution(self, params):  # noqa: D102
+        size = self.components * self.event_shape[0]
+        logits, mu, log_variance = tf.split(params, [self.components, size, size], axis=-1)
+        apart = tf.concat([tf.shape(logits), self.event_shape], 0)
+        mu, log_variance = tf.reshape(mu, apart), tf.reshape(log_variance, apart)
+        parts = tfd.Independent(distributions.Normal(mu, tf.exp(0.5 * log_variance)), 1)
+        return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), parts)
+
+    def get_config(self):  # noqa: D102
+        event_shape = self.event_shape[0]
+        config = super().get_config() | {"event_shape": event_shape}
+        return config | {"components": self.components}
+
+
+@_register
+class Blockwise(keras.layers.Layer):
+    """Several decoders in one: the distributions of parts of x, as one over x.
+
+    Input: a list of distributions over vectors, independent given z; output: one distribution over
+    their concatenation, in that order.
+
+        likelihood = Blockwise()([Bernoulli(3)(a), DiagonalGaussian(2)(b)])    # over 5 numbers
+    """
+
+    def call(self, parts):
+        """Return a `tfd.Blockwise`; see the class."""
+        return tfd.Blockwise(list(parts))
+
+    def compute_output_spec(self, parts):
+        """What Keras's functional API sees instead of a distribution."""
+        size = sum(part.shape[-1] for part in parts)
+        return keras.KerasTensor((*parts[0].shape[:-1], size), dtype=self.compute_dtype)
 
 
 @_register

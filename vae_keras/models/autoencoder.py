@@ -1,5 +1,7 @@
 """What every model with an encoder and a decoder shares: all but the way it learns."""
 
+import warnings
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -21,9 +23,11 @@ class AutoEncoder(LatentVariableModel):
     Args:
         encoder: a Keras model that ends in a distribution layer: x of shape (M, *input) -> q(z|x).
         decoder: likewise, z of shape (M, *latent) -> p(x|z), a distribution over `input`.
-        prior: p(z), a TFP distribution over `latent` that is saved with the model and not trained;
-            by default N(0, I).
-        estimator: "B", equation 7, with the KL in closed form, or "A", equation 6, for any pair.
+        prior: p(z), a TFP distribution over `latent` that is saved with the model and not trained,
+            or a `priors.Learned`; by default N(0, I).
+        estimator: "B", equation 7, with the KL in closed form; "A", equation 6, for any pair; or
+            "IW", the importance-weighted bound. By default B, or A where there is no closed form,
+            with a warning that says so.
         n_samples: L, the number of samples of z a datapoint.
         weight_decay: w adds w/2 |theta|^2 over all parameters to the loss. 1/N is the paper's
             prior N(0, I) on all parameters, its log density divided by the N training points
@@ -48,14 +52,14 @@ class AutoEncoder(LatentVariableModel):
         decoder: keras.Model,
         prior: tfd.Distribution | None = None,
         *,
-        estimator: str = "B",
+        estimator: str | None = None,
         n_samples: int = 1,
         weight_decay: float = 0.0,
         seed: int | None = None,
         **kwargs,
     ):
-        if estimator not in ESTIMATORS:
-            raise ValueError(f"unknown estimator {estimator!r}: 'A' or 'B'")
+        if estimator not in (None, *ESTIMATORS):
+            raise ValueError(f"unknown estimator {estimator!r}: one of {', '.join(ESTIMATORS)}")
         if n_samples < 1:
             raise ValueError(f"n_samples (L) is {n_samples}, but must be at least 1")
         super().__init__((encoder, decoder), prior, weight_decay, seed, **kwargs)
@@ -74,13 +78,29 @@ class AutoEncoder(LatentVariableModel):
             self.prior = distributions.standard_normal(posterior.event_shape)
         checks.check_events(posterior, self.prior)
         self.check_posterior(posterior)
-        if self.estimator == "B":
-            checks.check_closed_form(posterior, self.prior)
+        checks.check_support(posterior, self.prior)
+        self._choose_estimator(posterior)
         likelihood = self.decoder(posterior.sample(seed=(0, 0)))
         checks.check_distribution(likelihood, "decoder")
         checks.check_likelihood(likelihood, self.event_shape)
         self.unit_interval = checks.needs_unit_interval(likelihood)
         self.built = True
+
+    def _choose_estimator(self, posterior):
+        if self.estimator in ("A", "IW"):
+            return
+        if checks.has_closed_form(posterior, self.prior):
+            self.estimator = "B"
+            return
+        missing = f"KL({posterior.name} || {self.prior.name}) in closed form, and TFP has none"
+        if self.estimator == "B":
+            raise ValueError(f"estimator B needs {missing}: use estimator='A'")
+        self.estimator = "A"
+        warnings.warn(
+            f"estimator B would need {missing}: this model uses estimator A. With estimator='A' "
+            "there is no warning",
+            stacklevel=2,
+        )
 
     def check_posterior(self, posterior: tfd.Distribution) -> None:
         """Raise ValueError where this algorithm cannot learn with `posterior`."""
@@ -92,8 +112,15 @@ class AutoEncoder(LatentVariableModel):
         return self.encoder(intensities(x))
 
     def call(self, x):
-        """Reconstruct x: the mean of p(x|z) at the mean of q(z|x). So does `predict`."""
-        return self.decode(self.encode(x).mean()).mean()
+        """Reconstruct x: the mean of p(x|z) at the mean of q(z|x). So does `predict`.
+
+        Where q has no mean, as Cauchy, its mode stands in, or a mean of draws.
+        """
+        return distributions.centre(self.decode(distributions.centre(self.encode(x))))
+
+    def decode_drawn(self, z) -> tfd.Distribution:
+        """p(x|z) as the bound has it: `decode`, unless the decoder's parameters are drawn too."""
+        return self.decode(z)
 
     def bound(self, x, n_samples: int | None = None) -> Bound:
         """Estimate the lower bound and its terms, each (M,), with L = n_samples fresh samples."""
@@ -102,7 +129,7 @@ class AutoEncoder(LatentVariableModel):
         z = posterior.sample(n_samples, seed=self.noise_seed())  # g(epsilon, x), eq. 4
         flat = tf.reshape(z, (-1, *z.shape[2:]))
         repeated = tf.tile(x, [n_samples] + [1] * len(self.event_shape))
-        log_likelihood = tf.reshape(self.decode(flat).log_prob(repeated), (n_samples, -1))
+        log_likelihood = tf.reshape(self.decode_drawn(flat).log_prob(repeated), (n_samples, -1))
         return ESTIMATORS[self.estimator](posterior, self.prior, z, log_likelihood)
 
     # ------------------------------------------------------------------------ measuring

@@ -22,7 +22,7 @@ class LatentVariableModel(Trainer):
 
     Args:
         networks: Keras models, in the order of `NETWORKS`.
-        prior: p(z), a TFP distribution; None where `build` makes it.
+        prior: p(z), a TFP distribution or a `priors.Learned`; None where `build` makes it.
         weight_decay: w adds w/2 |theta|^2 over the trained parameters to the loss.
         seed: of the noise; None: drawn from Python's generator.
     """
@@ -33,7 +33,7 @@ class LatentVariableModel(Trainer):
     def __init__(
         self,
         networks: tuple[keras.Model, ...],
-        prior: tfd.Distribution | None,
+        prior: tfd.Distribution | keras.Layer | None,
         weight_decay: float,
         seed: int | None,
         **kwargs,
@@ -45,6 +45,15 @@ class LatentVariableModel(Trainer):
             setattr(self, name, network)
         self.prior, self.weight_decay = prior, weight_decay
         self._means = [keras.metrics.Mean(name) for name in self.METRICS]
+
+    @property
+    def prior(self) -> tfd.Distribution | None:
+        """p(z); of a learned one, as it stands now."""
+        return self._prior.now() if isinstance(self._prior, keras.Layer) else self._prior
+
+    @prior.setter
+    def prior(self, value):
+        self._prior = value
 
     def decode(self, z) -> tfd.Distribution:
         """p(x|z) for z of shape (M, *latent)."""
@@ -83,8 +92,12 @@ class LatentVariableModel(Trainer):
         config = super().get_config() | {
             name: keras.saving.serialize_keras_object(getattr(self, name)) for name in self.NETWORKS
         }
+        if isinstance(self._prior, keras.Layer):
+            prior = keras.saving.serialize_keras_object(self._prior)
+        else:
+            prior = None if self._prior is None else distributions.serialize(self._prior)
         return config | {
-            "prior": None if self.prior is None else distributions.serialize(self.prior),
+            "prior": prior,
             "weight_decay": self.weight_decay,
             "seed": self.seed,
         }
@@ -96,7 +109,9 @@ class LatentVariableModel(Trainer):
         for name in cls.NETWORKS:
             config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects)
         if config["prior"] is not None:
-            config["prior"] = distributions.deserialize(config["prior"])
+            learned = "distribution" not in config["prior"]
+            make = keras.saving.deserialize_keras_object if learned else distributions.deserialize
+            config["prior"] = make(config["prior"])
         return cls(**config)
 
 

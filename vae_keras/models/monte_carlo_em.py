@@ -68,6 +68,7 @@ class MonteCarloEM(LatentVariableModel):
                 raise ValueError(f"{name} is {value}, but must be at least 1")
         if not 0 < acceptance < 1:
             raise ValueError(f"acceptance is {acceptance}, but must lie between 0 and 1")
+        checks.check_fixed_prior(prior, "Monte Carlo EM")
         super().__init__((decoder,), prior, weight_decay, seed, **kwargs)
         self.n_train, self.leapfrog_steps, self.updates = n_train, leapfrog_steps, updates
         self.acceptance = acceptance

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from vae_keras import checks
 from vae_keras.models.autoencoder import AutoEncoder
 from vae_keras.models.latent_variable import datapoints
 
@@ -16,8 +17,13 @@ class WakeSleep(AutoEncoder):
     moves the other's parameters, and the two together do not climb one objective. The metrics are
     still the lower bound and its terms.
 
-    Besides those of `AutoEncoder` no demand: the posterior need not reparameterise.
+    The posterior need not reparameterise. Raises ValueError also for a prior that is to be learned.
     """
+
+    def build(self, input_shape):
+        """As every `AutoEncoder`; the prior must be fixed."""
+        checks.check_fixed_prior(self._prior, "wake-sleep")
+        super().build(input_shape)
 
     def train_step(self, data):
         """One wake phase and one sleep phase, from the same parameters."""

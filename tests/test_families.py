@@ -1,0 +1,186 @@
+"""Every family that section 2.4 names, as a posterior: gradients, draws, and a VAE with it."""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from scipy import stats
+
+from vae_keras import families
+from vae_keras.layers import TFPDistribution
+
+tfd = tfp.distributions
+reals = tfd.Independent(tfd.Normal(tf.zeros(2), 1.0), 1)
+positive = tfd.Independent(tfd.LogNormal(tf.zeros(2), 1.0), 1)
+unit = tfd.Independent(tfd.Beta(2 * tf.ones(2), 2.0), 1)
+# Under a Gaussian prior the bound of a Cauchy posterior is minus infinity: E z^2 is not finite.
+heavy = tfd.Independent(tfd.Cauchy(tf.zeros(2), 1.0), 1)
+simplex = tfd.Dirichlet(2 * tf.ones(3))
+
+
+class Case(NamedTuple):
+    family: str
+    exact: callable  # a TFP distribution -> SciPy's, in float64
+    prior: tfd.Distribution
+    fixed: dict | None = None
+
+    def layer(self, size):
+        return TFPDistribution(self.family, size, fixed=self.fixed)
+
+
+CASES = {
+    # by the inverse CDF
+    "exponential": Case("Exponential", lambda d: stats.expon(scale=1 / d.rate), positive),
+    "cauchy": Case("Cauchy", lambda d: stats.cauchy(d.loc, d.scale), heavy),
+    "logistic": Case("Logistic", lambda d: stats.logistic(d.loc, d.scale), reals),
+    "rayleigh": Case(
+        "Weibull", lambda d: stats.rayleigh(scale=d.scale / np.sqrt(2)), positive,
+        {"concentration": 2.0},
+    ),
+    "pareto": Case("Pareto", lambda d: stats.pareto(d.concentration, scale=d.scale), positive),
+    "weibull": Case(
+        "Weibull", lambda d: stats.weibull_min(d.concentration, scale=d.scale), positive
+    ),
+    "reciprocal": Case("Reciprocal", lambda d: stats.loguniform(d.low, d.high), positive),
+    "gompertz": Case(
+        "Gompertz", lambda d: stats.gompertz(d.concentration, scale=1 / d.rate), positive
+    ),
+    "gumbel": Case("Gumbel", lambda d: stats.gumbel_r(d.loc, d.scale), reals),
+    "erlang": Case(
+        "Gamma", lambda d: stats.erlang(3, scale=np.exp(-d.log_rate)), positive,
+        {"concentration": 3.0},
+    ),
+    # by location and scale
+    "laplace": Case("Laplace", lambda d: stats.laplace(d.loc, d.scale), reals),
+    "elliptical": Case(
+        "MultivariateNormalTriL", lambda d: stats.norm(d.mean()[..., 0], d.stddev()[..., 0]), reals
+    ),
+    "student_t": Case("StudentT", lambda d: stats.t(d.df, d.loc, d.scale), heavy),
+    "uniform": Case("Uniform", lambda d: stats.uniform(d.low, d.high - d.low), reals),
+    "triangular": Case(
+        "Triangular",
+        lambda d: stats.triang((d.peak - d.low) / (d.high - d.low), d.low, d.high - d.low),
+        reals,
+    ),
+    "gaussian": Case("Normal", lambda d: stats.norm(d.loc, d.scale), reals),
+    # by composition
+    "log_normal": Case(
+        "LogNormal", lambda d: stats.lognorm(d.scale, scale=np.exp(d.loc)), positive
+    ),
+    "gamma": Case(
+        "Gamma", lambda d: stats.gamma(d.concentration, scale=np.exp(-d.log_rate)), positive
+    ),
+    "dirichlet": Case(
+        "Dirichlet",
+        lambda d: stats.beta(
+            d.concentration[..., 0], np.sum(d.concentration, -1) - d.concentration[..., 0]
+        ),
+        simplex,
+    ),
+    "beta": Case("Beta", lambda d: stats.beta(d.concentration1, d.concentration0), unit),
+    "chi_squared": Case("Chi2", lambda d: stats.chi2(d.df), positive),
+    "f": Case("FisherF", lambda d: stats.f(d.df1, d.df2), positive),
+}  # fmt: skip
+VECTORS = {"elliptical": 2, "dirichlet": 3}  # multivariate: their first number is looked at
+
+
+def of_unconstrained(case, name, params):
+    """The distribution of one number, or vector, for each row of `params`, in its own batch."""
+    distribution = case.layer(VECTORS.get(name, 1)).distribution(params)
+    return distribution if name in VECTORS else distribution.distribution
+
+
+def some_params(case, name):
+    rng = np.random.default_rng(7)
+    return rng.uniform(0.5, 1.5, case.layer(VECTORS.get(name, 1)).params_size)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_draws_follow_the_distribution(name):
+    case = CASES[name]
+    params = tf.constant(some_params(case, name)[None], tf.float32)
+    distribution = of_unconstrained(case, name, params)
+    z = np.ravel(distribution.sample(20_000, seed=(1, 2))[:, 0, ..., :1])
+    reference = case.exact(distribution)
+    assert stats.kstest(z, lambda v: np.ravel(reference.cdf(v))).pvalue > 1e-3
+    if name not in VECTORS:
+        nats = np.ravel(distribution.log_prob(z[:100, None, None]))
+        np.testing.assert_allclose(nats, np.ravel(reference.logpdf(z[:100])), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_gradient_of_an_expectation(name):
+    """Of E tanh(z) in the layer's parameters, beside finite differences of an integral."""
+    case, n = CASES[name], 100_000
+    params = some_params(case, name)
+    tiled = tf.constant(np.tile(params, (n, 1)), tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(tiled)
+        value = tf.tanh(of_unconstrained(case, name, tiled).sample(seed=(3, 4))[..., :1])
+    gradients = tape.gradient(value, tiled).numpy().astype(np.float64)
+    found, error = gradients.mean(0), gradients.std(0) / np.sqrt(n)
+
+    u = (np.arange(200_000) + 0.5) / 200_000
+
+    def expectation(params):
+        one = of_unconstrained(case, name, tf.constant(params[None], tf.float32))
+        return np.tanh(np.ravel(case.exact(one).ppf(u))).mean()
+
+    step = 0.02 * np.eye(len(params))
+    wanted = [(expectation(params + h) - expectation(params - h)) / 0.04 for h in step]
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=5 * error.max() + 1e-3)
+    assert np.abs(wanted).max() > 0.02  # there is a gradient to be found
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_small_vae_with_it_learns(name, x, make_vae, any_encoder):
+    case = CASES[name]
+    size = case.prior.event_shape[0]
+    vae = make_vae(
+        any_encoder(case.layer(size)), latent=size, prior=case.prior, estimator="A", seed=1
+    )
+    before = vae.elbo(x, n_samples=20).mean()
+    bounds = vae.fit(x, epochs=30, verbose=0).history["elbo"]
+    assert np.all(np.isfinite(bounds))
+    assert vae.elbo(x, n_samples=20).mean() > before + 0.1
+    assert np.all(np.isfinite(vae.predict(x[:5], verbose=0)))
+
+
+@pytest.mark.parametrize(
+    ("posterior", "prior", "message"),
+    [
+        ("Normal", positive, r"over \(-inf, inf\), but the prior .* over \(0, inf\)"),
+        ("Gamma", unit, r"over \(0, inf\), but the prior .* over \(0, 1\)"),
+        ("Dirichlet", unit, "over a simplex"),
+        ("Normal", tfd.Independent(tfd.Poisson(tf.ones(2)), 1), "is discrete"),
+        ("Poisson", positive, "is not reparameterised"),
+        ("Bernoulli", reals, "is not reparameterised"),
+        (
+            "Normal",
+            tfd.MixtureSameFamily(
+                tfd.Categorical([0.0, 0.0]), tfd.Independent(tfd.Gamma(tf.ones((2, 2)), 1.0), 1)
+            ),
+            r"over \(-inf, inf\), but the prior .* over \(0, inf\)",
+        ),
+    ],
+)
+def test_a_posterior_that_does_not_fit_is_refused(posterior, prior, message, any_encoder, make_vae):
+    with pytest.raises(ValueError, match=message):
+        make_vae(any_encoder(TFPDistribution(posterior, 2)), prior=prior, estimator="A")
+
+
+def test_a_prior_may_be_wider_than_the_posterior(any_encoder, make_vae):
+    make_vae(any_encoder(TFPDistribution("Gamma", 2)), prior=reals, estimator="A")
+
+
+def test_the_kits_own_families_can_be_saved_as_priors(make_vae, tmp_path, any_encoder):
+    prior = tfd.Independent(families.Gompertz([1.0, 2.0], [1.0, 1.0]), 1)
+    vae = make_vae(any_encoder(TFPDistribution("FisherF", 2)), prior=prior, estimator="A")
+    vae.save(tmp_path / "vae.keras")
+    again = keras.saving.load_model(tmp_path / "vae.keras")
+    z = tf.constant([[0.5, 1.5]])
+    np.testing.assert_allclose(again.prior.log_prob(z), prior.log_prob(z))
+    assert isinstance(again.encode(tf.zeros((1, 12))).distribution, families.FisherF)

@@ -1,0 +1,154 @@
+"""The families of section 2.4 that TFP does not have, each as the paper reparameterises it."""
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+Property = tfp.util.ParameterProperties
+
+
+class _Positive(tfd.Distribution):
+    """A scalar distribution over positive numbers whose every parameter is positive."""
+
+    def __init__(self, parameters: dict, validate_args: bool, allow_nan_stats: bool, name: str):
+        del parameters["self"], parameters["__class__"]
+        for key in self._parameter_properties(None):
+            setattr(self, key, tf.convert_to_tensor(parameters[key], tf.float32))
+        super().__init__(
+            dtype=tf.float32,
+            reparameterization_type=tfd.FULLY_REPARAMETERIZED,
+            validate_args=validate_args,
+            allow_nan_stats=allow_nan_stats,
+            parameters=parameters,
+            name=name,
+        )
+
+    @classmethod
+    def _softplus(cls, *names):
+        return {n: Property(default_constraining_bijector_fn=tfb.Softplus) for n in names}
+
+    def _event_shape(self):
+        return tf.TensorShape([])
+
+    def _event_shape_tensor(self):
+        return tf.constant([], tf.int32)
+
+    def _default_event_space_bijector(self):
+        return tfb.Softplus()
+
+    def _shape(self, n):
+        return tf.concat([[n], self.batch_shape_tensor()], 0)
+
+
+class _InverseCDF(_Positive):
+    """Drawn as F^-1(u), u uniform: a subclass has `_quantile`."""
+
+    def _sample_n(self, n, seed=None):
+        seed = tfp.random.sanitize_seed(seed)
+        return self._quantile(tf.random.stateless_uniform(self._shape(n), seed, alg="philox"))
+
+
+def _of_two():
+    raise NotImplementedError("above `low`: no bijector of one parameter")  # as TFP does
+
+
+class Reciprocal(_InverseCDF):
+    """p(z) = 1 / (z log(high / low)) for 0 < low <= z <= high: log z is uniform.
+
+    Reparameterised by the inverse CDF, z = low (high / low)^u.
+    """
+
+    def __init__(self, low, high, validate_args=False, allow_nan_stats=True, name="Reciprocal"):
+        super().__init__(dict(locals()), validate_args, allow_nan_stats, name)
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return cls._softplus("low") | {"high": Property(default_constraining_bijector_fn=_of_two)}
+
+    def _log_ratio(self):
+        return tf.math.log(self.high) - tf.math.log(self.low)
+
+    def _log_prob(self, z):
+        inside = (z >= self.low) & (z <= self.high)
+        safe = tf.where(inside, z, self.low)
+        nats = -tf.math.log(safe) - tf.math.log(self._log_ratio())
+        return tf.where(inside, nats, -float("inf"))
+
+    def _cdf(self, z):
+        share = (tf.math.log(z) - tf.math.log(self.low)) / self._log_ratio()
+        return tf.clip_by_value(share, 0.0, 1.0)
+
+    def _quantile(self, u):
+        # Rounding must not carry a draw beyond the ends, where the density is 0.
+        z = self.low * tf.exp(u * self._log_ratio())
+        return tf.clip_by_value(z, self.low, self.high)
+
+    def _default_event_space_bijector(self):
+        return tfb.Sigmoid(self.low, self.high)
+
+
+class Gompertz(_InverseCDF):
+    """F(z) = 1 - exp(-concentration (exp(rate z) - 1)) for z > 0.
+
+    Reparameterised by the inverse CDF, z = log(1 - log(1 - u) / concentration) / rate.
+    """
+
+    def __init__(
+        self, concentration, rate, validate_args=False, allow_nan_stats=True, name="Gompertz"
+    ):
+        super().__init__(dict(locals()), validate_args, allow_nan_stats, name)
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return cls._softplus("concentration", "rate")
+
+    def _log_prob(self, z):
+        rate, concentration = self.rate, self.concentration
+        nats = (
+            tf.math.log(concentration * rate) + rate * z - concentration * tf.math.expm1(rate * z)
+        )
+        return tf.where(z < 0, -float("inf"), nats)
+
+    def _cdf(self, z):
+        return -tf.math.expm1(-self.concentration * tf.math.expm1(self.rate * z))
+
+    def _quantile(self, u):
+        return tf.math.log1p(-tf.math.log1p(-u) / self.concentration) / self.rate
+
+
+class FisherF(_Positive):
+    """The F distribution of `df1` and `df2` degrees of freedom, over z > 0.
+
+    Reparameterised by composition, the ratio of two Gamma variables, each divided by its mean.
+    """
+
+    def __init__(self, df1, df2, validate_args=False, allow_nan_stats=True, name="FisherF"):
+        super().__init__(dict(locals()), validate_args, allow_nan_stats, name)
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return cls._softplus("df1", "df2")
+
+    def _sample_n(self, n, seed=None):
+        seeds = tf.unstack(tfp.random.split_seed(seed))
+        ones = tf.ones(self.batch_shape_tensor())
+        above, below = (
+            tfd.Gamma(0.5 * df * ones, 0.5 * df * ones).sample(n, seed=s)
+            for df, s in zip((self.df1, self.df2), seeds, strict=True)
+        )
+        return above / below
+
+    def _log_prob(self, z):
+        a, b = 0.5 * self.df1, 0.5 * self.df2
+        ratio = tf.math.log(a) - tf.math.log(b)
+        safe = tf.where(z > 0, z, 1.0)
+        log_odds = ratio + tf.math.log(safe)
+        nats = (
+            a * log_odds - (a + b) * tf.math.softplus(log_odds) - tf.math.log(safe)
+            - tfp.math.lbeta(a, b)
+        )  # fmt: skip
+        return tf.where(z > 0, nats, -float("inf"))
+
+    def _cdf(self, z):
+        scaled = self.df1 * z
+        return tf.math.betainc(0.5 * self.df1, 0.5 * self.df2, scaled / (scaled + self.df2))

@@ -1,0 +1,82 @@
+"""Full variational Bayes (appendix F): a posterior over the decoder's parameters as well."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from vae_keras.models.vae import VAE
+
+FIRST_STD = 0.05  # of q(theta): wide enough for its gradient to matter from the start
+
+
+@keras.saving.register_keras_serializable(package="vae_keras")
+class FullVB(VAE):
+    """A VAE whose decoder's parameters theta have a posterior q(theta) as well, learned with it.
+
+    p(theta) = N(0, I), as appendix F has it, and q(theta) a diagonal Gaussian: its means are the
+    decoder's own weights, its log variances weights of this model. Each estimate of the bound
+    draws one theta. The encoder's parameters stay a point, with `weight_decay` on them alone.
+
+    Args:
+        encoder, decoder, prior, estimator, n_samples, seed: as `VAE` has them.
+        n_train: N, the number of training datapoints: over them the KL of q(theta) is spread.
+        weight_decay: w adds w/2 |phi|^2 over the encoder's parameters to the loss.
+
+    The metrics are those of `VAE`, nats per datapoint with theta drawn from q(theta), but that
+    `kl_parameters`, KL(q(theta) || p(theta)) / N, stands in the place of `weight_decay`, and has
+    the encoder's within it. `decode`, `sample` and `predict` use the means.
+
+    Raises ValueError also for n_train below 1.
+    """
+
+    METRICS = ("loss", "elbo", "reconstruction", "kl", "kl_parameters")
+
+    def __init__(self, encoder: keras.Model, decoder: keras.Model, n_train: int, **kwargs):
+        if n_train < 1:
+            raise ValueError(f"n_train is {n_train}, but must be at least 1")
+        self.n_train = n_train
+        super().__init__(encoder, decoder, **kwargs)
+
+    def build(self, input_shape):
+        """As every `AutoEncoder`, and the log variances of q(theta)."""
+        if self.built:
+            return
+        super().build(input_shape)
+        self.log_variances = [
+            self.add_weight(
+                name=f"log_variance_{i}",
+                shape=mean.shape,
+                initializer=keras.initializers.Constant(2 * math.log(FIRST_STD)),
+            )
+            for i, mean in enumerate(self.decoder.trainable_variables)
+        ]
+
+    def decode_drawn(self, z):
+        """p(x|z, theta) for a draw theta = mu + sigma zeta, zeta from N(0, I)."""
+        draws = [
+            mean + tf.exp(0.5 * log_variance) * self._noise(mean.shape)
+            for mean, log_variance in zip(
+                self.decoder.trainable_variables, self.log_variances, strict=True
+            )
+        ]
+        likelihood, _ = self.decoder.stateless_call(
+            draws, [w.value for w in self.decoder.non_trainable_variables], z
+        )
+        return likelihood
+
+    def _noise(self, shape):
+        return tf.random.stateless_normal(shape, self.noise_seed(), alg="philox")
+
+    def decay(self, variables) -> tf.Tensor:
+        """KL(q(theta) || N(0, I)) / N, and the encoder's w/2 |phi|^2."""
+        del variables  # the encoder's and the decoder's have a prior each
+        kl = [
+            0.5 * tf.reduce_sum(tf.exp(v) + tf.square(m) - 1.0 - v)
+            for m, v in zip(self.decoder.trainable_variables, self.log_variances, strict=True)
+        ]
+        return tf.add_n(kl) / self.n_train + super().decay(self.encoder.trainable_variables)
+
+    def get_config(self):
+        """The configuration from which Keras makes the model again."""
+        return super().get_config() | {"n_train": self.n_train}

@@ -1,0 +1,45 @@
+"""A prior p(z) that is trained along with the networks."""
+
+import keras
+import tensorflow_probability as tfp
+
+from vae_keras.layers import DistributionLayer
+
+tfd = tfp.distributions
+
+
+@keras.saving.register_keras_serializable(package="vae_keras")
+class Learned(keras.layers.Layer):
+    """The distribution that a distribution layer makes of weights, one set for all datapoints.
+
+        VAE(encoder, decoder, prior=Learned(GaussianMixture(2, components=10)))
+
+    `layer`: gives the family and its event shape. `initializer`: of the unconstrained parameters,
+    by default N(0, 0.5^2), so that the components of a mixture begin apart.
+    """
+
+    def __init__(self, layer: DistributionLayer, initializer=None, **kwargs):
+        super().__init__(**kwargs)
+        self.layer = layer
+        self.initializer = initializer or keras.initializers.RandomNormal(stddev=0.5)
+        shape = (*layer.event_shape[:-1], layer.params_size)
+        self.params = self.add_weight(name="params", shape=shape, initializer=self.initializer)
+        self.built = True
+
+    def now(self) -> tfd.Distribution:
+        """p(z) with the weights as they are, through which gradients flow to them."""
+        return self.layer.distribution(self.params.value)
+
+    def get_config(self):
+        """The configuration from which Keras makes the prior again."""
+        return super().get_config() | {
+            "layer": keras.saving.serialize_keras_object(self.layer),
+            "initializer": keras.saving.serialize_keras_object(self.initializer),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Make the prior that `get_config` described."""
+        nested = {name: config[name] for name in ("layer", "initializer")}
+        made = {n: keras.saving.deserialize_keras_object(v) for n, v in nested.items()}
+        return cls(**config | made)
