@@ -16,13 +16,14 @@ import pandas as pd
 
 from vae_keras import networks, store, training
 from vae_keras.datasets import Dataset
+from vae_keras.models.full_vb import FullVB
 from vae_keras.models.latent_variable import LatentVariableModel
 from vae_keras.models.monte_carlo_em import MonteCarloEM
 from vae_keras.models.trainer import MOST_MINIBATCHES
 from vae_keras.models.vae import VAE
 from vae_keras.models.wake_sleep import WakeSleep
 
-ALGORITHMS = {"aevb": VAE, "wake_sleep": WakeSleep, "mcem": MonteCarloEM}
+ALGORITHMS = {"aevb": VAE, "wake_sleep": WakeSleep, "mcem": MonteCarloEM, "full_vb": FullVB}
 HIDDEN = {"mnist": 500, "mnist_5k": 500, "frey_face": 200, "synthetic_faces": 200}
 
 
@@ -127,6 +128,8 @@ class Experiment:
         else:
             encoder = networks.gaussian_encoder(pixels, self.hidden, self.latent_dim)
             decoder = make_decoder(self.latent_dim, self.hidden, pixels)
+            if self.algorithm == "full_vb":
+                common["n_train"] = n
             algorithm = ALGORITHMS[self.algorithm]
             model = algorithm(encoder, decoder, n_samples=self.n_samples, **common)
         # Keras starts the sum of squared gradients at 0.1. The paper does not say where it starts

@@ -173,7 +173,12 @@ def samples(runs: list[Run], rows: int) -> Figure:
     return figure
 
 
-ALGORITHMS = {"aevb": "AEVB", "wake_sleep": "wake-sleep", "mcem": "Monte Carlo EM"}
+ALGORITHMS = {
+    "aevb": "AEVB",
+    "wake_sleep": "wake-sleep",
+    "mcem": "Monte Carlo EM",
+    "full_vb": "full VB",
+}
 NATS = {"mnist": (-150, -95), "mnist_5k": (-150, -95), "frey_face": (0, 1600)}  # the paper's axes
 DASHES = {"train": (3, 1.5), "test": ""}
 
