@@ -15,7 +15,7 @@ distribution is not an array, call the model, `model(x).mean()`, rather than `mo
 Parameters stay in float32 under mixed precision: log densities are sums over many pixels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -238,23 +238,44 @@ class GaussianMixture(DistributionLayer):
 
 
 @_register
-class Blockwise(keras.layers.Layer):
-    """Several decoders in one: the distributions of parts of x, as one over x.
+class Blockwise(DistributionLayer):
+    """Several decoders in one: x in parts, independent given z, each with a distribution layer.
 
-    Input: a list of distributions over vectors, independent given z; output: one distribution over
-    their concatenation, in that order.
+    `layers`: distribution layers over vectors, in the order of the parts of x. The input is their
+    parameters, concatenated:
 
-        likelihood = Blockwise()([Bernoulli(3)(a), DiagonalGaussian(2)(b)])    # over 5 numbers
+        heads = [Dense(part.params_size)(hidden) for part in (bits, reals)]
+        likelihood = Blockwise([bits, reals])(keras.layers.Concatenate()(heads))
+
+    Raises ValueError for no layers, or layers over more than vectors.
     """
 
-    def call(self, parts):
-        """Return a `tfd.Blockwise`; see the class."""
-        return tfd.Blockwise(list(parts))
+    def __init__(self, layers: Sequence[DistributionLayer], **kwargs):
+        if not layers or any(len(layer.event_shape) > 1 for layer in layers):
+            raise ValueError("Blockwise needs one distribution layer or more, each over a vector")
+        super().__init__(sum(layer.event_shape[0] for layer in layers), **kwargs)
+        self.layers = list(layers)
 
-    def compute_output_spec(self, parts):
-        """What Keras's functional API sees instead of a distribution."""
-        size = sum(part.shape[-1] for part in parts)
-        return keras.KerasTensor((*parts[0].shape[:-1], size), dtype=self.compute_dtype)
+    @property
+    def params_size(self) -> int:  # noqa: D102
+        return sum(layer.params_size for layer in self.layers)
+
+    def distribution(self, params):  # noqa: D102
+        parts = tf.split(params, [layer.params_size for layer in self.layers], axis=-1)
+        return tfd.Blockwise(
+            [layer.distribution(part) for layer, part in zip(self.layers, parts, strict=True)]
+        )
+
+    def get_config(self):  # noqa: D102
+        config = super().get_config()
+        del config["event_shape"]
+        return config | {"layers": [keras.saving.serialize_keras_object(p) for p in self.layers]}
+
+    @classmethod
+    def from_config(cls, config):
+        """Make the layer that `get_config` described."""
+        layers = [keras.saving.deserialize_keras_object(part) for part in config["layers"]]
+        return cls(**config | {"layers": layers})
 
 
 @_register

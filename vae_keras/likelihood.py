@@ -133,12 +133,17 @@ DENSITIES = {"gaussian": _gaussian, "kde": _kernels}
 # ------------------------------------------------------------------- importance sampling
 
 
-def importance_sampling(model, x, n_samples: int = 1000, *, seed: int = 0) -> Estimate:
+def importance_sampling(
+    model, x, n_samples: int = 1000, *, prior_share: float = 0.0, seed: int = 0
+) -> Estimate:
     """log mean_k p(x, z_k) / q(z_k|x) over `n_samples` (K) draws from the encoder.
 
-    A lower bound in expectation that tightens with K, for any latent size, in memory that does not
-    grow with K. Raises ValueError for K below 1, a model without an encoder, or data that do not
-    fit the model.
+    A lower bound in expectation that tightens with K (the importance-weighted bound), for any
+    latent size, in memory that does not grow with K.
+
+    `prior_share`: of the draws that come from p(z) instead, with q the mixture of both: with few
+    latent dimensions this finds p(z|x) also where the encoder misses it. Raises ValueError for K
+    below 1, a share outside [0, 1), a model without an encoder, or data that do not fit the model.
     """
     if not hasattr(model, "encode"):
         raise ValueError(
@@ -146,15 +151,26 @@ def importance_sampling(model, x, n_samples: int = 1000, *, seed: int = 0) -> Es
         )
     if n_samples < 1:
         raise ValueError(f"n_samples (K) is {n_samples}, but must be at least 1")
+    if not 0 <= prior_share < 1:
+        raise ValueError(f"prior_share is {prior_share}, but must be at least 0 and below 1")
     checks.check_data(x, model)
+    from_prior = round(prior_share * n_samples)
 
     @tf.function(jit_compile=True)
     def estimate(x, seed):
-        proposal = model.encode(x)
+        encoder, prior = model.encode(x), model.prior
 
         def add(k, total, total_of_squares):
-            z = proposal.sample(seed=tf.stack([seed[0], seed[1] + k]))
-            log_ratio = posterior.log_joint(model, x, z) - proposal.log_prob(z)
+            seed_k = tf.stack([seed[0], seed[1] + k])
+            z = encoder.sample(seed=seed_k)
+            log_q = encoder.log_prob(z)
+            if from_prior:
+                z = tf.where(k < from_prior, prior.sample(x.shape[0], seed=seed_k), z)
+                share = from_prior / n_samples
+                log_q = tfp.math.log_add_exp(
+                    math.log1p(-share) + encoder.log_prob(z), math.log(share) + prior.log_prob(z)
+                )
+            log_ratio = posterior.log_joint(model, x, z) - log_q
             total = tfp.math.log_add_exp(total, log_ratio)
             return k + 1, total, tfp.math.log_add_exp(total_of_squares, 2 * log_ratio)
 
@@ -173,11 +189,14 @@ def importance_sampling(model, x, n_samples: int = 1000, *, seed: int = 0) -> Es
 def compare(model, x) -> pd.DataFrame:
     """Both estimates of log p(x) of a model with an encoder, and its lower bound, on the same x.
 
-    Columns: estimator, nats (the mean over x), error (Monte Carlo standard error of that mean).
+    Half the draws of importance sampling come from the prior, for datapoints that the encoder
+    misses. Columns: estimator, nats (the mean over x), error (Monte Carlo standard error of that).
     """
     found = {
         "appendix D, L = 50": appendix_d(model, x)[:2],
-        "importance sampling, K = 1,000": importance_sampling(model, x)[:2],
+        "importance sampling, K = 10,000": importance_sampling(model, x, 10_000, prior_share=0.5)[
+            :2
+        ],
     }
     rows = [
         (name, nats.mean(), np.sqrt(np.sum(error**2)) / len(x))

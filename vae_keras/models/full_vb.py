@@ -4,10 +4,16 @@ import math
 
 import keras
 import tensorflow as tf
+import tensorflow_probability as tfp
 
+from vae_keras import distributions
 from vae_keras.models.vae import VAE
 
-FIRST_STD = 0.05  # of q(theta): wide enough for its gradient to matter from the start
+tfd = tfp.distributions
+FIRST_STD = 0.05  # of q(theta)
+# Adagrad's sums of squares begin at 0.1. The gradient of a log variance, a few 10^-4, is nothing
+# beside that, and in its own units it would hardly move in 10^7 samples; in units of ten it does.
+UNIT = 10.0
 
 
 @keras.saving.register_keras_serializable(package="vae_keras")
@@ -15,8 +21,9 @@ class FullVB(VAE):
     """A VAE whose decoder's parameters theta have a posterior q(theta) as well, learned with it.
 
     p(theta) = N(0, I), as appendix F has it, and q(theta) a diagonal Gaussian: its means are the
-    decoder's own weights, its log variances weights of this model. Each estimate of the bound
-    draws one theta. The encoder's parameters stay a point, with `weight_decay` on them alone.
+    decoder's own weights, `log_variances` (in units of ten) weights of this model. Each estimate of
+    the bound draws one theta. The encoder's parameters stay a point, with `weight_decay` on them
+    alone.
 
     Args:
         encoder, decoder, prior, estimator, n_samples, seed: as `VAE` has them.
@@ -47,34 +54,32 @@ class FullVB(VAE):
             self.add_weight(
                 name=f"log_variance_{i}",
                 shape=mean.shape,
-                initializer=keras.initializers.Constant(2 * math.log(FIRST_STD)),
+                initializer=keras.initializers.Constant(2 * math.log(FIRST_STD) / UNIT),
             )
             for i, mean in enumerate(self.decoder.trainable_variables)
         ]
 
-    def decode_drawn(self, z):
-        """p(x|z, theta) for a draw theta = mu + sigma zeta, zeta from N(0, I)."""
-        draws = [
-            mean + tf.exp(0.5 * log_variance) * self._noise(mean.shape)
+    def q_theta(self) -> list[tfd.Distribution]:
+        """q(theta), a Gaussian for each of the decoder's trainable variables, of its shape."""
+        return [
+            distributions.Normal(tf.convert_to_tensor(mean), tf.exp(0.5 * UNIT * log_variance))
             for mean, log_variance in zip(
                 self.decoder.trainable_variables, self.log_variances, strict=True
             )
         ]
-        likelihood, _ = self.decoder.stateless_call(
-            draws, [w.value for w in self.decoder.non_trainable_variables], z
-        )
-        return likelihood
 
-    def _noise(self, shape):
-        return tf.random.stateless_normal(shape, self.noise_seed(), alg="philox")
+    def decode_drawn(self, z):
+        """p(x|z, theta) for a draw theta = mu + sigma zeta, zeta from N(0, I)."""
+        theta = [q.sample(seed=self.noise_seed()) for q in self.q_theta()]
+        fixed = [w.value for w in self.decoder.non_trainable_variables]
+        likelihood, _ = self.decoder.stateless_call(theta, fixed, z)
+        return likelihood
 
     def decay(self, variables) -> tf.Tensor:
         """KL(q(theta) || N(0, I)) / N, and the encoder's w/2 |phi|^2."""
         del variables  # the encoder's and the decoder's have a prior each
-        kl = [
-            0.5 * tf.reduce_sum(tf.exp(v) + tf.square(m) - 1.0 - v)
-            for m, v in zip(self.decoder.trainable_variables, self.log_variances, strict=True)
-        ]
+        prior = tfd.Normal(0.0, 1.0)
+        kl = [tf.reduce_sum(tfd.kl_divergence(q, prior)) for q in self.q_theta()]
         return tf.add_n(kl) / self.n_train + super().decay(self.encoder.trainable_variables)
 
     def get_config(self):

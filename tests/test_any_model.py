@@ -1,0 +1,243 @@
+"""Any networks, any posterior, any prior: what section 1 promises."""
+
+import keras
+import numpy as np
+import pytest
+import scipy.special
+import tensorflow as tf
+import tensorflow_probability as tfp
+from linear_gaussian import LinearGaussian
+
+from vae_keras import MonteCarloEM, WakeSleep, likelihood
+from vae_keras.bounds import importance_weighted, sgvb_a
+from vae_keras.distributions import standard_normal
+from vae_keras.layers import (
+    Bernoulli,
+    Blockwise,
+    DiagonalGaussian,
+    GaussianMixture,
+    TFPDistribution,
+)
+from vae_keras.priors import Learned
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+PIXELS, LATENT = 12, 2
+
+
+@pytest.fixture
+def x():
+    """250 images of 12 pixels in which one number is to be found, (250, 12)."""
+    rng = np.random.default_rng(0)
+    return scipy.special.expit(3 * rng.normal(size=(250, 1)) * np.linspace(-1, 1, PIXELS)).astype(
+        "float32"
+    )
+
+
+def improves(vae, x, epochs=30, at_least=0.2):
+    before = vae.elbo(x, n_samples=10).mean()
+    history = vae.fit(x, epochs=epochs, verbose=0).history
+    assert np.all(np.isfinite(history["elbo"]))
+    assert vae.elbo(x, n_samples=10).mean() > before + at_least
+    assert np.all(np.isfinite(vae.predict(x[:3], verbose=0)))
+
+
+# ---------------------------------------------------------------------------- networks
+
+
+def test_convolutions(make_vae):
+    tone = np.random.default_rng(0).uniform(size=(150, 1, 1, 1))
+    images = np.tile(tone, (1, 8, 8, 1)).astype("float32")
+    posterior, pixels = DiagonalGaussian(LATENT), Bernoulli((8, 8, 1))
+    encoder = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            keras.layers.Conv2D(4, 3, strides=2, padding="same", activation="relu"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(posterior.params_size),
+            posterior,
+        ]
+    )
+    decoder = keras.Sequential(
+        [
+            keras.Input((LATENT,)),
+            keras.layers.Dense(4 * 4 * 4, activation="relu"),
+            keras.layers.Reshape((4, 4, 4)),
+            keras.layers.Conv2DTranspose(1, 3, strides=2, padding="same"),
+            pixels,
+        ]
+    )
+    vae = make_vae(encoder, decoder)
+    improves(vae, images)
+    assert vae.sample(2).shape == (2, 8, 8, 1)
+
+
+def test_several_decoders_in_one(make_vae, tmp_path):
+    """Binary and real numbers side by side, each with a decoder of its own."""
+    rng = np.random.default_rng(0)
+    x = np.c_[rng.integers(0, 2, (250, 8)), rng.normal(3, 0.3, (250, 4))].astype("float32")
+    bits, reals = Bernoulli(8), DiagonalGaussian(4)
+    z = keras.Input((LATENT,))
+    heads = [keras.layers.Dense(part.params_size)(z) for part in (bits, reals)]
+    joint = Blockwise([bits, reals])(keras.layers.Concatenate()(heads))
+    vae = make_vae(decoder=keras.Model(z, joint))
+    improves(vae, x, at_least=3)
+    z = tf.constant([[0.3, -1.0]])
+    params = [vae.decoder.layers[i](z) for i in (1, 2)]
+    by_hand = bits(params[0]).log_prob(x[:1, :8]) + reals(params[1]).log_prob(x[:1, 8:])
+    np.testing.assert_allclose(vae.decode(z).log_prob(x[:1]), by_hand, rtol=1e-5)
+    vae.save(tmp_path / "vae.keras")
+    again = keras.saving.load_model(tmp_path / "vae.keras")
+    np.testing.assert_allclose(again.decode(z).log_prob(x[:1]), by_hand, rtol=1e-5)
+
+
+def test_blockwise_joins_vectors():
+    with pytest.raises(ValueError, match="one distribution layer or more, each over a vector"):
+        Blockwise([Bernoulli((2, 2))])
+
+
+# --------------------------------------------------------------------------- posteriors
+
+
+def test_a_full_covariance(x, make_vae, any_encoder):
+    vae = make_vae(any_encoder(TFPDistribution("MultivariateNormalTriL", LATENT)), estimator="A")
+    improves(vae, x)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class FlowEncoder(keras.Model):
+    """q(z|x): a diagonal Gaussian through one inverse autoregressive layer (Kingma et al. 2016)."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.gaussian = DiagonalGaussian(LATENT)
+        self.dense = keras.layers.Dense(self.gaussian.params_size)
+        self.coupling = self.add_weight(name="coupling", shape=(2, LATENT, LATENT))
+
+    def build(self, input_shape):
+        self.dense.build(input_shape)
+
+    def shift_and_log_scale(self, z):
+        shift, log_scale = tf.unstack(tf.linalg.band_part(self.coupling, 0, -1))
+        strictly = 1 - tf.eye(LATENT)  # each number from those before it
+        return tf.matmul(z, strictly * shift), tf.tanh(tf.matmul(z, strictly * log_scale))
+
+    def call(self, x):
+        flow = tfb.Invert(tfb.MaskedAutoregressiveFlow(self.shift_and_log_scale))
+        return tfd.TransformedDistribution(self.gaussian(self.dense(x)), flow)
+
+
+def test_an_autoregressive_flow(x, make_vae):
+    encoder = FlowEncoder()
+    vae = make_vae(encoder)
+    with pytest.warns(UserWarning, match="this model uses estimator A"):
+        vae.build((None, PIXELS))
+    before = encoder.coupling.numpy()
+    improves(vae, x)
+    assert np.abs(encoder.coupling.numpy() - before)[:, 0, 1].min() > 0  # the flow learned too
+
+
+# -------------------------------------------------------------------------------- priors
+
+
+def mixture():
+    return Learned(GaussianMixture(LATENT, components=3))
+
+
+def test_a_learned_mixture_as_prior(x, make_vae, tmp_path):
+    prior = mixture()
+    with pytest.warns(UserWarning, match="KL.* in closed form, and TFP has none: .*estimator A"):
+        vae = make_vae(prior=prior)
+    assert vae.estimator == "A"
+    before = prior.params.numpy()
+    improves(vae, x, epochs=150)
+    assert np.all(prior.params.numpy() != before)
+    vae.save(tmp_path / "vae.keras")
+    again = keras.saving.load_model(tmp_path / "vae.keras")  # without a second warning
+    np.testing.assert_array_equal(again.elbo(x), vae.elbo(x))
+    assert again.sample(3).shape == (3, PIXELS)
+
+
+def test_a_learned_gaussian_prior_keeps_estimator_b(x, make_vae):
+    vae = make_vae(prior=Learned(DiagonalGaussian(LATENT), keras.initializers.Zeros()))
+    assert vae.estimator == "B"
+    standard = make_vae()
+    np.testing.assert_allclose(vae.elbo(x[:5]).mean(), standard.elbo(x[:5]).mean(), atol=1.0)
+    kl = tfd.kl_divergence(vae.encode(x[:5]), vae.prior)
+    np.testing.assert_allclose(kl, tfd.kl_divergence(vae.encode(x[:5]), standard_normal(2)))
+
+
+def test_a_fixed_mixture_prior_chooses_estimator_a_and_says_so(make_vae):
+    prior = GaussianMixture(LATENT, 2).distribution(tf.constant(np.arange(10, dtype="float32")))
+    with pytest.warns(UserWarning, match="With estimator='A' there is no warning"):
+        assert make_vae(prior=prior).estimator == "A"
+    assert make_vae(prior=prior, estimator="A").estimator == "A"
+    with pytest.raises(ValueError, match=r"estimator B needs KL.*: use estimator='A'"):
+        make_vae(prior=prior, estimator="B")
+
+
+def test_what_cannot_learn_a_prior_says_so(make_vae):
+    vae = make_vae(compiled=False)
+    with pytest.raises(ValueError, match="wake-sleep cannot learn a prior"):
+        WakeSleep(vae.encoder, vae.decoder, mixture())
+    with pytest.raises(ValueError, match="Monte Carlo EM cannot learn a prior"):
+        MonteCarloEM(vae.decoder, 10, mixture())
+
+
+def test_a_mixture_needs_a_component():
+    with pytest.raises(ValueError, match=r"GaussianMixture\(2, 0\)"):
+        GaussianMixture(2, 0)
+
+
+# ----------------------------------------------------------- the importance-weighted bound
+
+
+def test_with_one_sample_it_is_estimator_a():
+    q = DiagonalGaussian(2)(tf.constant([[0.5, -1.0, 0.3, -2.0]]))
+    z, log_likelihood = q.sample(1, seed=0), tf.constant([[-3.0]])
+    for one, other in zip(
+        importance_weighted(q, standard_normal(2), z, log_likelihood),
+        sgvb_a(q, standard_normal(2), z, log_likelihood),
+        strict=True,
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_it_grows_with_k_up_to_log_p():
+    oracle = LinearGaussian()
+    a, c = oracle.posterior_map
+    x = oracle.draw(500)
+    wide = np.log(np.diag(oracle.posterior_covariance)) + 1.5
+    vae = oracle.vae(a, c, wide, estimator="IW")
+    bounds = [np.mean([vae.elbo(x, n_samples=k) for _ in range(20)]) for k in (1, 3, 10, 100)]
+    exact = oracle.log_likelihood(x).mean()
+    assert bounds[0] == pytest.approx(oracle.bound(x, a, c, wide).mean(), abs=0.1)
+    assert np.all(np.diff(bounds) > 0.01)
+    assert exact - 0.1 < bounds[-1] < exact + 0.02
+    estimate = likelihood.importance_sampling(oracle.vae(a, c, wide), x, 10).log_likelihood
+    assert estimate.mean() == pytest.approx(bounds[2], abs=0.05)  # the same number, in less memory
+
+
+def test_as_objective_it_fits_a_model_with_a_poor_encoder_better():
+    """The plain bound bends the model towards what its encoder can say; this one less."""
+    oracle, keep = LinearGaussian(pixels=1, latent=1, noise=0.5, w=np.array([[1.0]])), {}
+    x = oracle.draw(2000)
+    for estimator, n_samples in (("A", 20), ("IW", 20)):
+        vae = oracle.vae(np.zeros((1, 1)), np.zeros(1), np.zeros(1), estimator=estimator,
+                         n_samples=n_samples)  # fmt: skip
+        vae.encoder.trainable = False  # q(z|x) = p(z), whatever x
+        vae.compile(keras.optimizers.Adam(0.02), jit_compile=False)
+        vae.fit(x, epochs=15, verbose=0)
+        keep[estimator] = abs(float(vae.decoder.layers[0].kernel[0, 0]))
+    assert keep["A"] < 0.1  # the plain bound is best with a decoder that drops z
+    assert keep["IW"] > 0.7
+
+
+def test_an_unknown_estimator_is_refused(make_vae):
+    with pytest.raises(ValueError, match="unknown estimator 'C': one of A, B, IW"):
+        make_vae(estimator="C")
+
+
+def test_the_metrics_of_the_importance_weighted_bound(x, make_vae):
+    vae = make_vae(estimator="IW", n_samples=5)
+    last = {name: v[-1] for name, v in vae.fit(x, epochs=2, verbose=0).history.items()}
+    assert last["elbo"] == pytest.approx(last["reconstruction"] - last["kl"], rel=1e-4)
