@@ -1,5 +1,6 @@
 """A Keras 3 reproduction of Kingma and Welling's Auto-Encoding Variational Bayes."""
 
+import vae_keras.quiet_start  # noqa: F401  (before anything that imports TensorFlow)
 from vae_keras import (
     bounds,
     datasets,

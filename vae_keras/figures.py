@@ -247,6 +247,20 @@ def marginal_likelihood(table: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
+def full_vb(table: pd.DataFrame, title: str) -> Figure:
+    """Full VB against the MAP estimate: the bound against training samples.
+
+    `table`: figure 2's columns, of one data set and latent size; several seeds as there.
+    """
+    figure, axis = _subplots(1, 1, figsize=(4.6, 3.6))
+    _curves(axis, table, table.iloc[:0], {}, "lower_bound")
+    axis.set(
+        title=title, xscale="log", xlabel="training samples evaluated", ylabel="lower bound (nats)"
+    )
+    _key(figure, table, table.iloc[:0])
+    return figure
+
+
 def _curves(axis, ours, theirs, panel: dict, value: str, **look_of_ours) -> None:
     """Draw into one panel the rows that have the values of `panel`, the paper's behind ours."""
     colours = dict(zip(ALGORITHMS, sns.color_palette("colorblind"), strict=False))
@@ -269,7 +283,7 @@ def _key(figure, ours, theirs) -> None:
     if not theirs.empty:
         handles.append(Line2D([], [], color="grey", lw=3.5, alpha=0.3))
         labels.append("the paper's own curves, in the same colours")
-    columns = 5 if len(figure.axes) > 2 else 3
+    columns = {1: 2, 2: 3}.get(len(figure.axes), 5)
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
 
 

@@ -1,0 +1,41 @@
+"""Imports TensorFlow without what it writes about itself each time: importing this does it.
+
+That there is no GPU, and which instructions it uses, is a red box above every lesson in a notebook.
+TF_CPP_MIN_LOG_LEVEL is set to 3 where it is not set, and the lines that come before that is read
+are dropped, those alone. Python's errors and warnings pass.
+"""
+
+import os
+import re
+import sys
+import tempfile
+
+_START_UP = re.compile(
+    rb"WARNING: All log messages before absl::InitializeLog|I0000 .*(port|cudart_stub)\.cc"
+)
+
+
+def _import():
+    import keras  # noqa: F401
+    import tensorflow  # noqa: F401
+    import tensorflow_probability  # noqa: F401
+
+
+def _without_start_up_lines(work):
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as log:
+        os.dup2(log.fileno(), 2)
+        try:
+            work()
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            log.seek(0)
+            os.write(2, b"".join(line for line in log if not _START_UP.match(line)))
+
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if "tensorflow" not in sys.modules:
+    _without_start_up_lines(_import)
