@@ -89,7 +89,7 @@ def centre(distribution: tfd.Distribution) -> tf.Tensor:
     except NotImplementedError:
         return tf.reduce_mean(distribution.sample(100, seed=(0, 0)), axis=0)
     try:
-        return tf.where(tf.math.is_finite(mean), mean, distribution.mode())
+        return tf.where(tf.math.is_finite(mean), mean, tf.cast(distribution.mode(), mean.dtype))
     except NotImplementedError:
         return mean
 

@@ -15,6 +15,7 @@ distribution is not an array, call the model, `model(x).mean()`, rather than `mo
 Parameters stay in float32 under mixed precision: log densities are sums over many pixels.
 """
 
+import inspect
 from collections.abc import Mapping, Sequence
 
 import keras
@@ -190,6 +191,8 @@ class TFPDistribution(DistributionLayer):
     def distribution(self, params):  # noqa: D102
         parts = tf.split(params, [size for _, size in self._learned.values()], axis=-1)
         values = dict(self.fixed)
+        if "dtype" in inspect.signature(self.family).parameters:  # categories count in integers
+            values["dtype"] = tf.float32
         for (name, (constrain, _)), part in zip(self._learned.items(), parts, strict=True):
             values[name] = constrain(part, values)
         return self._independent(self.family(**values))

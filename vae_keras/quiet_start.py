@@ -2,7 +2,8 @@
 
 That there is no GPU, and which instructions it uses, is a red box above every lesson in a notebook.
 TF_CPP_MIN_LOG_LEVEL is set to 3 where it is not set, and the lines that come before that is read
-are dropped, those alone. Python's errors and warnings pass.
+are dropped, those alone. So is the warning of functions traced again and again: each model has its
+own, traced once, but TensorFlow counts those of all models together. Other messages pass.
 """
 
 import os
@@ -17,8 +18,12 @@ _START_UP = re.compile(
 
 def _import():
     import keras  # noqa: F401
-    import tensorflow  # noqa: F401
+    import tensorflow
     import tensorflow_probability  # noqa: F401
+
+    tensorflow.get_logger().addFilter(
+        lambda record: "triggered tf.function retracing" not in record.getMessage()
+    )
 
 
 def _without_start_up_lines(work):
@@ -37,5 +42,4 @@ def _without_start_up_lines(work):
 
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-if "tensorflow" not in sys.modules:
-    _without_start_up_lines(_import)
+_without_start_up_lines(_import)
