@@ -25,6 +25,7 @@ STYLE = Path(__file__).with_name("paper.mplstyle")
 
 
 def _subplots(rows, columns, **kwargs):
+    plt.get_backend()  # chosen only now, within the context, a notebook's would be undone after it
     with plt.style.context(STYLE):
         return plt.subplots(rows, columns, **kwargs)
 

@@ -259,6 +259,9 @@ class Blockwise(DistributionLayer):
         super().__init__(sum(layer.event_shape[0] for layer in layers), **kwargs)
         self.layers = list(layers)
 
+    def build(self, input_shape):
+        """Nothing: none of them has weights."""
+
     @property
     def params_size(self) -> int:  # noqa: D102
         return sum(layer.params_size for layer in self.layers)
