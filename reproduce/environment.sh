@@ -26,6 +26,10 @@ make_environment() {
     echo "Set-up failed: see pip's message above; the next start goes on from here." >&2
     return 1
   fi
+  # JupyterLab begins at the landing page, unless a file is named.
+  mkdir -p .venv/etc/jupyter
+  echo '{"LabApp": {"default_url": "/lab/tree/notebooks/00_begin_here.ipynb"}}' \
+    > .venv/etc/jupyter/jupyter_lab_config.json
   cp requirements.txt .venv/requirements.txt
 }
 
