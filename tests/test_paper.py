@@ -8,6 +8,7 @@ from vae_keras import figures, paper, paths
 
 COLUMNS = ["dataset", "latent_dim", "algorithm", "split", "samples", "lower_bound", "seed"]
 COMMITTED = paths.FIGURES / "fig_lower_bound.csv"
+COMMITTED_3 = paths.FIGURES / "fig_marginal_likelihood.csv"
 
 
 def test_the_papers_curves():
@@ -153,3 +154,19 @@ def test_the_figure_names_what_lies_below_its_axis():
     figure = figures.lower_bound(pd.DataFrame(rows, columns=COLUMNS), {"mnist": "MNIST"})
     (text,) = figure.axes[0].texts
     assert text.get_text() == "wake-sleep below,\nends at -257"
+
+
+@pytest.mark.skipif(not COMMITTED_3.exists(), reason="figure 3 has not been made")
+def test_what_the_paper_concludes_from_figure_3_holds_in_the_committed_figure():
+    curves = pd.read_csv(COMMITTED_3)
+    end = curves[
+        curves.samples == curves.groupby(["n_train", "algorithm"]).samples.transform("max")
+    ]
+    nats = end.pivot_table("marginal_log_likelihood", ["n_train", "algorithm"], "split")
+    small, large = nats.loc[1000], nats.loc[50_000]
+    assert (small.train - small.test > 15).all()  # all three overfit
+    assert (large.loc["aevb"] > large.loc["wake_sleep"] + 10).all()
+    assert (large.loc["wake_sleep"] > large.loc["mcem"] + 10).all()  # far behind
+    late = curves[(curves.n_train == 1000) & (curves.samples > 8.5e6)]
+    change = late.groupby(["algorithm", "split"]).marginal_log_likelihood.agg(np.ptp)
+    assert (change < 1).all()  # all three have converged

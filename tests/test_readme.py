@@ -35,7 +35,9 @@ def test_every_file_that_the_readme_names_exists():
         assert (paths.ROOT / command).exists(), command
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/speed.md", "docs/design.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", *(f"docs/{file.name}" for file in (paths.ROOT / "docs").glob("*.md"))]
+)
 def test_what_a_page_links_to_is_there(page):
     folder = (paths.ROOT / page).parent
     targets = re.findall(r"\]\(([^)#]+)\)", (paths.ROOT / page).read_text())
