@@ -109,6 +109,22 @@ def test_the_kl_of_the_parameters(regression):
     assert float(model.decay(model.trainable_variables)) == pytest.approx(kl, rel=1e-5)
 
 
+def test_the_encoder_has_its_own_decay(x, make_vae):
+    vae = make_vae(compiled=False)
+    plain, decayed = (FullVB(vae.encoder, vae.decoder, 10, weight_decay=w) for w in (0.0, 0.5))
+    squares = sum(np.sum(np.square(w)) for w in vae.encoder.trainable_variables)
+    difference = float(decayed.decay(None)) - float(plain.decay(None))
+    assert difference == pytest.approx(0.25 * squares, abs=1e-4)
+    assert squares > 0.01
+
+
+def test_a_decoder_with_state_is_refused(any_encoder):
+    layer = TFPDistribution("Normal", 12)
+    dropout = [keras.Input((2,)), keras.layers.Dropout(0.1), keras.layers.Dense(24), layer]
+    with pytest.raises(ValueError, match="without frozen weights, Dropout"):
+        FullVB(any_encoder(DiagonalGaussian(2)), keras.Sequential(dropout), 10)
+
+
 def test_it_behaves_like_keras(x, make_vae, tmp_path):
     vae = make_vae(compiled=False)
     model = FullVB(vae.encoder, vae.decoder, len(x), weight_decay=1 / len(x), seed=2)

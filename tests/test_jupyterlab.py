@@ -52,7 +52,9 @@ def address(project, tmp_path_factory):
         sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root",
         f"--ServerApp.root_dir={project}", f"--ServerApp.port={port}", "--IdentityProvider.token=",
     ]  # fmt: skip
-    environment = {k: v for k, v in os.environ.items() if k not in ("MPLBACKEND",)}
+    environment = {
+        k: v for k, v in os.environ.items() if k not in ("MPLBACKEND", "TF_CPP_MIN_LOG_LEVEL")
+    }
     environment |= {
         "VAE_KERAS_RESULTS": str(tmp_path_factory.mktemp("results")),
         "JUPYTER_CONFIG_DIR": str(tmp_path_factory.mktemp("config")),

@@ -151,3 +151,27 @@ def test_a_decoder_without_a_gradient_is_refused():
     x = np.ones((3, 5), "float32")
     with pytest.raises(ValueError, match="no gradient in z, so HMC cannot move"):
         likelihood.appendix_d(model, x)
+
+
+def test_half_the_draws_from_the_prior_find_what_the_encoder_misses():
+    oracle = LinearGaussian(pixels=3, latent=1, noise=0.5)
+    x = oracle.draw(200)
+    astray = oracle.vae(np.zeros((1, 3)), np.array([6.0]), np.array([-4.0]))
+    exact = oracle.log_likelihood(x).mean()
+    lost = likelihood.importance_sampling(astray, x, 1000).log_likelihood.mean()
+    found = likelihood.importance_sampling(astray, x, 1000, prior_share=0.5).log_likelihood.mean()
+    assert lost < exact - 5
+    assert found == pytest.approx(exact, abs=0.05)
+    one = likelihood.importance_sampling(astray, x, 1, prior_share=0.9).log_likelihood
+    assert np.all(np.isfinite(one))
+    with pytest.raises(ValueError, match="prior_share is 1"):
+        likelihood.importance_sampling(astray, x, 10, prior_share=1)
+
+
+def test_more_datapoints_than_seeds_of_32_bits():
+    oracle = LinearGaussian(pixels=1, latent=1)
+    a, c = oracle.posterior_map
+    vae = oracle.vae(a, c, np.log(np.diag(oracle.posterior_covariance)))
+    x = oracle.draw(4500)
+    found = likelihood.importance_sampling(vae, x, 2).log_likelihood  # the exact posterior
+    np.testing.assert_allclose(found, oracle.log_likelihood(x), atol=0.01)

@@ -46,7 +46,7 @@ def importance_weighted(posterior, prior, z: tf.Tensor, log_likelihood: tf.Tenso
     """
     log_weights = log_likelihood + prior.log_prob(z) - posterior.log_prob(z)
     elbo = tfp.math.reduce_logmeanexp(log_weights, axis=0)
-    shares = tf.nn.softmax(log_weights, axis=0)
+    shares = tf.stop_gradient(tf.nn.softmax(log_weights, axis=0))  # wake-sleep learns from these
     reconstruction = tf.reduce_sum(shares * log_likelihood, axis=0)
     return Bound(elbo, reconstruction, reconstruction - elbo)
 

@@ -73,7 +73,7 @@ class _Support(NamedTuple):
         return self.simplex == other.simplex and bool(inside)
 
 
-FAR = 1e4  # what goes as far as this, unconstrained, goes to infinity
+FAR = 1e30  # unconstrained; what comes near it goes to infinity
 
 
 def _support(distribution) -> _Support | None:
@@ -81,6 +81,8 @@ def _support(distribution) -> _Support | None:
     distribution = _base(distribution)
     if isinstance(distribution, tfd.MixtureSameFamily):
         return _support(distribution.components_distribution)
+    if type(distribution).__name__.endswith("TransformedDistribution"):  # not those of a name
+        return None  # a flow may do anything on the way to infinity
     if isinstance(distribution, tfd.Dirichlet):  # TFP 0.25's bijector needs an older NumPy
         return _Support(np.zeros(()), np.ones(()), simplex=True)
     bijector = distribution.experimental_default_event_space_bijector()
@@ -93,9 +95,28 @@ def _support(distribution) -> _Support | None:
     far = tf.fill((*distribution.batch_shape, *free), FAR)
     low, high = (np.asarray(bijector.forward(sign * far)) for sign in (-1.0, 1.0))
     low, high = low.min(initial=np.inf), high.max(initial=-np.inf)  # the widest of all
-    return _Support(
-        np.where(low < -0.5 * FAR, -np.inf, low), np.where(high > 0.5 * FAR, np.inf, high)
-    )
+    near = FAR**0.5
+    return _Support(np.where(low < -near, -np.inf, low), np.where(high > near, np.inf, high))
+
+
+def check_dreams(posterior, prior) -> None:
+    """Raise ValueError unless `posterior` has a density wherever `prior` draws z."""
+    inner, outer = _support(prior), _support(posterior)
+    if inner is not None and outer is not None and not inner.within(outer):
+        raise ValueError(
+            f"asleep, the encoder learns to find z drawn from the prior {prior.name}, over "
+            f"{inner}, but its posterior {posterior.name} is over {outer}: make these equal"
+        )
+
+
+def check_one_support(posterior, prior) -> None:
+    """Raise ValueError unless both are over the same z."""
+    one, other = _support(posterior), _support(prior)
+    if one is not None and other is not None and not (one.within(other) and other.within(one)):
+        raise ValueError(
+            f"prior_share mixes draws of the encoder, over {one}, and of the prior, over {other}: "
+            "with supports that differ, leave it at 0"
+        )
 
 
 def has_closed_form(posterior, prior) -> bool:
@@ -143,6 +164,12 @@ def check_movable(model) -> None:
         raise ValueError(
             f"z is of shape {tuple(z.shape[1:])}, but HMC here moves in a space of vectors (d,): "
             "flatten the latent space, and reshape z in the decoder"
+        )
+    support = _support(model.prior)
+    if support is not None and (support.simplex or np.isfinite([support.low, support.high]).any()):
+        raise ValueError(
+            f"the prior {model.prior.name} is over {support}, but HMC here moves over all reals: "
+            "estimate log p(x) with importance_sampling"
         )
     with tf.GradientTape() as tape:
         tape.watch(z)

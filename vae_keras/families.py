@@ -45,7 +45,8 @@ class _InverseCDF(_Positive):
 
     def _sample_n(self, n, seed=None):
         seed = tfp.random.sanitize_seed(seed)
-        return self._quantile(tf.random.stateless_uniform(self._shape(n), seed, alg="philox"))
+        u = tf.random.stateless_uniform(self._shape(n), seed, minval=1e-30, alg="philox")
+        return self._quantile(u)  # u = 0 would be z = 0, where other densities are infinite
 
 
 def _of_two():
@@ -75,8 +76,8 @@ class Reciprocal(_InverseCDF):
         return tf.where(inside, nats, -float("inf"))
 
     def _cdf(self, z):
-        share = (tf.math.log(z) - tf.math.log(self.low)) / self._log_ratio()
-        return tf.clip_by_value(share, 0.0, 1.0)
+        inside = tf.clip_by_value(z, self.low, self.high)
+        return (tf.math.log(inside) - tf.math.log(self.low)) / self._log_ratio()
 
     def _quantile(self, u):
         # Rounding must not carry a draw beyond the ends, where the density is 0.
@@ -110,7 +111,8 @@ class Gompertz(_InverseCDF):
         return tf.where(z < 0, -float("inf"), nats)
 
     def _cdf(self, z):
-        return -tf.math.expm1(-self.concentration * tf.math.expm1(self.rate * z))
+        hazard = self.concentration * tf.math.expm1(self.rate * tf.maximum(z, 0.0))
+        return -tf.math.expm1(-hazard)
 
     def _quantile(self, u):
         return tf.math.log1p(-tf.math.log1p(-u) / self.concentration) / self.rate
@@ -150,5 +152,5 @@ class FisherF(_Positive):
         return tf.where(z > 0, nats, -float("inf"))
 
     def _cdf(self, z):
-        scaled = self.df1 * z
+        scaled = self.df1 * tf.maximum(z, 0.0)
         return tf.math.betainc(0.5 * self.df1, 0.5 * self.df2, scaled / (scaled + self.df2))

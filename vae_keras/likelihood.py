@@ -143,7 +143,8 @@ def importance_sampling(
 
     `prior_share`: of the draws that come from p(z) instead, with q the mixture of both: with few
     latent dimensions this finds p(z|x) also where the encoder misses it. Raises ValueError for K
-    below 1, a share outside [0, 1), a model without an encoder, or data that do not fit the model.
+    below 1, a share outside [0, 1), or above 0 where the supports differ, a model without an
+    encoder, or data that do not fit the model.
     """
     if not hasattr(model, "encode"):
         raise ValueError(
@@ -154,7 +155,9 @@ def importance_sampling(
     if not 0 <= prior_share < 1:
         raise ValueError(f"prior_share is {prior_share}, but must be at least 0 and below 1")
     checks.check_data(x, model)
-    from_prior = round(prior_share * n_samples)
+    from_prior = min(round(prior_share * n_samples), n_samples - 1)
+    if from_prior:
+        checks.check_one_support(model.encode(x[:1]), model.prior)
 
     @tf.function(jit_compile=True)
     def estimate(x, seed):
@@ -210,7 +213,9 @@ def compare(model, x) -> pd.DataFrame:
 
 def _in_batches(estimate, x, seed):
     for i in range(0, len(x), BATCH):
-        values = estimate(intensities(x[i : i + BATCH]), tf.constant([seed, 2**20 * (i + 1)]))
+        values = estimate(
+            intensities(x[i : i + BATCH]), tf.constant([seed, 2**20 * (i + 1) % 2**31])
+        )
         yield [value.numpy() for value in values]
 
 

@@ -1,9 +1,10 @@
 """Imports TensorFlow without what it writes about itself each time: importing this does it.
 
 That there is no GPU, and which instructions it uses, is a red box above every lesson in a notebook.
-TF_CPP_MIN_LOG_LEVEL is set to 3 where it is not set, and the lines that come before that is read
-are dropped, those alone. So is the warning of functions traced again and again: each model has its
-own, traced once, but TensorFlow counts those of all models together. Other messages pass.
+TF_CPP_MIN_LOG_LEVEL is set to 3, which silences TensorFlow's C++ code, where it is not set (0 shows
+all), and the lines that come before that is read are dropped. So is the warning of functions traced
+again and again: each model has its own, traced once, but TensorFlow counts those of all models
+together. Errors and warnings in Python pass.
 """
 
 import os

@@ -10,7 +10,7 @@ import tensorflow_probability as tfp
 from vae_keras import checks, distributions
 from vae_keras.bounds import ESTIMATORS, Bound
 from vae_keras.datasets import intensities
-from vae_keras.models.latent_variable import LatentVariableModel, datapoints
+from vae_keras.models.latent_variable import LatentVariableModel, datapoints, run
 
 tfd = tfp.distributions
 
@@ -107,9 +107,9 @@ class AutoEncoder(LatentVariableModel):
 
     # ------------------------------------------------------------------------ the model
 
-    def encode(self, x) -> tfd.Distribution:
-        """q(z|x) for x of shape (M, *input)."""
-        return self.encoder(intensities(x))
+    def encode(self, x, training: bool = False) -> tfd.Distribution:
+        """q(z|x) for x of shape (M, *input); `training`: as a Keras layer has it."""
+        return run(self.encoder, intensities(x), training)
 
     def call(self, x):
         """Reconstruct x: the mean of p(x|z) at the mean of q(z|x). So does `predict`.
@@ -118,18 +118,20 @@ class AutoEncoder(LatentVariableModel):
         """
         return distributions.centre(self.decode(distributions.centre(self.encode(x))))
 
-    def decode_drawn(self, z) -> tfd.Distribution:
+    def decode_drawn(self, z, training: bool) -> tfd.Distribution:
         """p(x|z) as the bound has it: `decode`, unless the decoder's parameters are drawn too."""
-        return self.decode(z)
+        return self.decode(z, training)
 
-    def bound(self, x, n_samples: int | None = None) -> Bound:
+    def bound(self, x, n_samples: int | None = None, training: bool = False) -> Bound:
         """Estimate the lower bound and its terms, each (M,), with L = n_samples fresh samples."""
         x, n_samples = intensities(x), n_samples or self.n_samples
-        posterior = self.encode(x)
+        posterior = self.encode(x, training)
         z = posterior.sample(n_samples, seed=self.noise_seed())  # g(epsilon, x), eq. 4
         flat = tf.reshape(z, (-1, *z.shape[2:]))
         repeated = tf.tile(x, [n_samples] + [1] * len(self.event_shape))
-        log_likelihood = tf.reshape(self.decode_drawn(flat).log_prob(repeated), (n_samples, -1))
+        log_likelihood = tf.reshape(
+            self.decode_drawn(flat, training).log_prob(repeated), (n_samples, -1)
+        )
         return ESTIMATORS[self.estimator](posterior, self.prior, z, log_likelihood)
 
     # ------------------------------------------------------------------------ measuring

@@ -34,7 +34,8 @@ class FullVB(VAE):
     `kl_parameters`, KL(q(theta) || p(theta)) / N, stands in the place of `weight_decay`, and has
     the encoder's within it. `decode`, `sample` and `predict` use the means.
 
-    Raises ValueError also for n_train below 1.
+    Raises ValueError also for n_train below 1, and for a decoder with frozen weights, with state of
+    its own or with regularisers.
     """
 
     METRICS = ("loss", "elbo", "reconstruction", "kl", "kl_parameters")
@@ -50,13 +51,19 @@ class FullVB(VAE):
         if self.built:
             return
         super().build(input_shape)
+        theta = self.decoder.trainable_variables
+        if not theta or self.decoder.non_trainable_variables or self.decoder.losses:
+            raise ValueError(
+                "full VB draws all of the decoder's weights from q(theta): give a decoder without "
+                "frozen weights, Dropout, BatchNormalization or regularisers"
+            )
         self.log_variances = [
             self.add_weight(
                 name=f"log_variance_{i}",
                 shape=mean.shape,
                 initializer=keras.initializers.Constant(2 * math.log(FIRST_STD) / UNIT),
             )
-            for i, mean in enumerate(self.decoder.trainable_variables)
+            for i, mean in enumerate(theta)
         ]
 
     def q_theta(self) -> list[tfd.Distribution]:
@@ -68,11 +75,11 @@ class FullVB(VAE):
             )
         ]
 
-    def decode_drawn(self, z):
+    def decode_drawn(self, z, training):
         """p(x|z, theta) for a draw theta = mu + sigma zeta, zeta from N(0, I)."""
+        del training  # nothing in this decoder depends on it
         theta = [q.sample(seed=self.noise_seed()) for q in self.q_theta()]
-        fixed = [w.value for w in self.decoder.non_trainable_variables]
-        likelihood, _ = self.decoder.stateless_call(theta, fixed, z)
+        likelihood, _ = self.decoder.stateless_call(theta, [], z)
         return likelihood
 
     def decay(self, variables) -> tf.Tensor:

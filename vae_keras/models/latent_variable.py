@@ -1,5 +1,6 @@
 """What every latent-variable model p(z) p(x|z) has, whatever the algorithm that trains it."""
 
+import inspect
 import random
 
 import keras
@@ -55,9 +56,9 @@ class LatentVariableModel(Trainer):
     def prior(self, value):
         self._prior = value
 
-    def decode(self, z) -> tfd.Distribution:
-        """p(x|z) for z of shape (M, *latent)."""
-        return self.decoder(z)
+    def decode(self, z, training: bool = False) -> tfd.Distribution:
+        """p(x|z) for z of shape (M, *latent); `training`: as a Keras layer has it."""
+        return run(self.decoder, z, training)
 
     def decay(self, variables) -> tf.Tensor:
         """w/2 |variables|^2: for w = 1/N, -log N(variables; 0, I) / N up to a constant (MAP)."""
@@ -113,6 +114,12 @@ class LatentVariableModel(Trainer):
             make = keras.saving.deserialize_keras_object if learned else distributions.deserialize
             config["prior"] = make(config["prior"])
         return cls(**config)
+
+
+def run(network: keras.Model, inputs, training: bool) -> tfd.Distribution:
+    """What `network` gives; in training its Dropout and BatchNormalization are told so."""
+    told = training and "training" in inspect.signature(network.call).parameters
+    return network(inputs, training=True) if told else network(inputs)
 
 
 def _sum_of_squares(w):

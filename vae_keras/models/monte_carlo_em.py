@@ -110,7 +110,7 @@ class MonteCarloEM(LatentVariableModel):
         self.chains.value.scatter_update(tf.IndexedSlices(z, rows))
         for _ in range(self.updates):  # M
             with tf.GradientTape() as tape:
-                values = self.measure(x, z)
+                values = self.measure(x, z, training=True)
                 loss = self.optimizer.scale_loss(values[0])
             gradients = tape.gradient(loss, self.trainable_variables)
             self.optimizer.apply(gradients, self.trainable_variables)
@@ -136,9 +136,9 @@ class MonteCarloEM(LatentVariableModel):
             store_parameters_in_results=True,
         )
 
-    def measure(self, x: tf.Tensor, z: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def measure(self, x: tf.Tensor, z: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, ...]:
         """The loss, log p(x, z), log p(x|z), each (M,) but the first, and the decay."""
-        reconstruction = self.decode(z).log_prob(intensities(x))
+        reconstruction = self.decode(z, training).log_prob(intensities(x))
         log_joint = reconstruction + self.prior.log_prob(z)
         decay = self.decay(self.trainable_variables)
         loss = tf.add_n([decay - tf.reduce_mean(log_joint), *self.losses])

@@ -19,7 +19,8 @@ class VAE(AutoEncoder):
         """One iteration of Algorithm 1 (AEVB)."""
         x = datapoints(data)  # X^M, a random minibatch of M datapoints
         with tf.GradientTape() as tape:
-            bound = self.bound(x)  # epsilon: random samples of the noise; L~(theta, phi; X^M)
+            # epsilon: random samples of the noise; L~(theta, phi; X^M, epsilon)
+            bound = self.bound(x, training=True)
             decay = self.decay(self.trainable_variables)
             loss = self.optimizer.scale_loss(self.loss_of(bound, decay))
         gradients = tape.gradient(loss, self.trainable_variables)  # with respect to theta, phi

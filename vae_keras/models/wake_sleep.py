@@ -25,18 +25,22 @@ class WakeSleep(AutoEncoder):
         checks.check_fixed_prior(self._prior, "wake-sleep")
         super().build(input_shape)
 
+    def check_posterior(self, posterior):
+        """Raise ValueError unless `posterior` has a density wherever the prior draws z."""
+        checks.check_dreams(posterior, self.prior)
+
     def train_step(self, data):
         """One wake phase and one sleep phase, from the same parameters."""
         x = datapoints(data)
         theta, phi = self.decoder.trainable_variables, self.encoder.trainable_variables
         with tf.GradientTape(persistent=True) as tape:
-            bound = self.bound(x)
+            bound = self.bound(x, training=True)
             decay_theta, decay_phi = self.decay(theta), self.decay(phi)
             # Wake: -E_q log p(x|z), only theta's gradient of it; p(z) has no parameters.
             wake = [decay_theta - tf.reduce_mean(bound.reconstruction), *self.decoder.losses]
             # Sleep: -E_p(x,z) log q(z|x).
             z, dreams = self.dream(tf.shape(x)[0])
-            recognition = self.encoder(dreams).log_prob(z)
+            recognition = self.encode(dreams, training=True).log_prob(z)
             sleep = [decay_phi - tf.reduce_mean(recognition), *self.encoder.losses]
             losses = [self.optimizer.scale_loss(tf.add_n(phase)) for phase in (wake, sleep)]
         gradients = tape.gradient(losses[1], phi) + tape.gradient(losses[0], theta)
