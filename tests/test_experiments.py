@@ -18,8 +18,6 @@ from vae_keras import (
 )
 from vae_keras.experiments import Experiment
 
-pytestmark = pytest.mark.xdist_group("experiments")  # one process: its fixture takes long
-
 
 @pytest.fixture(scope="module")
 def faces():

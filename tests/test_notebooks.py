@@ -12,7 +12,6 @@ from matplotlib.image import imread
 from vae_keras import paths, presets
 from vae_keras.__main__ import main
 
-pytestmark = pytest.mark.xdist_group("figures")  # made once, for all of these
 NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
 NAMES = [file.stem for file in NOTEBOOKS]
 

@@ -15,8 +15,6 @@ import pytest
 from vae_keras import __main__, datasets, experiments, paths, store, training
 from vae_keras.experiments import Experiment
 
-pytestmark = pytest.mark.xdist_group("store")  # one process: its fixture takes long
-
 
 @pytest.fixture(scope="module")
 def faces():

@@ -75,7 +75,7 @@ class Progress(keras.callbacks.Callback):
             unit=" samples",
             unit_scale=True,
             mininterval=0.5 if sys.stderr.isatty() else 10,
-            file=sys.stderr if sys.stderr.isatty() else sys.stdout,  # a notebook's stderr is red
+            file=sys.stdout if "ipykernel" in sys.modules else sys.stderr,  # not in a red box
         )
 
     def on_train_batch_end(self, batch, logs=None):  # noqa: D102
