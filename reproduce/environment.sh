@@ -1,36 +1,23 @@
-# Sourced by reproduce/run_all.sh and tests/run_all.sh: makes .venv from requirements.txt where it
-# is missing or older than that file, and sets PYTHON. Nothing outside the project is touched.
+# Sourced by reproduce/run_all.sh and tests/run_all.sh: makes .venv where it is not as it should be
+# (reproduce/environment.py says how), and sets PYTHON.
 
 PYTHON="$PWD/.venv/bin/python"
 
 find_python() {
-  local candidate
+  local candidate found=""
   for candidate in python3.11 python3.12 python3.13 python3 python; do
     if "$candidate" -c 'import ensurepip, sys, venv
 sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then
       echo "$candidate"
       return
     fi
+    found="$found$("$candidate" -c 'import sys
+print(" %s is %d.%d." % ((sys.argv[1],) + sys.version_info[:2]))' "$candidate" 2>/dev/null || true)"
   done
-  echo "No Python 3.11 with its venv module was found: install it (Debian: python3.11-venv)." >&2
+  echo "Set-up failed: TensorFlow 2.21 needs Python 3.11, 3.12 or 3.13 with its venv module, and" \
+    "none was found (Debian: apt-get install python3.11-venv).$found" >&2
   return 1
 }
 
-make_environment() {
-  cmp -s requirements.txt .venv/requirements.txt && return
-  local base
-  base=$(find_python) || return 1
-  echo "Setting up .venv from requirements.txt (about two minutes, 2 GB) ..."
-  [ -x "$PYTHON" ] || "$base" -m venv .venv || return 1
-  if ! "$PYTHON" -m pip install --quiet --disable-pip-version-check -r requirements.txt; then
-    echo "Set-up failed: see pip's message above; the next start goes on from here." >&2
-    return 1
-  fi
-  # JupyterLab begins at the landing page, unless a file is named.
-  mkdir -p .venv/etc/jupyter
-  echo '{"LabApp": {"default_url": "/lab/tree/notebooks/00_begin_here.ipynb"}}' \
-    > .venv/etc/jupyter/jupyter_lab_config.json
-  cp requirements.txt .venv/requirements.txt
-}
-
-make_environment || exit 1
+base=$(find_python) || exit 1
+"$base" reproduce/environment.py || exit $?

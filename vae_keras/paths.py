@@ -14,6 +14,29 @@ def results() -> Path:
     return Path(os.environ.get("VAE_KERAS_RESULTS") or ROOT / "results").expanduser()
 
 
+def figures(preset: str) -> Path:
+    """The folder of a preset's figures, which no other run writes to: ``figures/<preset>/``.
+
+    In a project that cannot be written it lies in the folder that ``VAE_KERAS_RESULTS`` names.
+    Raises OSError where that names none.
+    """
+    folder = next(f for f in (FIGURES / preset, FIGURES, ROOT) if f.exists())
+    if os.access(folder, os.W_OK):
+        return FIGURES / preset
+    if os.environ.get("VAE_KERAS_RESULTS"):
+        return results() / "figures" / preset
+    raise OSError(
+        f"{FIGURES} cannot be written: let VAE_KERAS_RESULTS name a folder for runs and figures, "
+        "or say --figures-dir (in a notebook: the parameter figures_dir)"
+    )
+
+
+def shown(path: Path) -> str:
+    """A path as a reader wants it: from the project's root, where it lies below that."""
+    path = path.absolute()
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
 def keras_cache() -> Path:
     """Keras's own data cache, ``~/.keras/datasets`` unless ``KERAS_HOME`` says otherwise."""
     home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
@@ -29,3 +52,9 @@ def replace(path: Path, content: bytes) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Make `folder` and write a file into it, for a moment; raises OSError where that fails."""
+    replace(folder / ".vae_keras_can_write", b"")
+    (folder / ".vae_keras_can_write").unlink()

@@ -1,5 +1,6 @@
 """How a figure came about: what its JSON says, and whether it is still fresh."""
 
+import ast
 import hashlib
 import importlib.metadata
 import json
@@ -10,18 +11,37 @@ from pathlib import Path
 
 import nbformat
 
-from vae_keras import datasets, paths
-from vae_keras.presets import assigned
+from vae_keras import datasets, paths, presets
 from vae_keras.version import __version__
 
 _IMPORTED = time.perf_counter()  # a notebook imports the kit in its first cell
 PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "numpy", "matplotlib", "seaborn")
 
 
-def parameter_names(name: str) -> list[str]:
-    """The names in the parameters cell of ``reproduce/<name>.ipynb``, in order."""
+def parameters(name: str, preset: str, given: dict | None = None) -> dict:
+    """All that decides figure `name`: its parameters but `figures_dir`, as the preset has them.
+
+    `given`: values in place of those of the parameters cell of ``reproduce/<name>.ipynb``. None
+    stands for the preset's own value, as in `presets.resolve`.
+    """
     (cell,) = [c for c in _cells(name) if "parameters" in c.metadata.get("tags", [])]
-    return [line.split(" = ")[0] for line in cell.source.splitlines() if assigned(line)]
+    values = {
+        target.id: ast.literal_eval(node.value)
+        for node in ast.parse(cell.source).body
+        for target in node.targets
+    }
+    given, of_preset = (given or {}) | {"preset": preset}, presets.read(preset)
+    values = {key: given.get(key, value) for key, value in values.items() if key != "figures_dir"}
+    return {
+        key: of_preset[key] if value is None and key in of_preset else value
+        for key, value in values.items()
+    }
+
+
+def data_sets(name: str) -> list[str]:
+    """The real data sets that ``reproduce/<name>.ipynb`` asks for."""
+    code = "".join(cell.source for cell in _cells(name) if cell.cell_type == "code")
+    return [real for real in datasets.REMOTE if f'"{real}"' in code]
 
 
 def _cells(name: str) -> list:
@@ -40,12 +60,15 @@ def source_hash(name: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def record(name: str, parameters: dict, runs: list, files: list[str]) -> dict:
-    """What the JSON beside a figure holds; `runs` are those of `vae_keras.experiments`."""
+def record(name: str, values: dict, runs: list, files: list[str]) -> dict:
+    """What the JSON beside a figure holds.
+
+    `values`: what `parameters` gave; `runs`: those of `vae_keras.experiments`.
+    """
     return {
         "figure": name,
-        "preset": parameters["preset"],
-        "parameters": parameters,
+        "preset": values["preset"],
+        "parameters": values,
         "runs": [_summary(run) for run in runs],
         "data": {
             run.data.name: {
@@ -102,18 +125,18 @@ def commit() -> str | None:
     return head + ("-dirty" if changed else "")
 
 
-def is_fresh(name: str, values: dict, figures: Path) -> bool:
-    """Whether `figures` holds what ``reproduce/<name>.ipynb`` would draw with these parameters.
+def is_fresh(name: str, preset: str, folder: Path) -> bool:
+    """Whether `folder` holds what ``reproduce/<name>.ipynb`` would draw at this preset.
 
-    Fresh means: by these sources, with these values of the parameters named, every file there, and
-    no embedded data where the real data are found by now.
+    Fresh means: by these sources, with the very same parameters, every file there, and no embedded
+    data where the real data are found by now.
     """
     try:
-        found = json.loads((figures / f"{name}.json").read_text())
+        found = json.loads((folder / f"{name}.json").read_text())
         return (
             found["sources"] == source_hash(name)
-            and all(found["parameters"].get(key) == value for key, value in values.items())
-            and all((figures / file).is_file() for file in found["files"])
+            and found["parameters"] == parameters(name, preset)
+            and all((folder / file).is_file() for file in found["files"])
             and not any(
                 datasets.locate(real)
                 for real, stand_in in datasets.STAND_IN.items()

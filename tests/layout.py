@@ -1,0 +1,92 @@
+"""What is wrong with the layout of a figure, by the boxes that the renderer itself gives."""
+
+import itertools
+import re
+
+import numpy as np
+from matplotlib.legend import Legend
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+
+
+def problems(figure) -> list[str]:
+    """Text on text, on a curve or on a neighbour; text, curves or points that are cut off."""
+    figure.draw_without_rendering()
+    page, found = figure.bbox, []
+    texts = _texts(figure)
+    for text, box in texts:
+        if not (page.x0 - 1 <= box.x0 and box.x1 <= page.x1 + 1
+                and page.y0 - 1 <= box.y0 and box.y1 <= page.y1 + 1):  # fmt: skip
+            found.append(f"{text!r} leaves the page")
+    for (one, box), (other, other_box) in itertools.combinations(texts, 2):
+        if _overlap(box, other_box):
+            found.append(f"{one!r} lies on {other!r}")
+    for axis in figure.get_axes():
+        window = axis.get_window_extent()
+        drawn = axis.lines or axis.images or axis.collections
+        for text, box in texts:
+            if drawn and axis.axison and axis.images and _overlap(box, window):
+                found.append(f"{text!r} lies on a picture")
+            for line in axis.lines:
+                path = line.get_transform().transform_path(line.get_path())
+                inside = Bbox.intersection(box, window)
+                if (
+                    inside is not None
+                    and len(path.vertices)
+                    and path.intersects_bbox(inside, False)
+                ):
+                    found.append(f"{text!r} lies on a curve")
+        found += _cut_off(axis, window, [text for text, _ in texts])
+    return sorted(set(found))
+
+
+def _texts(figure):
+    shown = []
+    for text in figure.findobj(lambda a: isinstance(a, Text) and a.get_visible()):
+        if text.get_text().strip() and _is_drawn(text, figure):
+            shown.append((text.get_text(), text.get_window_extent()))
+    return shown
+
+
+def _is_drawn(text, figure):
+    """Tick labels beyond the limits and those of an axis that is off are there, but not drawn."""
+    for axis in figure.get_axes():
+        for ticks in (axis.xaxis, axis.yaxis):
+            labels = {t.label1 for t in ticks.get_major_ticks()}
+            labels |= {t.label1 for t in ticks.get_minor_ticks()}
+            hidden = {t.label2 for t in [*ticks.get_major_ticks(), *ticks.get_minor_ticks()]}
+            if text in hidden:
+                return False
+            if text in labels:
+                low, high = sorted(ticks.get_view_interval())
+                at = text.get_position()[0 if ticks is axis.xaxis else 1]
+                return axis.axison and low <= at <= high
+    return True
+
+
+def _overlap(one, other):
+    box = Bbox.intersection(one, other)
+    return box is not None and box.width > 1 and box.height > 1  # pixels
+
+
+def _cut_off(axis, window, texts):
+    """A curve whose end is not to be seen and that no text names; a point outside its axes."""
+    for line in axis.lines:
+        x, y = np.asarray(line.get_xydata(), float).T
+        (low, high), (left, right) = sorted(axis.get_ylim()), sorted(axis.get_xlim())
+        if len(x) and not (left <= x[-1] <= right):
+            yield f"a curve of {axis.get_title()!r} ends beside its axes"
+        if len(y) and not (low <= y[-1] <= high):
+            said = [float(n) for text in texts for n in re.findall(r"ends at (-?\d+)", text)]
+            if not any(abs(n - y[-1]) < 3 for n in said):  # it is the mean of train and test
+                yield f"a curve of {axis.get_title()!r} ends at {y[-1]:.1f}, outside its axes"
+    for points in axis.collections:
+        offsets = points.get_offset_transform().transform(points.get_offsets())
+        if len(offsets) > 1 and not all(window.contains(*at) for at in offsets):
+            yield f"points of {axis.get_title()!r} lie outside its axes"
+
+
+def legend_labels(figure) -> list[str]:
+    """What the legend below the panels lists."""
+    (legend,) = [a for a in figure.get_children() if isinstance(a, Legend)]
+    return [text.get_text() for text in legend.get_texts()]
