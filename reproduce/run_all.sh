@@ -1,26 +1,30 @@
 #!/usr/bin/env bash
-# Regenerate every figure of the paper into figures/. Makes its own environment. See --help.
+# Regenerate every figure of the paper into figures/<preset>/. Makes its own environment. See --help.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 usage() {
   cat <<'TEXT'
-usage: reproduce/run_all.sh [--preset NAME] [--only FIGURE]... [--force] [--help]
+usage: reproduce/run_all.sh [--preset NAME] [--only FIGURE]... [--jobs N] [--force]
+                            [--figures-dir DIR] [--help]
 
-Runs the notebooks reproduce/fig_*.ipynb and leaves their figures in figures/, the executed
-notebooks in results/notebooks/. Figures that are fresh are not drawn again.
+Runs the notebooks reproduce/fig_*.ipynb and leaves their figures in figures/<preset>/, the executed
+notebooks in results/notebooks/<preset>/. Figures that are fresh are not drawn again.
 
-  --preset NAME   smoke (seconds), quick (the default: minutes), standard (10^7 training samples a
-                  model, real data only) or paper (10^8)
-  --only FIGURE   only this notebook, fig_manifold for example; may be repeated
-  --jobs N        run N notebooks side by side, each with its share of the cores
-  --force         draw also what is fresh (trained models are taken from the store all the same)
+  --preset NAME      smoke (seconds), quick (the default: minutes), standard (10^7 training samples a
+                     model, real data only) or paper (10^8)
+  --only FIGURE      only this notebook, fig_manifold for example; may be repeated
+  --jobs N           run N notebooks side by side, each with its share of the cores
+  --force            draw also what is fresh (trained models are taken from the store all the same)
+  --figures-dir DIR  put the figures there
 
-A run that was killed goes on from its last checkpoint: just start again. .venv/bin/python -m
-vae_keras runs lists the stored runs; runs --drop NAME deletes one, --drop all every one.
+A run that was stopped, by Ctrl-C or however, goes on from its last checkpoint: just start again.
+.venv/bin/python -m vae_keras runs lists the stored runs; runs --drop NAME deletes one, --drop all
+every one.
 
 VAE_KERAS_DATA names a folder that holds mnist.npz and frey_rawface.mat; without it they are looked
-for in Keras's cache, then downloaded. VAE_KERAS_RESULTS names the store of runs (default: results/).
+for in Keras's cache, then downloaded (.venv/bin/python -m vae_keras data says what came of it).
+VAE_KERAS_RESULTS names the store of runs (default: results/).
 TEXT
 }
 
@@ -28,4 +32,10 @@ for argument in "$@"; do
   case "$argument" in -h | --help) usage; exit 0 ;; esac
 done
 . reproduce/environment.sh
-exec "$PYTHON" -m vae_keras figures "$@"
+# Until everything is imported, Ctrl-C ends without a trace of where it was.
+exec "$PYTHON" -c '
+import os, signal, sys
+signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+from vae_keras.__main__ import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main(["figures", *sys.argv[1:]]))' "$@"

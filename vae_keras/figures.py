@@ -165,7 +165,8 @@ def manifold(
         aspect="equal",
     )
     _suptitle(figure, f"Learned 2-D manifolds after {digits.samples:,} training samples")
-    figure.draw_without_rendering()  # beside pictures of fixed shape the layout needs two passes
+    for _ in range(3):  # beside pictures of fixed shape the layout settles slowly
+        figure.draw_without_rendering()
     return figure
 
 
