@@ -6,7 +6,7 @@ PYTHON="$PWD/.venv/bin/python"
 find_python() {
   local candidate found=""
   for candidate in python3.11 python3.12 python3.13 python3 python; do
-    if "$candidate" -c 'import ensurepip, sys, venv
+    if "$candidate" -S -c 'import ensurepip, sys, venv
 sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then
       echo "$candidate"
       return
@@ -20,4 +20,4 @@ print(" %s is %d.%d." % ((sys.argv[1],) + sys.version_info[:2]))' "$candidate" 2
 }
 
 base=$(find_python) || exit 1
-"$base" reproduce/environment.py || exit $?
+"$base" -S reproduce/environment.py || exit $?

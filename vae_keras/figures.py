@@ -369,7 +369,7 @@ def save(
     files[f"{name}.json"] = (json.dumps(record, indent=2) + "\n").encode()
     for file, content in files.items():
         paths.replace(folder / file, content)
-    print(f"written to {paths.shown(folder)}: {', '.join(files)}")
+    print(f"written: {paths.shown(folder / name)}.png and what belongs to it")
     return folder
 
 
