@@ -82,14 +82,30 @@ def _make(wanted):
         _run([*locked, "--force-reinstall"], counted=True)
     # The project itself, in place; what it needs to be built is among the locked packages.
     _run([*install, "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT)])
-    # JupyterLab begins at the landing page, unless a file is named.
-    settings = {"LabApp": {"default_url": "/lab/tree/notebooks/00_begin_here.ipynb"}}
-    config = VENV / "etc" / "jupyter" / "jupyter_lab_config.json"
-    config.parent.mkdir(parents=True, exist_ok=True)
-    config.write_text(json.dumps(settings) + "\n")
+    _configure()
     partial = DONE.with_suffix(".part")
     partial.write_text(wanted)
     partial.replace(DONE)
+
+
+def _configure():
+    """What the tools in ``.venv`` are told, so that nobody need tell them."""
+    settings = {
+        # JupyterLab begins at the landing page, unless a file is named.
+        "jupyter/jupyter_lab_config.json": {
+            "LabApp": {"default_url": "/lab/tree/notebooks/00_begin_here.ipynb"}
+        },
+        # Else each kernel begins with a warning that its sockets on this machine are not encrypted.
+        "ipython/ipython_kernel_config.json": {"IPKernelApp": {"log_level": 40}},
+    }
+    for name, values in settings.items():
+        file = VENV / "etc" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(values) + "\n")
+    # Papermill ends with a trace where standard input is closed, as some schedulers have it.
+    (packages,) = (VENV / "lib").glob("python3.*/site-packages")
+    line = "import os, sys; sys.stdin or os.set_inheritable(os.open(os.devnull, os.O_RDONLY), True)"
+    (packages / "open_stdin.pth").write_text(line + "\n")
 
 
 def _made_from():
