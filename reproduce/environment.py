@@ -104,8 +104,8 @@ def _configure():
         file.write_text(json.dumps(values) + "\n")
     # Papermill ends with a trace where standard input is closed, as some schedulers have it.
     (packages,) = (VENV / "lib").glob("python3.*/site-packages")
-    line = "import os, sys; sys.stdin or os.set_inheritable(os.open(os.devnull, os.O_RDONLY), True)"
-    (packages / "open_stdin.pth").write_text(line + "\n")
+    code = "import os, sys\n\nif sys.stdin is None:\n    os.open(os.devnull, os.O_RDONLY)  # becomes 0\n"
+    (packages / "sitecustomize.py").write_text(code)
 
 
 def _made_from():
