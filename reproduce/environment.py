@@ -104,7 +104,7 @@ def _configure():
         file.write_text(json.dumps(values) + "\n")
     # Papermill ends with a trace where standard input is closed, as some schedulers have it.
     (packages,) = (VENV / "lib").glob("python3.*/site-packages")
-    code = "import os, sys\n\nif sys.stdin is None:\n    os.open(os.devnull, os.O_RDONLY)  # becomes 0\n"
+    code = "import os, sys\nif sys.stdin is None:\n    os.open(os.devnull, os.O_RDONLY)  # is 0\n"
     (packages / "sitecustomize.py").write_text(code)
 
 
