@@ -1,24 +1,33 @@
 """Shared fixtures. Nothing here touches the user's caches, store or figures."""
 
+import io
 import os
+import subprocess
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "agg")
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
 import vae_keras
-from vae_keras import datasets
+from vae_keras import datasets, paths
 from vae_keras.layers import Bernoulli, DiagonalGaussian
 
 PIXELS, LATENT = 12, 2
+NOWHERE = "http://127.0.0.1:9"  # the port of `discard`, where nobody answers
+
+if not os.environ.get("VAE_KERAS_DATA") and all(map(datasets.locate, datasets.REMOTE)):
+    os.environ["VAE_KERAS_DATA"] = str(paths.keras_cache())  # each test has a cache of its own
 
 
 @pytest.fixture(autouse=True)
 def _own_places(tmp_path_factory, monkeypatch):
-    """A cache and a store of each test's own."""
+    """A cache and a store of each test's own, no network, and nothing looked for in vain yet."""
+    monkeypatch.setenv("https_proxy", NOWHERE)
+    monkeypatch.setattr(datasets, "_missing", {})
     monkeypatch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
     monkeypatch.setenv("VAE_KERAS_RESULTS", str(tmp_path_factory.mktemp("results")))
 
@@ -30,6 +39,20 @@ def pytest_collection_modifyitems(items):
         for item in items:
             if "real_data" in item.keywords:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def committed():
+    """A function that reads a table of the committed figures, whatever was drawn over it since."""
+
+    def read(name):
+        file = f"figures/standard/{name}.csv"
+        command = ["git", "show", f":{file}"]
+        done = subprocess.run(command, cwd=paths.ROOT, capture_output=True)
+        content = (paths.ROOT / file).read_bytes() if done.returncode else done.stdout
+        return pd.read_csv(io.BytesIO(content))
+
+    return read
 
 
 @pytest.fixture

@@ -5,14 +5,21 @@ import gzip
 import hashlib
 import http.server
 import io
+import os
+import re
+import socket
+import subprocess
+import sys
 import threading
+import warnings
 from pathlib import Path
+from urllib.error import URLError
 
 import numpy as np
 import pytest
 import scipy.io
 
-from vae_keras import datasets
+from vae_keras import __main__, datasets
 from vae_keras.datasets import DataError
 
 rng = np.random.RandomState(0)
@@ -134,8 +141,9 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_download_is_said_and_not_kept(server, cache, name):
     server.files["/frey_rawface.mat"], message = BROKEN[name]
-    with pytest.raises(DataError, match=f"(?s){message}.*place frey_rawface.mat by hand"):
+    with pytest.raises(DataError, match=r"no source .* place frey_rawface.mat by hand") as error:
         datasets.load("frey_face")
+    assert re.search(message, next(iter(error.value.answers.values())), re.DOTALL)
     assert list(cache.iterdir()) == []
 
 
@@ -149,24 +157,34 @@ def test_a_broken_mnist(server, cache, damage):
             "html": b"<html></html>",
         }[damage]
     }
-    with pytest.raises(DataError, match=r"no source gave mnist.*place mnist.npz by hand"):
+    with pytest.raises(
+        DataError, match=r"No MNIST here, and no source gave .*place mnist.npz by hand"
+    ):
         datasets.load("mnist")
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"<html></html>", gzip.compress(b"\0\0\x08"), gzip.compress(IDX["y_test"])]
-)
-def test_a_broken_idx_file(server, cache, body):
+BROKEN_IDX = {
+    "empty": b"",
+    "html": b"<html></html>",
+    "cut": gzip.compress(b"\0\0\x08"),
+    "other": gzip.compress(IDX["y_test"]),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_IDX)
+def test_a_broken_idx_file(server, cache, name):
     del server.files["/mnist.npz"]
-    server.files[datasets._idx_files("/idx")[0]] = body
-    with pytest.raises(DataError, match=r"no source gave mnist.*place mnist.npz by hand"):
+    server.files[datasets._idx_files("/idx")[0]] = BROKEN_IDX[name]
+    with pytest.raises(
+        DataError, match=r"No MNIST here, and no source gave .*place mnist.npz by hand"
+    ):
         datasets.load("mnist")
 
 
 def test_no_pickle_is_loaded(server, cache):
     arrays = DIGITS | {"x_train": np.array([print], dtype=object)}
     server.files = {"/mnist.npz": npz(arrays)}
-    with pytest.raises(DataError, match="no source gave mnist"):
+    with pytest.raises(DataError, match="No MNIST here"):
         datasets.load("mnist")
 
 
@@ -200,9 +218,10 @@ def test_a_damaged_local_file_is_never_passed_over(server, monkeypatch, tmp_path
 
 def test_embedded_data_stand_in_only_where_allowed_and_with_a_warning(server, cache):
     server.files = {}
-    with pytest.raises(DataError, match="403"):
+    with pytest.raises(DataError, match="`python -m vae_keras data` shows each answer") as error:
         datasets.load("mnist")
-    with pytest.warns(UserWarning, match="EMBEDDED DATA stand in, mnist_5k"):
+    assert ["403" in answer for answer in error.value.answers.values()] == [True, True]
+    with pytest.warns(datasets.EmbeddedDataWarning, match="EMBEDDED DATA stand in, mnist_5k"):
         digits = datasets.load("mnist", allow_embedded=True)
     with pytest.warns(UserWarning, match="EMBEDDED DATA stand in, synthetic_faces"):
         faces = datasets.load("frey_face", allow_embedded=True)
@@ -210,6 +229,64 @@ def test_embedded_data_stand_in_only_where_allowed_and_with_a_warning(server, ca
     assert "embedded" in digits.title
     assert faces.embedded
     assert "synthetic" in faces.title
+    asked = len(server.asked)
+    with pytest.warns(datasets.EmbeddedDataWarning):
+        datasets.load("mnist", allow_embedded=True)
+    assert len(server.asked) == asked  # once a process
+
+
+def test_a_machine_without_network_is_noticed_once(monkeypatch, cache, capsys):
+    asked = []
+
+    def unreachable(url):
+        asked.append(url)
+        raise URLError(socket.gaierror(-2, "Name or service not known"))
+
+    monkeypatch.delenv("VAE_KERAS_DATA", raising=False)
+    monkeypatch.setattr(datasets, "_fetch", unreachable)
+    missing = datasets.stand_ins(["frey_face", "mnist"])
+    assert len(asked) == len(datasets.REMOTE["mnist"].sources)  # for Frey Face nobody is asked
+    sentence = datasets.sentence(missing)
+    assert "No MNIST and no Frey Face here, and there is no network" in sentence
+    assert "EMBEDDED DATA stand in, mnist_5k and synthetic_faces" in sentence
+    assert "place mnist.npz and frey_rawface.mat by hand" in sentence
+    assert len(sentence) < 300
+    assert __main__.main(["data"]) == 1  # the details, on request: everybody is asked again
+    out = capsys.readouterr().out
+    for remote in datasets.REMOTE.values():
+        assert all(f"{source[0]}: <urlopen error" in out for source in remote.sources)
+
+
+def test_what_a_run_has_told_its_notebooks_do_not_tell_again(server, cache, monkeypatch):
+    monkeypatch.setenv(datasets.TOLD, "mnist,frey_face")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert datasets.load("mnist", allow_embedded=True).embedded
+    assert server.asked == []
+
+
+def test_the_warning_is_one_line_and_comes_once(cache):
+    code = (
+        "from vae_keras import datasets\n"
+        "for name in ('mnist', 'mnist', 'frey_face'):\n"
+        "    datasets.load(name, allow_embedded=True)\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "VAE_KERAS_DATA"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    said = [line for line in done.stderr.splitlines() if "EMBEDDED" in line]
+    assert len(said) == 2  # of MNIST, of Frey Face
+    assert len(done.stderr.split("EmbeddedDataWarning")) == 3
+    assert all(len(line) < 300 and "/tmp" not in line for line in said)
+
+
+def test_the_data_command_says_where_they_are(server, cache, capsys):
+    assert __main__.main(["data"]) == 0
+    out = capsys.readouterr().out
+    assert "mnist: http://127.0.0.1" in out
+    assert "frey_face: http://127.0.0.1" in out
+    assert __main__.main(["data"]) == 0
+    assert "mnist: local file mnist.npz, verified" in capsys.readouterr().out
 
 
 def test_an_unknown_name():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 
 import numpy as np
 import pytest
@@ -11,12 +12,14 @@ from vae_keras import (
     experiments,
     figures,
     likelihood,
+    paths,
     presets,
     provenance,
     store,
     training,
 )
 from vae_keras.experiments import Experiment
+from vae_keras.models.vae import VAE
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +126,10 @@ def test_the_curve_is_recorded_evenly_on_a_log_scale(faces):
     points = Experiment("mnist", 20, samples=10**7).recorded_at
     assert points[::10] == [10**5, 10**6, 10**7]
     assert len(points) == 21
-    assert Experiment("mnist", 20, samples=10**6).recorded_at == [100_000, 316_228, 1_000_000]
+    quick = Experiment("mnist", 20, samples=10**6)
+    assert quick.recorded_at[::7] == [100_000, 1_000_000]
+    assert len(quick.recorded_at) == 8
+    assert len(dataclasses.replace(quick, measure="marginal_log_likelihood").recorded_at) == 8
     run = experiments.run(
         Experiment("synthetic_faces", 2, samples=10_000, hidden=5, step_size=0.02), faces
     )
@@ -259,7 +265,7 @@ def test_a_figure_of_embedded_data_says_so(small, faces):
     codes = figures.latent_codes(run.model, dataclasses.replace(faces, y_test=np.arange(400) % 10))
     figure = figures.manifold(run, run, 3, 3, codes)
     titles = [axis.get_title() for axis in figure.axes]
-    assert all("synthetic faces, not Frey Face" in title for title in titles)
+    assert all("embedded faces\n(synthetic, not Frey Face)" in title for title in titles)
     record = provenance.record("fig_manifold", {"preset": "smoke"}, [run], [])
     assert record["data"]["synthetic_faces"]["embedded"]
     assert record["runs"][0]["seed"] == 0
@@ -269,14 +275,63 @@ def test_a_figure_of_embedded_data_says_so(small, faces):
 def test_embedded_data_are_not_fresh_once_the_real_data_are_found(tmp_path, monkeypatch):
     found = {
         "sources": provenance.source_hash("fig_samples"),
-        "parameters": {"preset": "quick"},
+        "parameters": provenance.parameters("fig_samples", "quick"),
         "files": [],
         "data": {"mnist_5k": {}},
     }
     (tmp_path / "fig_samples.json").write_text(json.dumps(found))
     monkeypatch.delenv("VAE_KERAS_DATA", raising=False)
-    assert provenance.is_fresh("fig_samples", {"preset": "quick"}, tmp_path)
-    assert not provenance.is_fresh("fig_samples", {"preset": "smoke"}, tmp_path)
+    assert provenance.is_fresh("fig_samples", "quick", tmp_path)
+    assert not provenance.is_fresh("fig_samples", "smoke", tmp_path)
     (tmp_path / "mnist.npz").write_bytes(b"")
     monkeypatch.setenv("VAE_KERAS_DATA", str(tmp_path))
-    assert not provenance.is_fresh("fig_samples", {"preset": "quick"}, tmp_path)
+    assert not provenance.is_fresh("fig_samples", "quick", tmp_path)
+
+
+def test_a_figure_with_other_parameters_lies_elsewhere_and_is_not_fresh(tmp_path, monkeypatch):
+    """No other run overwrites the figures of a preset."""
+    monkeypatch.setattr(paths, "FIGURES", tmp_path)
+    name, figure = "fig_samples", figures.graphical_model()
+    cell = provenance.parameters(name, "quick") | {"samples": None, "figures_dir": None}
+    assert figures.save(figure, name, cell) == tmp_path / "quick"
+    assert provenance.is_fresh(name, "quick", tmp_path / "quick")
+    before = (tmp_path / "quick" / f"{name}.json").read_bytes()
+    for other in ({"seed": 7}, {"step_size": 0.1}, {"samples": 1000}, {"rows": 3}):
+        assert figures.save(figure, name, cell | other) == tmp_path / "custom"
+    assert figures.save(figure, name, cell | {"samples": 10**6}) == tmp_path / "quick"  # the same
+    assert figures.save(figure, name, cell | {"preset": "smoke"}) == tmp_path / "smoke"
+    assert json.loads((tmp_path / "quick" / f"{name}.json").read_bytes())["preset"] == "quick"
+    assert json.loads(before)["parameters"] == provenance.parameters(name, "quick")
+    chosen = tmp_path / "mine"
+    assert figures.save(figure, name, cell | {"seed": 7, "figures_dir": str(chosen)}) == chosen
+    assert not provenance.is_fresh(name, "quick", chosen)
+
+
+def test_a_project_that_cannot_be_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    monkeypatch.setattr(paths, "FIGURES", tmp_path / "figures")
+    assert paths.figures("quick") == tmp_path / "figures" / "quick"
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setenv("VAE_KERAS_RESULTS", str(tmp_path / "mine"))
+    assert paths.figures("quick") == tmp_path / "mine" / "figures" / "quick"
+    monkeypatch.delenv("VAE_KERAS_RESULTS")
+    with pytest.raises(OSError, match="figures cannot be written: let VAE_KERAS_RESULTS name"):
+        paths.figures("quick")
+
+
+def test_short_runs_measure_the_first_points_only(faces, monkeypatch):
+    monkeypatch.setattr(training, "BOUNDED", {0: 30, 400: None})
+    seen = []
+    elbo = VAE.elbo
+    monkeypatch.setattr(VAE, "elbo", lambda self, x: seen.append(len(x)) or elbo(self, x))
+    for samples, points in ((300, [30, 30]), (400, [1600, 400])):
+        seen.clear()
+        experiments.run(Experiment("synthetic_faces", 2, samples, hidden=5, step_size=0.02), faces)
+        assert seen[-2:] == points
+    for samples, (bounded, estimated) in {
+        2000: (10_000, 100), 10**6: (10_000, 300), 10**7: (None, 1000), 10**8: (None, 1000),
+    }.items():  # fmt: skip
+        monkeypatch.undo()
+        experiment = Experiment("mnist", 2, samples)
+        assert training._points(training.BOUNDED, experiment) == bounded
+        assert training._points(training.ESTIMATED, experiment) == estimated
