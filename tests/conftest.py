@@ -11,11 +11,15 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 import vae_keras
 from vae_keras import datasets, paths
 from vae_keras.layers import Bernoulli, DiagonalGaussian
 
+tf.config.set_logical_device_configuration(  # two devices, for those tests that divide the work
+    tf.config.list_physical_devices("CPU")[0], 2 * [tf.config.LogicalDeviceConfiguration()]
+)
 PIXELS, LATENT = 12, 2
 NOWHERE = "http://127.0.0.1:9"  # the port of `discard`, where nobody answers
 

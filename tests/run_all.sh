@@ -6,4 +6,4 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . reproduce/environment.sh
 "$PYTHON" -m ruff check --no-cache .
 "$PYTHON" -m ruff format --no-cache --check .
-exec "$PYTHON" -m pytest -n 2 --dist loadgroup "$@"
+exec "$PYTHON" -m pytest -n 2 --dist worksteal "$@"

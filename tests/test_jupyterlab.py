@@ -18,13 +18,10 @@ from vae_keras import paths
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
-pytestmark = [
-    pytest.mark.xdist_group("jupyterlab"),  # one server
-    pytest.mark.skipif(
-        CHROMIUM is None,
-        reason="JupyterLab not tried in a browser: no Chromium here (apt-get install chromium)",
-    ),
-]
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None,
+    reason="JupyterLab not tried in a browser: no Chromium here (apt-get install chromium)",
+)
 BEGIN = "notebooks/00_begin_here.ipynb"
 
 

@@ -5,9 +5,11 @@ import builtins
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
+import filelock
 import nbformat
 import papermill
 import pytest
@@ -19,7 +21,6 @@ from vae_keras.__main__ import main
 
 NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
 NAMES = [file.stem for file in NOTEBOOKS]
-made_once = pytest.mark.xdist_group("made")  # all in one process, since they share the figures
 
 
 def test_there_are_the_figures_of_the_paper():
@@ -50,14 +51,27 @@ def test_shape(file):
         assert not re.search(r"^\s*(def|class) ", cell.source, re.MULTILINE)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def made(tmp_path_factory):
-    """All figures at preset smoke without the real data; what the command wrote on the way."""
-    folder = tmp_path_factory.mktemp("figures")
+    """All figures at preset smoke without the real data; what the command wrote on the way.
+
+    Made once, by whichever process comes first; not to be changed.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder, said = shared / "figures at smoke", shared / "figures at smoke.json"
+    with filelock.FileLock(shared / "figures at smoke.lock"):
+        if not said.exists():
+            said.write_text(json.dumps(make_all_figures(folder, shared)))
+    return folder
+
+
+def make_all_figures(folder, shared):
     command = [sys.executable, "-m", "vae_keras", "figures", "--preset", "smoke", "--jobs", "2"]
     environment = {k: v for k, v in os.environ.items() if k != "VAE_KERAS_DATA"} | {
-        "KERAS_HOME": str(tmp_path_factory.mktemp("keras")),
-        "VAE_KERAS_RESULTS": str(tmp_path_factory.mktemp("results")),
+        "KERAS_HOME": str(shared / "keras"),
+        "VAE_KERAS_RESULTS": str(shared / "results"),
         "https_proxy": "http://127.0.0.1:9",
     }
     done = subprocess.run(
@@ -65,13 +79,11 @@ def made(tmp_path_factory):
         env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    (folder / "said.json").write_text(json.dumps([done.stdout, done.stderr]))
-    return folder
+    return done.stdout, done.stderr
 
 
-@made_once
 def test_the_run_says_once_what_stands_in_and_where_the_figures_are(made):
-    out, err = json.loads((made / "said.json").read_text())
+    out, err = json.loads(made.with_suffix(".json").read_text())
     (sentence,) = err.strip().splitlines()
     assert "No MNIST and no Frey Face here, and there is no network" in sentence
     assert "EMBEDDED DATA stand in, mnist_5k and synthetic_faces" in sentence
@@ -81,7 +93,6 @@ def test_the_run_says_once_what_stands_in_and_where_the_figures_are(made):
     assert out.count("made") == len(NAMES)
 
 
-@made_once
 @pytest.mark.parametrize("name", NAMES)
 def test_a_run_leaves_the_figure_and_how_it_came_about(made, name):
     record = json.loads((made / f"{name}.json").read_text())
@@ -105,8 +116,10 @@ def test_a_run_leaves_the_figure_and_how_it_came_about(made, name):
         assert header == columns
 
 
-@made_once
-def test_a_second_run_does_nothing_and_a_deleted_file_is_made_again(made, capsys, monkeypatch):
+def test_a_second_run_does_nothing_and_a_deleted_file_is_made_again(
+    made, tmp_path, capsys, monkeypatch
+):
+    made = shutil.copytree(made, tmp_path / "figures")
     monkeypatch.delenv("VAE_KERAS_DATA", raising=False)
     arguments = ["figures", "--preset", "smoke", "--figures-dir", str(made)]
     times = {file: file.stat().st_mtime_ns for file in made.iterdir()}
@@ -119,8 +132,8 @@ def test_a_second_run_does_nothing_and_a_deleted_file_is_made_again(made, capsys
     assert "made" in capsys.readouterr().out
 
 
-@made_once
 def test_another_preset_is_not_fresh(made, tmp_path, capsys, monkeypatch):
+    made = shutil.copytree(made, tmp_path / "figures")
     monkeypatch.setenv("VAE_KERAS_DATA", str(tmp_path / "nowhere"))
     arguments = ["figures", "--preset", "standard", "--figures-dir", str(made)]
     assert main([*arguments, "--only", "fig_manifold", "--only", "fig_graphical_model"]) == 1

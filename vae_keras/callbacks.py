@@ -4,6 +4,7 @@ import math
 import sys
 
 import keras
+import numpy as np
 from tqdm import tqdm
 
 OBJECTIVES = {"elbo": "bound", "log_joint": "log p(x, z)"}  # metric -> how a progress bar calls it
@@ -16,8 +17,9 @@ class NonFiniteBoundError(FloatingPointError):
 class FiniteBound(keras.callbacks.Callback):
     """Raise `NonFiniteBoundError` when the loss stops being finite, weights as they last were good.
 
-    A copy of the weights and of the optimiser is kept every `every` samples, and counts as good
-    once the loss has been finite with it. `VAE.fit` always uses this callback.
+    A copy of the weights and of the optimiser is kept at the start of each epoch and every `every`
+    samples, and counts as good once the loss has been finite with it. `VAE.fit` always uses this
+    callback.
     """
 
     def __init__(self, every: int = 60_000):
@@ -25,27 +27,41 @@ class FiniteBound(keras.callbacks.Callback):
         self.every = every
 
     def _take(self):
+        self._taken_at = self.model.samples
         variables = [*self.model.variables, *self.model.optimizer.variables]
         return [(variable, variable.numpy()) for variable in variables]
 
     def on_train_begin(self, logs=None):  # noqa: D102
-        self._good = self._candidate = self._take()
-        self._taken_at = self.model.samples
+        self._good = None
+
+    def on_epoch_begin(self, epoch, logs=None):  # noqa: D102
+        self._candidate = self._take()  # the first after any callback has restored a model
+        self._good = self._good or self._candidate
 
     def on_train_batch_end(self, batch, logs=None):  # noqa: D102
-        loss, samples = float(logs["loss"]), self.model.samples
+        loss = float(logs["loss"])
         if not math.isfinite(loss):
-            for variable, value in self._good:
-                variable.assign(value)
-            raise NonFiniteBoundError(
-                f"the loss became {loss} at {samples:,} training samples; the model has "
-                f"its weights of {self.model.samples:,} samples again. Try a smaller learning rate "
-                f"(now {float(self.model.optimizer.learning_rate):g}), or look for extreme values "
-                "in the data"
-            )
+            self._give_up(f"the loss became {loss}")
         self._good = self._candidate
-        if samples - self._taken_at >= self.every:
-            self._candidate, self._taken_at = self._take(), samples
+        if self.model.samples - self._taken_at >= self.every:
+            self._candidate = self._take()
+
+    def on_train_end(self, logs=None):  # noqa: D102
+        # The last update comes after the last loss.
+        if not all(np.all(np.isfinite(w.numpy())) for w in self.model.trainable_variables):
+            self._give_up("the weights stopped being finite")
+
+    def _give_up(self, what: str):
+        samples = self.model.samples
+        for variable, value in self._good:
+            variable.assign(value)
+        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        raise NonFiniteBoundError(
+            f"{what} at {samples:,} training samples; the model has its weights of "
+            f"{self.model.samples:,} samples again. Try a smaller learning rate "
+            f"(now {rate:g}), or look for extreme values "
+            "in the data"
+        )
 
 
 class StopAtSamples(keras.callbacks.Callback):

@@ -126,7 +126,7 @@ class AutoEncoder(LatentVariableModel):
         """Estimate the lower bound and its terms, each (M,), with L = n_samples fresh samples."""
         x, n_samples = intensities(x), n_samples or self.n_samples
         posterior = self.encode(x, training)
-        z = posterior.sample(n_samples, seed=self.noise_seed())  # g(epsilon, x), eq. 4
+        z = posterior.sample(n_samples, seed=self.noise_seed(training))  # g(epsilon, x), eq. 4
         flat = tf.reshape(z, (-1, *z.shape[2:]))
         repeated = tf.tile(x, [n_samples] + [1] * len(self.event_shape))
         log_likelihood = tf.reshape(

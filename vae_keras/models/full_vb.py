@@ -77,8 +77,7 @@ class FullVB(VAE):
 
     def decode_drawn(self, z, training):
         """p(x|z, theta) for a draw theta = mu + sigma zeta, zeta from N(0, I)."""
-        del training  # nothing in this decoder depends on it
-        theta = [q.sample(seed=self.noise_seed()) for q in self.q_theta()]
+        theta = [q.sample(seed=self.noise_seed(training)) for q in self.q_theta()]
         likelihood, _ = self.decoder.stateless_call(theta, [], z)
         return likelihood
 

@@ -46,6 +46,7 @@ class MonteCarloEM(LatentVariableModel):
     """
 
     NETWORKS = ("decoder",)
+    divisible = False  # each device would have chains of its own
     METRICS = ("loss", "log_joint", "reconstruction", "acceptance", "weight_decay")
 
     def __init__(
@@ -111,7 +112,7 @@ class MonteCarloEM(LatentVariableModel):
         for _ in range(self.updates):  # M
             with tf.GradientTape() as tape:
                 values = self.measure(x, z, training=True)
-                loss = self.optimizer.scale_loss(values[0])
+                loss = self.scaled(values[0], x)
             gradients = tape.gradient(loss, self.trainable_variables)
             self.optimizer.apply(gradients, self.trainable_variables)
         self.count_visits(x)
@@ -122,7 +123,9 @@ class MonteCarloEM(LatentVariableModel):
         kernel = tfp.mcmc.SimpleStepSizeAdaptation(
             self.transition(x), num_adaptation_steps=1, target_accept_prob=self.acceptance
         )
-        z, results = kernel.one_step(z, kernel.bootstrap_results(z), seed=self.noise_seed())
+        z, results = kernel.one_step(
+            z, kernel.bootstrap_results(z), seed=self.noise_seed(training=True)
+        )
         self.step_size.assign(results.new_step_size)
         return tf.stop_gradient(z), _rate(results.inner_results.log_accept_ratio)
 

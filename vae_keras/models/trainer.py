@@ -6,17 +6,21 @@ to one compiled program, which holds the data set, gathers each minibatch and ru
 """
 
 import contextlib
+import inspect
+import itertools
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from vae_keras import checks
+from vae_keras import checks, streams
 from vae_keras.callbacks import FiniteBound
 
 BATCH_SIZE = 100  # M
 EVALUATION_BATCH_SIZE = 1000
 MOST_MINIBATCHES = 100  # in one call of the compiled program
+SIZES = (1, 2, 4, 8, 16, 32, 64, MOST_MINIBATCHES)  # for so many it is compiled
+DIVIDING = ("MirroredStrategy", "OneDeviceStrategy", "_DefaultDistributionStrategy")
 
 
 class Trainer(keras.Model):
@@ -24,22 +28,29 @@ class Trainer(keras.Model):
 
     A subclass has `train_step`, `test_step` and `build`, which sets `event_shape`, the shape of one
     datapoint, and `unit_interval`, whether all its values must lie in [0, 1]. `evaluations` says
-    how often `train_step` evaluates log p(x|z) for each datapoint that it visits.
+    how often `train_step` evaluates log p(x|z) for each datapoint that it visits, and `divisible`,
+    whether the devices of a `tf.distribute.MirroredStrategy` may share a minibatch.
     """
 
     evaluations = 1
+    divisible = True
 
     def __init__(self, seed: int, **kwargs):
         super().__init__(**kwargs)
         self.seed = seed
-        # Both counters are weights, so they are saved: a loaded model goes on with fresh noise.
-        self._draws = self._counter("noise_draws")
-        self._visits = self._counter("visits")
+        # The counters are weights, so they are saved: a loaded model goes on with fresh noise.
+        # Evaluation has one of its own, so that looking does not change what is learned.
+        self._draws = self._counter("noise_draws", "only_first_replica")
+        self._evaluation_draws = self._counter("evaluation_draws", "only_first_replica")
+        self._visits = self._counter("visits", "sum")
         self._array = None  # what `fit` walks over, while it does
+        self._minibatches = None
         self._train_functions = {}
 
-    def _counter(self, name):
-        return self.add_weight(name=name, dtype="int64", initializer="zeros", trainable=False)
+    def _counter(self, name, aggregation):
+        return self.add_weight(
+            name=name, dtype="int64", initializer="zeros", trainable=False, aggregation=aggregation
+        )
 
     @property
     def samples(self) -> int:
@@ -53,16 +64,37 @@ class Trainer(keras.Model):
 
     def count_visits(self, x: tf.Tensor) -> None:
         """Count the datapoints of a minibatch x: for a `train_step` to call."""
-        self._visits.assign_add(tf.shape(x, out_type=tf.int64)[0])
+        # Keras's own assign_add would, with several devices, add up what they had counted before.
+        self._visits.value.assign_add(tf.shape(x, out_type=tf.int64)[0])
 
     def minibatch(self, x: tf.Tensor, rows: tf.Tensor):
         """What `fit` on an array passes to `train_step`: the datapoints in these rows of it."""
         return tf.gather(x, rows)
 
-    def noise_seed(self) -> tf.Tensor:
-        """A seed for TFP that has not been used before, (2,)."""
-        self._draws.assign_add(1)
-        return tf.stack([tf.constant(self.seed, tf.int32), tf.cast(self._draws, tf.int32)])
+    def noise_seed(self, training: bool = False) -> tf.Tensor:
+        """A seed for TFP, (2,), that has not been used before, for `training` or for evaluation.
+
+        Each device that shares a minibatch has one of its own.
+        """
+        counter = self._draws if training else self._evaluation_draws
+        counter.assign_add(1)
+        number, device = tf.convert_to_tensor(counter), _replica()
+        if device:
+            number = number * device.num_replicas_in_sync
+            number += tf.cast(device.replica_id_in_sync_group, number.dtype)
+        number = tf.cast(number if training else -number, tf.int32)
+        return tf.stack([tf.constant(self.seed, tf.int32), number])
+
+    def scaled(self, loss: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+        """What a `train_step` differentiates, of the mean loss of a minibatch x.
+
+        With several devices x is a part of it and counts by its share of the datapoints, since the
+        optimiser adds up their gradients; and float16 needs the optimiser's scale.
+        """
+        if device := _replica():
+            n = tf.cast(tf.shape(x)[0], loss.dtype)
+            loss *= n / device.all_reduce(tf.distribute.ReduceOp.SUM, n)
+        return self.optimizer.scale_loss(loss)
 
     # ---------------------------------------------------------------------- compiling
 
@@ -73,44 +105,87 @@ class Trainer(keras.Model):
         loss=None,
         metrics=None,
         steps_per_execution: int | str = "auto",
-        jit_compile: bool = True,
+        jit_compile: bool | str = "auto",
         **kwargs,
     ):
         """As in Keras; the optimiser is by default the paper's Adagrad, step size 0.02.
 
-        `jit_compile`: by XLA, also on a CPU; False for networks that XLA cannot compile.
-        `steps_per_execution`: "auto" lets `fit` on an array run up to 100 minibatches at a time, so
-        that batch-level callbacks are called that seldom; everything else runs one at a time.
-        Raises ValueError for `loss` and `metrics`: the loss is the negative bound.
+        `jit_compile`: "auto" compiles by XLA, also on a CPU, unless several devices share the work;
+        False for networks that XLA cannot compile. `steps_per_execution`: "auto" lets `fit` on an
+        array run up to 100 minibatches at a time, so that batch-level callbacks are called that
+        seldom; everything else runs one at a time. Raises ValueError for `loss` and `metrics`: the
+        loss is the negative bound; and for devices that cannot share the work.
         """
         if loss is not None or metrics is not None:
             raise ValueError(
                 "the loss is the negative lower bound and the metrics are the bound's terms: call "
                 "compile() without `loss` and `metrics`"
             )
+        devices = self._check_devices()
+        if jit_compile is True and devices > 1:
+            raise ValueError(
+                f"jit_compile is True, but XLA cannot compile what {devices} devices share: leave "
+                "it at 'auto', or at False"
+            )
+        self._jit_compile = jit_compile
         self._minibatches = None if steps_per_execution == "auto" else steps_per_execution
+        by_xla = devices == 1 if jit_compile == "auto" else jit_compile
         super().compile(
             optimizer=keras.optimizers.Adagrad(0.02) if optimizer is None else optimizer,
             steps_per_execution=self._minibatches or 1,
-            jit_compile=jit_compile and not kwargs.get("run_eagerly"),
+            jit_compile=bool(by_xla) and not kwargs.get("run_eagerly"),
             **kwargs,
         )
 
+    def _check_devices(self) -> int:
+        """How many devices share a minibatch; ValueError for a way of sharing that is not ours."""
+        if keras.distribution.distribution() is not None:
+            raise ValueError(
+                "keras.distribution does not divide the work of TensorFlow: call "
+                "keras.distribution.set_distribution(None) and make the model in the scope of a "
+                "tf.distribute.MirroredStrategy"
+            )
+        strategy = self.distribute_strategy
+        devices = strategy.num_replicas_in_sync
+        if type(strategy).__name__ not in DIVIDING:
+            raise ValueError(
+                f"{type(strategy).__name__} is not supported: make the model in the scope of a "
+                "tf.distribute.MirroredStrategy, or of none"
+            )
+        if devices > 1 and not self.divisible:
+            raise ValueError(
+                f"{type(self).__name__} learns on one device, but here are {devices}: make it "
+                "outside the strategy's scope"
+            )
+        if devices > 1 and self._distribute_strategy is None:
+            raise ValueError(
+                f"the model was made outside the scope of this strategy of {devices} devices: make "
+                "it inside"
+            )
+        return devices
+
     def get_compile_config(self):
-        """What `compile` was called with."""
+        """What `compile` was called with; None before it was."""
+        if not self.compiled:
+            return None
         return {
             "optimizer": keras.saving.serialize_keras_object(self.optimizer),
             "run_eagerly": self.run_eagerly,
             "steps_per_execution": self._minibatches or "auto",
-            "jit_compile": self.jit_compile,
+            "jit_compile": self._jit_compile,
         }
 
     def compile_from_config(self, config):
         """Compile as `get_compile_config` described, the optimiser ready to be loaded."""
         optimizer = keras.saving.deserialize_keras_object(config["optimizer"])
         self.compile(**config | {"optimizer": optimizer})
-        if self.built:
-            optimizer.build(self.trainable_variables)
+        self._build_optimizer()
+
+    def _build_optimizer(self):
+        # In time for what restores or keeps its state: loading, BackupAndRestore, FiniteBound.
+        if self.built and not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
 
     @contextlib.contextmanager
     def _executing(self, minibatches):
@@ -144,16 +219,30 @@ class Trainer(keras.Model):
         `NonFiniteBoundError` when the bound turns NaN or infinite: the model then has the last
         weights with which it was finite.
         """
-        if kwargs.get("sample_weight") is not None or kwargs.get("class_weight") is not None:
-            raise ValueError("this model takes no sample_weight or class_weight: leave them out")
+        self._check_compiled("fit")
+        _check_unweighted(**kwargs)
+        devices = self._check_devices()
         x = self._checked(x)
-        if isinstance(validation_data, list | tuple):
-            validation_data = validation_data[0]  # its targets are ignored as well
+        if not 0 <= validation_split < 1:
+            raise ValueError(
+                f"validation_split is {validation_split}, but must be at least 0 and below 1"
+            )
+        if validation_split and not hasattr(x, "shape"):
+            raise ValueError(
+                "validation_split divides arrays only: give a stream's validation_data apart"
+            )
         if validation_data is not None:
-            validation_data = self._checked(validation_data)
-        if validation_split and validation_data is None and hasattr(x, "shape"):
-            x, validation_data = np.split(x, [int(len(x) * (1 - validation_split))])
-        kwargs |= {"validation_data": validation_data, "callbacks": _guarded(callbacks)}
+            validation_data = self._checked(self._without_targets(validation_data))
+        elif validation_split:
+            n_train = int(len(x) * (1 - validation_split))
+            if n_train in (0, len(x)):
+                raise ValueError(
+                    f"validation_split is {validation_split}, which divides {len(x)} datapoints "
+                    f"into {n_train} and {len(x) - n_train}: leave some for both"
+                )
+            x, validation_data = np.split(x, [n_train])
+        self._build_optimizer()
+        kwargs |= {"validation_data": validation_data, "callbacks": _guarded(callbacks, self)}
         size = batch_size or BATCH_SIZE
         if not hasattr(x, "shape"):  # Keras's own way; it warns of shuffling a tf.data stream
             shuffle = shuffle and not isinstance(x, tf.data.Dataset)
@@ -166,18 +255,20 @@ class Trainer(keras.Model):
                     "minibatches: give 1 to that many, and as many epochs as you like"
                 )
             per_epoch = steps_per_epoch
+        array = tf.convert_to_tensor(x)
+        kwargs |= {"steps_per_epoch": per_epoch, "shuffle": False}
+        if devices > 1:  # Keras divides each minibatch of a stream
+            rows = self._rows(len(x), per_epoch * size, size, shuffle)
+            return super().fit(rows.map(lambda rows: self.minibatch(array, rows)), **kwargs)
         # As even as can be: 601 minibatches are 7 x 86, not 6 x 100 and one more.
         at_once = self._minibatches or -(-per_epoch // -(-per_epoch // MOST_MINIBATCHES))
-        self._array = tf.convert_to_tensor(x)
-        self._batch_size, self._at_once = size, at_once
+        self._array, self._batch_size = array, size
+        # Few sizes, however many data sets come, since XLA keeps a program for each.
+        self._at_once = self._minibatches or next(size for size in SIZES if size >= at_once)
         try:
             with self._executing(at_once):
-                return super().fit(
-                    self._rows(len(x), per_epoch * size, at_once * size, shuffle),
-                    steps_per_epoch=per_epoch,
-                    shuffle=False,
-                    **kwargs,
-                )
+                rows = self._rows(len(x), per_epoch * size, at_once * size, shuffle)
+                return super().fit(rows, **kwargs)
         finally:
             self._array = None
 
@@ -194,7 +285,10 @@ class Trainer(keras.Model):
 
         options = tf.data.Options()
         options.autotune.enabled = False  # its thread would hold up the end of `fit` for seconds
-        starts = tf.data.Dataset.range(self.visits, 2**62, per_epoch)
+        starts = tf.data.Dataset.from_generator(  # asked only once a callback has restored a model
+            lambda: itertools.count(self.visits, per_epoch),
+            output_signature=tf.TensorSpec([], tf.int64),
+        )
         return starts.flat_map(epoch).prefetch(1).with_options(options)
 
     def make_train_function(self, force=False):
@@ -212,16 +306,19 @@ class Trainer(keras.Model):
         self.train_function = self._train_functions[kind]
 
     def _make_walk(self):
-        def walk(x, rows, minibatches):
+        def walk(stack, minibatches):
             def one(k):
-                self.train_step(self.minibatch(x, rows[k]))
+                self.train_step(tf.nest.map_structure(lambda x: x[k], stack))
                 return (k + 1,)
 
             tf.while_loop(lambda k: k < minibatches, one, [tf.constant(0)])
             return self.get_metrics_result()
 
+        step = self.train_step
         if not self.run_eagerly:
             walk = tf.function(walk, jit_compile=self.jit_compile)
+            # XLA would keep a program for each size of a last, partial minibatch.
+            step = tf.function(step, reduce_retracing=True)
 
         def train_function(iterator):
             rows = next(iterator).numpy()
@@ -229,9 +326,9 @@ class Trainer(keras.Model):
             full, partial = divmod(len(rows), size)
             if full:
                 padded = np.resize(rows[: full * size], (self._at_once, size))
-                logs = walk(self._array, padded, tf.constant(full))
+                logs = walk(self.minibatch(self._array, padded), tf.constant(full))
             if partial:
-                logs = walk(self._array, rows[None, full * size :], tf.constant(1))
+                logs = step(self.minibatch(self._array, rows[full * size :]))
             return logs
 
         return train_function
@@ -240,8 +337,11 @@ class Trainer(keras.Model):
 
     def evaluate(self, x=None, y=None, batch_size: int | None = None, **kwargs):
         """As in Keras, with batch_size 1000 for arrays: the mean bound and its terms."""
+        self._check_compiled("evaluate")
+        _check_unweighted(**kwargs)
         # Within `fit`, Keras keeps a data set that counts `fit`'s minibatches an execution.
         if not kwargs.pop("_use_cached_eval_dataset", False):
+            self._check_devices()
             x = self._checked(x)
         size = (batch_size or EVALUATION_BATCH_SIZE) if hasattr(x, "shape") else None
         with self._executing(self._minibatches or 1):
@@ -249,9 +349,32 @@ class Trainer(keras.Model):
 
     def predict(self, x, batch_size: int | None = None, **kwargs):
         """As in Keras, with batch_size 1000 for arrays: what `call` gives for each datapoint."""
+        self._check_devices()
         x = self._checked(x)
         size = (batch_size or EVALUATION_BATCH_SIZE) if hasattr(x, "shape") else None
         return super().predict(x, size, **kwargs)
+
+    def export(self, filepath, format="tf_saved_model", **kwargs):
+        """As in Keras: `call` of a batch of float32 datapoints, of any size."""
+        self(tf.zeros((1, *self.event_shape)))  # Keras exports only what has been called
+        batch = keras.InputSpec(shape=(None, *self.event_shape), dtype="float32")
+        return super().export(filepath, format, **{"input_signature": [batch]} | kwargs)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Nothing: the model is built, and Keras would average the parts of a first minibatch."""
+
+    def _check_compiled(self, method: str) -> None:
+        if not self.compiled:
+            raise ValueError(f"the model is not compiled: call compile() before {method}()")
+
+    def _without_targets(self, data):
+        """x of validation data x, (x, y) or [x, y]; a list of datapoints is x."""
+        if isinstance(data, tuple):
+            _check_unweighted(sample_weight=data[2] if len(data) > 2 else None)
+            return data[0]
+        if isinstance(data, list) and np.ndim(data[0]) == 1 + len(self.event_shape):
+            return self._without_targets(tuple(data))
+        return data
 
     def _checked(self, x):
         """`x` as an array or a stream that the model can read; else ValueError."""
@@ -263,19 +386,50 @@ class Trainer(keras.Model):
             return checks.checked_stream(x, self.event_shape, self.unit_interval)
         if hasattr(x, "shape"):
             self._build_for(x.shape)
-            checks.check_shape(x.shape, self.event_shape)
-            checks.check_values(x, self.unit_interval)
-        return x
+            self._check_array(x)
+            return x
+        if isinstance(x, keras.utils.PyDataset):
+            return streams.CheckedPyDataset(x, self._check_batch)
+        if inspect.isgenerator(x):
+            return streams.checked_generator(x, self._check_batch)
+        raise ValueError(
+            f"the data are a {type(x).__name__}: give an array, a tf.data.Dataset, a "
+            "keras.utils.PyDataset or a generator of minibatches"
+        )
+
+    def _check_batch(self, batch):
+        x, _, weights = keras.utils.unpack_x_y_sample_weight(batch)
+        _check_unweighted(sample_weight=weights)
+        self._build_for(np.shape(x))
+        self._check_array(np.asarray(x))
+
+    def _check_array(self, x):
+        checks.check_shape(x.shape, self.event_shape)
+        checks.check_values(x, self.unit_interval)
 
     def _build_for(self, shape):
         if not self.built:
-            self.build((None, *shape[1:]))
+            with self.distribute_strategy.scope():
+                self.build((None, *shape[1:]))
 
 
-def _guarded(callbacks):
+def _replica():
+    """The context of one of several devices that share a minibatch; else None."""
+    context = tf.distribute.get_replica_context()
+    return context if context is not None and context.num_replicas_in_sync > 1 else None
+
+
+def _check_unweighted(sample_weight=None, class_weight=None, **_) -> None:
+    if sample_weight is not None or class_weight is not None:
+        raise ValueError("this model takes no sample_weight or class_weight: leave them out")
+
+
+def _guarded(callbacks, model):
+    guard = FiniteBound()
     if isinstance(callbacks, keras.callbacks.CallbackList):
-        callbacks.append(FiniteBound())
+        guard.set_model(model)
+        callbacks.callbacks.insert(0, guard)
         return callbacks
     if callbacks is None:
         callbacks = []
-    return [FiniteBound(), *(callbacks if isinstance(callbacks, list | tuple) else [callbacks])]
+    return [guard, *(callbacks if isinstance(callbacks, list | tuple) else [callbacks])]

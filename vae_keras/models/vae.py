@@ -22,7 +22,7 @@ class VAE(AutoEncoder):
             # epsilon: random samples of the noise; L~(theta, phi; X^M, epsilon)
             bound = self.bound(x, training=True)
             decay = self.decay(self.trainable_variables)
-            loss = self.optimizer.scale_loss(self.loss_of(bound, decay))
+            loss = self.scaled(self.loss_of(bound, decay), x)
         gradients = tape.gradient(loss, self.trainable_variables)  # with respect to theta, phi
         self.optimizer.apply(gradients, self.trainable_variables)  # SGD or Adagrad
         self.count_visits(x)

@@ -42,7 +42,7 @@ class WakeSleep(AutoEncoder):
             z, dreams = self.dream(tf.shape(x)[0])
             recognition = self.encode(dreams, training=True).log_prob(z)
             sleep = [decay_phi - tf.reduce_mean(recognition), *self.encoder.losses]
-            losses = [self.optimizer.scale_loss(tf.add_n(phase)) for phase in (wake, sleep)]
+            losses = [self.scaled(tf.add_n(phase), x) for phase in (wake, sleep)]
         gradients = tape.gradient(losses[1], phi) + tape.gradient(losses[0], theta)
         self.optimizer.apply(gradients, [*phi, *theta])
         self.count_visits(x)
@@ -50,6 +50,6 @@ class WakeSleep(AutoEncoder):
 
     def dream(self, n: int) -> tuple[tf.Tensor, tf.Tensor]:
         """Draw z of shape (n, *latent) from p(z) and x of shape (n, *input) from p(x|z)."""
-        z = self.prior.sample(n, seed=self.noise_seed())
-        x = self.decode(z).sample(seed=self.noise_seed())
+        z = self.prior.sample(n, seed=self.noise_seed(training=True))
+        x = self.decode(z).sample(seed=self.noise_seed(training=True))
         return tf.stop_gradient(z), tf.stop_gradient(x)

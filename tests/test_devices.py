@@ -1,0 +1,210 @@
+"""Two devices that share each minibatch learn and measure what one does with the whole of it."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vae_keras import VAE, FullVB, MonteCarloEM, WakeSleep, networks
+from vae_keras.layers import DiagonalGaussian, TFPDistribution
+
+ROWS = 255  # minibatches of 100, 100 and 55: parts of 50 and 50, of 28 and 27
+
+
+@pytest.fixture
+def rows():
+    return np.random.default_rng(0).uniform(size=(ROWS, 12)).astype("float32")
+
+
+@pytest.fixture(scope="session")  # TensorFlow mixes up what two of them, one after the other, add
+def two():
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture(params=["array", "stream"])
+def data(request, rows):
+    return rows if request.param == "array" else tf.data.Dataset.from_tensor_slices(rows).batch(100)
+
+
+def make(cls, optimizer=None, **kwargs):
+    """A model whose noise does not matter, so that the numbers compare.
+
+    A VAE's posterior is very narrow; the decoder of wake-sleep, whose dreams come from elsewhere in
+    z, takes no notice of z.
+    """
+    keras.utils.set_random_seed(0)
+    posterior = TFPDistribution("Normal", 2, fixed={"scale": 1e-6})
+    decoder = networks.bernoulli_decoder(2, 8, 12)
+    if cls is WakeSleep:
+        posterior = DiagonalGaussian(2)
+        decoder = keras.Sequential([keras.Input((2,)), keras.layers.Rescaling(0.0), decoder])
+    regularizer = keras.regularizers.L2(0.1)
+    dense = keras.layers.Dense(posterior.params_size, kernel_regularizer=regularizer)
+    encoder = keras.Sequential([keras.Input((12,)), dense, posterior])
+    kwargs |= {"n_train": ROWS} if cls is FullVB else {"weight_decay": 0.1}
+    model = cls(encoder, decoder, seed=1, **kwargs)
+    model.compile(optimizer or keras.optimizers.SGD(0.2))
+    return model
+
+
+def assert_equal_weights(one, other, atol=2e-5):
+    for a, b in zip(one.trainable_variables, other.trainable_variables, strict=True):
+        np.testing.assert_allclose(a, b, atol=atol, err_msg=a.path)
+
+
+@pytest.mark.parametrize("optimizer", [keras.optimizers.SGD, keras.optimizers.Adagrad])
+def test_a_vae(two, data, rows, optimizer):
+    one = make(VAE, optimizer(0.1))
+    with two.scope():
+        shared = make(VAE, optimizer(0.1))
+    before = [w.numpy() for w in shared.trainable_variables]
+    histories = [m.fit(data, epochs=2, shuffle=False, verbose=0).history for m in (one, shared)]
+    assert_equal_weights(one, shared)
+    assert (
+        max(np.abs(w - b).max() for w, b in zip(one.trainable_variables, before, strict=True))
+        > 0.05
+    )
+    assert one.samples == shared.samples == 2 * ROWS
+    for name in one.METRICS:
+        np.testing.assert_allclose(histories[0][name], histories[1][name], rtol=1e-4)
+    evaluations = [m.evaluate(rows, verbose=0, return_dict=True) for m in (one, shared)]
+    for name in one.METRICS:
+        np.testing.assert_allclose(evaluations[0][name], evaluations[1][name], rtol=1e-4)
+    predictions = [m.predict(rows, verbose=0) for m in (one, shared)]
+    np.testing.assert_allclose(*predictions, atol=1e-5)
+
+
+def test_wake_sleep(two, data, monkeypatch):
+    """With the same dream of each datapoint."""
+
+    def dream(self, n):
+        return tf.ones((n, 2)), tf.fill((n, 12), 0.25)
+
+    monkeypatch.setattr(WakeSleep, "dream", dream)
+    one = make(WakeSleep, keras.optimizers.SGD(0.1))
+    with two.scope():
+        shared = make(WakeSleep, keras.optimizers.SGD(0.1))
+    for model in (one, shared):
+        model.fit(data, epochs=2, shuffle=False, verbose=0)
+    assert_equal_weights(one, shared, atol=1e-4)
+    assert one.samples == shared.samples == 2 * ROWS
+
+
+def test_full_vb(two, data, monkeypatch):
+    """With theta at its mean, that all draws of it are the same."""
+    monkeypatch.setattr(FullVB, "decode_drawn", lambda self, z, training: self.decode(z))
+    one = make(FullVB)
+    with two.scope():
+        shared = make(FullVB)
+    for model in (one, shared):
+        model.fit(data, epochs=2, shuffle=False, verbose=0)
+    assert_equal_weights(one, shared)
+    assert one.samples == shared.samples == 2 * ROWS
+
+
+def test_rows_are_shuffled_as_on_one_device(two, rows):
+    one = make(VAE)
+    with two.scope():
+        shared = make(VAE)
+    for model in (one, shared):
+        model.fit(rows, epochs=2, verbose=0, validation_data=rows)
+    assert_equal_weights(one, shared)
+
+
+def test_a_minibatch_with_fewer_rows_than_devices(two, rows):
+    one = make(VAE)
+    with two.scope():
+        shared = make(VAE)
+    for model in (one, shared):
+        model.fit(rows[:101], shuffle=False, epochs=2, verbose=0)
+    assert_equal_weights(one, shared)
+    metrics = shared.evaluate(rows[:101], batch_size=100, verbose=0, return_dict=True)
+    assert np.isfinite(list(metrics.values())).all()
+    assert shared.samples == 202
+
+
+def test_each_device_has_noise_of_its_own(two):
+    with two.scope():
+        model = make(VAE)
+
+    @tf.function
+    def seeds(training):
+        return two.run(lambda: model.noise_seed(training))
+
+    drawn = [
+        tuple(seed.numpy())
+        for training in (True, False)
+        for _ in range(3)
+        for seed in two.experimental_local_results(seeds(training))
+    ]
+    assert len(set(drawn)) == 12
+    assert int(model._draws.numpy()) == int(model._evaluation_draws.numpy()) == 3
+
+
+def test_what_was_learned_on_two_devices_is_saved_and_goes_on_on_one(two, rows, tmp_path):
+    with two.scope():
+        shared = make(VAE, keras.optimizers.Adagrad(0.1))
+    shared.fit(rows, verbose=0)
+    shared.save(tmp_path / "vae.keras")
+    loaded = keras.saving.load_model(tmp_path / "vae.keras")
+    assert loaded.samples == ROWS
+    for model in (shared, loaded):
+        model.fit(rows, verbose=0)
+    assert_equal_weights(shared, loaded)
+    assert loaded.jit_compile  # XLA where it can
+    assert not shared.jit_compile
+
+
+def test_divergence_is_noticed_and_the_weights_come_back(two, rows):
+    from vae_keras import NonFiniteBoundError
+
+    with two.scope():
+        shared = make(VAE)
+    shared.fit(rows, verbose=0)
+    good = shared.get_weights()
+    shared.optimizer.learning_rate = 1e30
+    with pytest.raises(NonFiniteBoundError):
+        shared.fit(rows, epochs=3, verbose=0)
+    for a, b in zip(shared.get_weights(), good, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# ------------------------------------------------------------------------------- what is refused
+
+
+def test_xla_for_several_devices(two):
+    with (
+        two.scope(),
+        pytest.raises(ValueError, match="jit_compile is True, but XLA cannot"),
+    ):
+        make(VAE).compile(jit_compile=True)
+
+
+def test_monte_carlo_em(two):
+    with two.scope():
+        model = MonteCarloEM(networks.bernoulli_decoder(2, 8, 12), 10)
+        with pytest.raises(ValueError, match="MonteCarloEM learns on one device, but here are 2"):
+            model.compile()
+
+
+def test_a_model_made_outside(two, rows):
+    model = make(VAE)
+    with two.scope(), pytest.raises(ValueError, match="made outside the scope of this strategy"):
+        model.fit(rows, verbose=0)
+
+
+def test_other_ways_of_sharing(monkeypatch, rows):
+    class MultiWorkerMirroredStrategy:
+        num_replicas_in_sync = 2
+
+    model = make(VAE)
+    with monkeypatch.context() as patch:
+        patch.setattr(VAE, "distribute_strategy", MultiWorkerMirroredStrategy())
+        for call in (model.compile, lambda: model.fit(rows), lambda: model.evaluate(rows)):
+            with pytest.raises(ValueError, match="MultiWorkerMirroredStrategy is not supported"):
+                call()
+    monkeypatch.setattr(keras.distribution, "distribution", lambda: object())
+    with pytest.raises(
+        ValueError, match=r"keras.distribution does not divide the work of TensorFl"
+    ):
+        model.fit(rows)
