@@ -127,7 +127,7 @@ class Trainer(keras.Model):
                 f"jit_compile is True, but XLA cannot compile what {devices} devices share: leave "
                 "it at 'auto', or at False"
             )
-        self._jit_compile = jit_compile
+        self._by_xla = jit_compile
         self._minibatches = None if steps_per_execution == "auto" else steps_per_execution
         by_xla = devices == 1 if jit_compile == "auto" else jit_compile
         super().compile(
@@ -172,7 +172,7 @@ class Trainer(keras.Model):
             "optimizer": keras.saving.serialize_keras_object(self.optimizer),
             "run_eagerly": self.run_eagerly,
             "steps_per_execution": self._minibatches or "auto",
-            "jit_compile": self._jit_compile,
+            "jit_compile": self._by_xla,
         }
 
     def compile_from_config(self, config):
