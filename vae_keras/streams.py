@@ -44,10 +44,10 @@ def checked_generator(data: Iterator, check: Callable) -> Iterator:
         raise ValueError("the data set is empty: give at least one datapoint")
     check(first)
 
-    def checked():
-        yield first
+    def checked():  # Keras wants tuples
+        yield first if isinstance(first, tuple) else (first,)
         for batch in data:
             check(batch)
-            yield batch
+            yield batch if isinstance(batch, tuple) else (batch,)
 
     return checked()

@@ -69,7 +69,9 @@ class LatentVariableModel(Trainer):
     def record(self, n, values) -> dict:
         """Take `values` of a minibatch of `n`, scalars or (n,), into the metrics of METRICS."""
         for mean, value in zip(self._means, values, strict=True):
-            if value.shape.rank == 0:  # a mean over the minibatch, of which a device may have nothing
+            if (
+                value.shape.rank == 0
+            ):  # a mean over the minibatch, of which a device may have nothing
                 mean.update_state(tf.where(n > 0, value, 0.0), sample_weight=n)
             else:
                 mean.update_state(value)

@@ -176,9 +176,10 @@ class MonteCarloEM(LatentVariableModel):
 
     def infer(self, x) -> tuple[tf.Tensor, tf.Tensor]:
         """Draw z of p(z|x) for each of x by chains that begin anew: (M, d), and the acceptance."""
+        start = posterior.begin(self, intensities(x), self.noise_seed())
         z, log_accept = tfp.mcmc.sample_chain(
             1,
-            posterior.begin(self, intensities(x), self.noise_seed()),
+            tf.ensure_shape(start, (None, *self.prior.event_shape)),  # of x of any number of rows
             kernel=self.transition(x),
             num_burnin_steps=BURN_IN,
             trace_fn=lambda _, results: results.log_accept_ratio,
@@ -188,6 +189,7 @@ class MonteCarloEM(LatentVariableModel):
 
     def call(self, x):
         """Reconstruct x: the mean of p(x|z) at a z from p(z|x). So does `predict`."""
+        x = tf.ensure_shape(x, (None, *self.event_shape))  # an exported model is not told
         return self.decode(self.infer(x)[0]).mean()
 
     def test_step(self, data):

@@ -244,8 +244,8 @@ class Trainer(keras.Model):
         self._build_optimizer()
         kwargs |= {"validation_data": validation_data, "callbacks": _guarded(callbacks, self)}
         size = batch_size or BATCH_SIZE
-        if not hasattr(x, "shape"):  # Keras's own way; it warns of shuffling a tf.data stream
-            shuffle = shuffle and not isinstance(x, tf.data.Dataset)
+        if not hasattr(x, "shape"):  # Keras's own way; it warns of shuffling what it cannot
+            shuffle = shuffle and isinstance(x, keras.utils.PyDataset)
             return super().fit(x, shuffle=shuffle, steps_per_epoch=steps_per_epoch, **kwargs)
         per_epoch = -(-len(x) // size)
         if steps_per_epoch is not None:
@@ -304,6 +304,17 @@ class Trainer(keras.Model):
                 self.train_function = self._make_walk()
             self._train_functions[kind] = self.train_function
         self.train_function = self._train_functions[kind]
+
+    def _make_function(self, step_function):
+        # At the end of a stream Keras asks for one minibatch more; without this the counters of a
+        # step that never comes would go on all the same.
+        def step(data):
+            with tf.control_dependencies(
+                [part for part in tf.nest.flatten(data) if part is not None]
+            ):
+                return step_function(data)
+
+        return super()._make_function(step)
 
     def _make_walk(self):
         def walk(stack, minibatches):
@@ -382,6 +393,7 @@ class Trainer(keras.Model):
             x = np.asarray(x)
         if isinstance(x, tf.data.Dataset):
             spec = x.element_spec
+            _check_unweighted(*spec[2:3] if isinstance(spec, tuple) else ())
             self._build_for((spec[0] if isinstance(spec, tuple) else spec).shape)
             return checks.checked_stream(x, self.event_shape, self.unit_interval)
         if hasattr(x, "shape"):
