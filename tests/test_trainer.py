@@ -301,9 +301,10 @@ def test_monte_carlo_em_is_exported(x, tmp_path):
     model.compile(jit_compile=False)
     model.fit(x, verbose=0)
     model.export(tmp_path / "served", verbose=False)
-    served = tf.saved_model.load(str(tmp_path / "served")).serve(x)
-    assert served.shape == x.shape
-    assert np.mean(np.abs(served - model.predict(x, verbose=0))) < 0.1  # each draws z anew
+    served = tf.saved_model.load(str(tmp_path / "served"))
+    answer = served.serve(x)
+    assert answer.shape == x.shape
+    assert np.mean(np.abs(answer - model.predict(x, verbose=0))) < 0.1  # each draws z anew
 
 
 # ----------------------------------------------------------------------------------- compiling
