@@ -1,7 +1,6 @@
 """Every figure notebook: its shape, a full run at preset smoke, freshness, failures."""
 
 import ast
-import builtins
 import json
 import os
 import re
@@ -11,7 +10,7 @@ import sys
 import nbformat
 import papermill
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
+from in_process import run_cells
 from matplotlib.image import imread
 
 from vae_keras import paths, presets, training
@@ -149,18 +148,10 @@ def test_another_preset_is_not_fresh(made, tmp_path, capsys, monkeypatch):
     ],
 )
 def test_a_bad_parameter_ends_at_once(parameters, message, monkeypatch):
-    """As papermill puts it into the notebook, which runs in a shell of this process."""
-    name = "fig_samples" if {"rows", "latent_dims"} & set(parameters) else "fig_manifold"
-    notebook = papermill.iorw.load_notebook_node(str(paths.NOTEBOOKS / f"{name}.ipynb"))
-    notebook = papermill.parameterize.parameterize_notebook(notebook, parameters)
-    shell = InteractiveShell()
-    monkeypatch.setattr(builtins, "get_ipython", lambda: shell, raising=False)
+    """Before any training; the command line passes as strings what is no number."""
     monkeypatch.setattr(training, "train", lambda *_: pytest.fail("it trains"))
-    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
-        result = shell.run_cell(cell.source, store_history=True)
-        if not result.success:
-            break
-    assert re.search(message, str(result.error_in_exec))
+    name = "fig_samples" if {"rows", "latent_dims"} & set(parameters) else "fig_manifold"
+    assert re.search(message, str(run_cells(name, parameters, monkeypatch)))
 
 
 def test_a_misspelt_parameter_ends_papermill_at_once(tmp_path):
