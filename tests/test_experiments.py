@@ -426,6 +426,8 @@ def test_a_figure_with_other_parameters_lies_elsewhere_and_is_not_fresh(tmp_path
     chosen = tmp_path / "mine"
     assert figures.save(figure, name, cell | {"seed": 7, "figures_dir": str(chosen)}) == chosen
     assert not provenance.is_fresh(name, "quick", chosen)
+    monkeypatch.chdir(tmp_path)
+    assert str(figures.save(figure, name, cell | {"figures_dir": 2024})) == "2024"  # a path too
 
 
 def test_a_project_that_cannot_be_written(tmp_path, monkeypatch):
