@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import os
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from vae_keras import (
     provenance,
     store,
     training,
+    version,
 )
 from vae_keras.experiments import Experiment
 from vae_keras.models.vae import VAE
@@ -45,6 +48,38 @@ def test_presets():
         presets.resolve("quick", mnist_latent_dims=[0])
     with pytest.raises(ValueError, match=r"samples is 1\.5"):
         presets.resolve("quick", samples=1.5)
+    with pytest.raises(ValueError, match="allow_embedded is 'false', but must be True or False"):
+        presets.resolve("quick", allow_embedded="false")  # which would be true
+
+
+@pytest.mark.parametrize(
+    ("value", "default", "meant"),
+    [
+        ("[3]", [0], [3]),
+        ("[0, 1, 2]", [0], [0, 1, 2]),
+        ("0, 1", [0], [0, 1]),
+        ("[]", [3], []),
+        ('["wake_sleep"]', ["aevb"], ["wake_sleep"]),
+        ("wake_sleep", ["aevb"], ["wake_sleep"]),
+        (3, [0], [3]),
+        ("None", [0], None),
+        ("None", None, None),
+        ("0.02", None, 0.02),
+        ("12", 20, 12),
+        (1e6, 2000, 10**6),
+        (1.5, 2000, 1.5),
+        (1.0, 0.02, 1.0),
+        ("smoke", "quick", "smoke"),
+        ("12", "quick", "12"),
+        ("twelve", 20, "twelve"),
+    ],
+)
+def test_what_papermill_passes_is_read_as_it_was_meant(value, default, meant):
+    found = presets.typed(value, default)
+    assert found == meant
+    assert type(found) is type(meant)
+    sizes = presets.resolve("smoke", 1e3, "True", "[5]", "[]", n_train=250)
+    assert sizes == presets.Settings("smoke", 1000, True, [5], [], [250])
 
 
 @pytest.mark.parametrize(
@@ -55,6 +90,9 @@ def test_presets():
         ({"samples": 1e6}, "samples is 1000000.0"),
         ({"n_samples": 0}, "n_samples is 0"),
         ({"step_size": 0.0}, "step_size is 0.0, but must be above 0"),
+        ({"step_size": float("nan")}, "step_size is nan, but must be above 0"),
+        ({"step_size": float("inf")}, "step_size is inf, but must be above 0 and finite"),
+        ({"step_size": "fast"}, "step_size is 'fast', but must be above 0 and finite, or None"),
         ({"measure": "mse"}, "unknown measure 'mse': one of lower_bound, marginal_log_likelihood"),
         ({"algorithm": "mcem"}, "no encoder, hence no lower bound: measure="),
     ],
@@ -73,6 +111,23 @@ def test_every_setting_is_part_of_the_key(small):
     assert set(changes) == {field.name for field in dataclasses.fields(Experiment)}
     keys = {dataclasses.replace(small, **{name: value}).key for name, value in changes.items()}
     assert len(keys | {small.key}) == len(changes) + 1
+
+
+def test_equal_settings_have_one_key(small):
+    for name, values in {
+        "step_size": (1, 1.0, np.float64(1), np.int32(1)),
+        "latent_dim": (1, True, np.int64(1), np.uint8(1)),
+        "seed": (0, False, np.int64(0)),
+        "n_train": (1, np.int64(1)),
+    }.items():
+        same = [dataclasses.replace(small, **{name: value}) for value in values]
+        assert len({experiment.key for experiment in same}) == 1
+        json.dumps(dataclasses.asdict(same[-1]))
+
+
+def test_no_experiment_is_an_error():
+    with pytest.raises(ValueError, match="no experiment to run: each list of sizes, seeds or"):
+        experiments.run_all([])
 
 
 def test_a_finished_run_is_taken_from_the_store(small, faces, monkeypatch):
@@ -268,6 +323,9 @@ def test_a_figure_of_embedded_data_says_so(small, faces):
     assert all("embedded faces\n(synthetic, not Frey Face)" in title for title in titles)
     record = provenance.record("fig_manifold", {"preset": "smoke"}, [run], [])
     assert record["data"]["synthetic_faces"]["embedded"]
+    assert record["data"]["synthetic_faces"]["sha256"] == faces.sha256
+    assert record["runs"][0]["data_sha256"] == faces.sha256
+    assert record["runs"][0]["made_by"][0]["sources"] == version.SOURCES
     assert record["runs"][0]["seed"] == 0
     json.dumps(record)
 
@@ -288,6 +346,69 @@ def test_embedded_data_are_not_fresh_once_the_real_data_are_found(tmp_path, monk
     assert not provenance.is_fresh("fig_samples", "quick", tmp_path)
 
 
+def test_a_figure_is_stale_once_anything_that_decides_it_has_changed(tmp_path, monkeypatch):
+    """The package with its data and style, the notebook's code, what the preset says."""
+    name = "fig_lower_bound"
+    monkeypatch.delenv("VAE_KERAS_DATA", raising=False)
+
+    def is_fresh():
+        return provenance.is_fresh(name, "smoke", tmp_path)
+
+    def copied(folder, **kwargs):
+        return shutil.copytree(folder, tmp_path / folder.name, **kwargs)
+
+    figures.save(
+        figures.graphical_model(), name,
+        provenance.parameters(name, "smoke") | {"figures_dir": tmp_path},
+    )  # fmt: skip
+    assert is_fresh()
+
+    package = copied(version.PACKAGE)
+    assert version.hash_of(package) == version.SOURCES
+    (package / "__pycache__").mkdir(exist_ok=True)
+    (package / "__pycache__" / "models.cpython-311.pyc").write_bytes(b"compiled")
+    (package / ".figures.py.swp").write_bytes(b"open in an editor")
+    assert version.hash_of(package) == version.SOURCES
+    decides = {"paper.py", "paper_figure2.csv", "paper_figure3.csv", "paper.mplstyle"}
+    for file in decides | {"models/vae.py"}:
+        content = (package / file).read_bytes()
+        (package / file).write_bytes(content + b"\n")
+        changed = version.hash_of(package)
+        assert changed != version.SOURCES
+        (package / file).write_bytes(content)
+    with monkeypatch.context() as patch:
+        patch.setattr(version, "SOURCES", changed)
+        assert not is_fresh()
+    assert is_fresh()
+
+    notebooks = copied(paths.NOTEBOOKS, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(paths, "NOTEBOOKS", notebooks)
+    monkeypatch.setattr(paths, "PRESETS", notebooks / "presets")
+    assert is_fresh()
+    for file, words, others, fresh in (
+        (f"{name}.ipynb", "Higher is better.", "Higher is good.", True),
+        (f"{name}.ipynb", "paper.differences(bounds)", "paper.claims(bounds)", False),
+        ("presets/smoke.yaml", "# Seconds a figure", "# Minutes a figure", True),
+        ("presets/smoke.yaml", "samples: 2000", "samples: 3000", False),
+        ("presets/smoke.yaml", "frey_face_latent_dims: [2]", "frey_face_latent_dims: [5]", False),
+    ):
+        content = (notebooks / file).read_text()
+        assert words in content
+        (notebooks / file).write_text(content.replace(words, others))
+        assert is_fresh() == fresh, (file, words)
+        (notebooks / file).write_text(content)
+
+
+def test_the_commit_is_that_of_the_kits_own_checkout(tmp_path, monkeypatch):
+    """Not that of a user's project in whose folder it is installed."""
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=b"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "theirs"], check=True)
+    monkeypatch.setattr(version, "PACKAGE", tmp_path / "site-packages" / "vae_keras")
+    (tmp_path / "site-packages").mkdir()
+    assert version.commit() is None
+
+
 def test_a_figure_with_other_parameters_lies_elsewhere_and_is_not_fresh(tmp_path, monkeypatch):
     """No other run overwrites the figures of a preset."""
     monkeypatch.setattr(paths, "FIGURES", tmp_path)
@@ -305,6 +426,8 @@ def test_a_figure_with_other_parameters_lies_elsewhere_and_is_not_fresh(tmp_path
     chosen = tmp_path / "mine"
     assert figures.save(figure, name, cell | {"seed": 7, "figures_dir": str(chosen)}) == chosen
     assert not provenance.is_fresh(name, "quick", chosen)
+    monkeypatch.chdir(tmp_path)
+    assert str(figures.save(figure, name, cell | {"figures_dir": 2024})) == "2024"  # a path too
 
 
 def test_a_project_that_cannot_be_written(tmp_path, monkeypatch):

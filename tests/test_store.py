@@ -1,6 +1,7 @@
 """The store: killed at any moment a run goes on to the same numbers; bad files are said."""
 
 import dataclasses
+import functools
 import json
 import os
 import signal
@@ -12,13 +13,21 @@ import time
 import numpy as np
 import pytest
 
-from vae_keras import __main__, datasets, experiments, paths, store, training
+from vae_keras import __main__, datasets, experiments, paths, store, training, version
 from vae_keras.experiments import Experiment
+from vae_keras.models.trainer import Trainer
 
 
 @pytest.fixture(scope="module")
 def faces():
     return datasets.load("synthetic_faces")
+
+
+@pytest.fixture(autouse=True)
+def _no_xla(monkeypatch):
+    """Compiling takes most of the time here."""
+    compile = functools.partialmethod(Trainer.compile, jit_compile=False)
+    monkeypatch.setattr(Trainer, "compile", compile)
 
 
 @pytest.fixture
@@ -121,11 +130,17 @@ def test_a_damaged_checkpoint_is_said_and_the_run_can_be_dropped(
 def test_a_truncated_checkpoint_and_one_of_another_model(small, faces, monkeypatch):
     file = checkpointed(small, faces, monkeypatch)
     whole = file.read_bytes()
+    file.with_name("whole.npz").write_bytes(whole)
     file.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(store.StoreError, match="cannot be read"):
         experiments.run(small, faces)
     other = checkpointed(dataclasses.replace(small, hidden=6), faces, monkeypatch)
     file.write_bytes(other.read_bytes())
+    with pytest.raises(store.StoreError, match=f"other settings.*drop {small.key}"):
+        experiments.run(small, faces)
+    with np.load(other) as theirs, np.load(file.with_name("whole.npz")) as ours:
+        mixed = dict(theirs) | {"record": ours["record"]}
+    np.savez(file, **mixed)
     with pytest.raises(store.StoreError, match="cannot be read"):
         experiments.run(small, faces)
     file.write_bytes(whole)
@@ -190,6 +205,86 @@ def test_runs_are_listed_and_dropped(small, faces, monkeypatch, capsys):
     assert list(store.records()) == [small.key]
     assert __main__.main(["runs", "--drop", "all"]) == 0
     assert store.records() == {}
+
+
+def test_a_run_knows_its_data_and_other_data_of_the_same_name_are_not_mixed_up(
+    small, faces, monkeypatch
+):
+    """Neither a finished run nor a checkpoint; said before any run of the list is trained."""
+    turned = dataclasses.replace(faces, x_test=255 - faces.x_test)
+    theirs, ours = faces.sha256[:12], turned.sha256[:12]
+    assert theirs != ours
+    said = f"{small.key} holds a run on other data .*{theirs}…, these {ours}….*drop {small.key}"
+    checkpointed(small, faces, monkeypatch)
+    new = dataclasses.replace(small, seed=9)
+    with monkeypatch.context() as patch:
+        patch.setattr(Experiment, "build", lambda *_: pytest.fail("trained"))
+        with pytest.raises(store.StoreError, match=said):
+            experiments.run_all([(new, turned), (small, turned)])
+    run = experiments.run(small, faces)
+    assert run.record["data_sha256"] == faces.sha256
+    with pytest.raises(store.StoreError, match=said):
+        experiments.run_all([(new, turned), (small, turned)])
+    store.drop(small.key)
+    assert experiments.run(small, turned).record["data_sha256"] == turned.sha256
+
+
+def test_what_another_version_made_is_taken_and_said(small, faces, monkeypatch, capsys):
+    """Also of a run that another version goes on with, and of records that do not say."""
+
+    def said():
+        capsys.readouterr()
+        experiments.run(small, faces)
+        (told,) = [x for x in capsys.readouterr().out.splitlines() if x] or [""]
+        assert __main__.main(["runs"]) == 0
+        listed = capsys.readouterr().out.splitlines()[1]
+        assert listed.startswith(small.key)
+        return told, listed
+
+    here = version.this()
+    old = {"version": "0.0.9", "commit": "0123456789abcdef-dirty", "sources": "feed"}
+    with monkeypatch.context() as patch:
+        patch.setattr(version, "this", lambda: old)
+        checkpointed(small, faces, patch)
+    told, listed = said()  # it goes on from there
+    words = "version 0.0.9 (commit 01234567-dirty) and then version "
+    assert f"from the store, made by {words}" in told
+    assert told.endswith(": aevb synthetic_faces N_z=2")
+    assert f"finished, by {words}" in listed
+    file = store.runs_folder() / small.key / store.RECORD
+    record = json.loads(file.read_text())
+    assert record["made_by"] == [old, here]
+    for made_by, words in (
+        ([here], ""),
+        ([old | {"commit": None}], "version 0.0.9 (sources feed)"),
+        (None, "an unknown version on unknown data"),
+    ):
+        file.write_text(json.dumps(record | {"made_by": made_by}))
+        if made_by is None:  # as written before records had these fields
+            names = ("data_sha256", "made_by")
+            file.write_text(json.dumps({k: v for k, v in record.items() if k not in names}))
+        told, listed = said()
+        assert told == (f"from the store, made by {words}: {small.title}" if words else "")
+        assert (f"finished, by {words}:" if words else "finished: ") in listed
+
+
+def test_a_run_that_no_disk_keeps_is_told_as_it_is(small, faces, monkeypatch, capsys):
+    """On a read-only disk a stopped run is stopped, and that it cannot be dropped is said."""
+    checkpointed(small, faces, monkeypatch)
+
+    def read_only(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.filelock.FileLock, "acquire", read_only)
+        assert store.records()[small.key]["state"] == "stopped"
+        assert __main__.main(["runs"]) == 0
+        assert f"{small.key:<60} stopped: " in capsys.readouterr().out
+        assert __main__.main(["runs", "--drop", small.key]) == 1
+        assert "cannot be written (Read-only file system)" in capsys.readouterr().err
+    monkeypatch.setattr(store.shutil, "rmtree", read_only)  # or the run's folder alone
+    with pytest.raises(store.StoreError, match=r"cannot be written \(Read-only file system"):
+        store.drop(small.key)
 
 
 HOLDER = """

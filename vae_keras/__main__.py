@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from vae_keras import datasets, notebooks, paths, presets, store, training
+from vae_keras import datasets, notebooks, paths, presets, store, training, version
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -78,7 +78,9 @@ def show_runs() -> int:
     for key, run in found.items():
         state = run["state"]
         if run.get("recipe", training.RECIPE) != training.RECIPE:
-            state += ", by another version of the kit"
+            state += ", by another version of the kit, which trains otherwise"
+        elif state != "unreadable" and (others := version.others(run)):
+            state += f", by {others}"
         rows = run.get("curve", [])[-2:]
         measure = run.get("experiment", {}).get("measure", "lower_bound")
         done = f"{rows[-1]['samples']:,} samples, " if rows else ""

@@ -21,6 +21,7 @@ its first 400 (of `mnist_5k`: 1,000) indices are the test set, the others, in th
 training set.
 """
 
+import functools
 import hashlib
 import importlib.metadata
 import io
@@ -79,6 +80,15 @@ class Dataset:
     y_train: np.ndarray | None = None
     y_test: np.ndarray | None = None
     embedded: bool = False
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """A hash of all that can be learned from and measured on: the pixels, not the labels."""
+        digest = hashlib.sha256()
+        for x in (self.x_train, self.x_test):
+            digest.update(f"{x.dtype} {x.shape}".encode())
+            digest.update(np.ascontiguousarray(x))
+        return digest.hexdigest()
 
 
 def unit(x: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import math
+import numbers
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from vae_keras import networks, store, training
+from vae_keras import networks, store, training, version
 from vae_keras.datasets import Dataset
 from vae_keras.models.full_vb import FullVB
 from vae_keras.models.latent_variable import LatentVariableModel
@@ -75,10 +76,15 @@ class Experiment:
             value = getattr(self, name)
             if value is None and name == "n_train":
                 continue
-            if not isinstance(value, int) or value < least:
+            if not isinstance(value, numbers.Integral) or value < least:
                 raise ValueError(f"{name} is {value!r}, but must be an integer, at least {least}")
-        if self.step_size is not None and not self.step_size > 0:
-            raise ValueError(f"step_size is {self.step_size!r}, but must be above 0")
+            object.__setattr__(self, name, int(value))  # True and NumPy's have the key of 1
+        if self.step_size is not None:
+            if not isinstance(self.step_size, numbers.Real) or not 0 < self.step_size < math.inf:
+                raise ValueError(
+                    f"step_size is {self.step_size!r}, but must be above 0 and finite, or None"
+                )
+            object.__setattr__(self, "step_size", float(self.step_size))  # 1 is 1.0
 
     @property
     def key(self) -> str:
@@ -170,11 +176,13 @@ class Experiment:
 class Run:
     """A finished run: the record of it, the data it learned from, and the trained model.
 
-    `record`: `experiment`, the settings; `step_size` and, where the rule chose it, `trials`, the
-    bound in nats that each candidate had reached on (up to 10,000) training points; `training_s`;
-    and `curve`, a list of rows: figure 2's columns (dataset, latent_dim, algorithm, split, samples,
-    lower_bound, seed), or figure 3's, with n_train, and marginal_log_likelihood, its Monte Carlo
-    error and HMC's acceptance in place of the bound.
+    `record`: `experiment`, the settings; `data_sha256`, a hash of the data's pixels; `made_by`, the
+    versions of the kit that trained it, more than one where it went on with another; `step_size`
+    and, where the rule chose it, `trials`, the bound in nats that each candidate had reached on (up
+    to 10,000) training points; `training_s`; and `curve`, a list of rows: figure 2's columns
+    (dataset, latent_dim, algorithm, split, samples, lower_bound, seed), or figure 3's, with
+    n_train, and marginal_log_likelihood, its Monte Carlo error and HMC's acceptance in place of the
+    bound.
     """
 
     experiment: Experiment
@@ -200,13 +208,20 @@ def run(experiment: Experiment, data: Dataset) -> Run:
 def run_all(chosen: Iterable[tuple[Experiment, Dataset]]) -> list[Run]:
     """Train what is not in the store, or not to its end, and return all finished runs, in order.
 
-    What another process trains is left to it, and waited for when nothing else is left to do.
-    Raises ValueError for an experiment that does not fit its data, before any training, and
-    StoreError for what cannot be read or written.
+    What another process trains is left to it, and waited for when nothing else is left to do. Says
+    which of the runs other versions of the kit made. Raises, before any training, ValueError for an
+    experiment that does not fit its data, or for none, and StoreError for a run that learned from
+    other data of the same name; and StoreError for what cannot be read or written.
     """
     chosen = list(chosen)
+    if not chosen:
+        raise ValueError(
+            "there is no experiment to run: each list of sizes, seeds or algorithms needs a value"
+        )
     for experiment, data in chosen:
         experiment.training_set(data)
+        if record := store.read_record(experiment.key) or store.read_progress(experiment.key):
+            _checked(experiment, data, record)
     waiting = False
     while missing := [(e, d) for e, d in chosen if store.read_record(e.key) is None]:
         trained = False
@@ -223,20 +238,38 @@ def run_all(chosen: Iterable[tuple[Experiment, Dataset]]) -> list[Run]:
                 print(f"another process trains {missing[0][0].title}: waiting for it", flush=True)
             waiting = True
             time.sleep(1)
-    return [Run(e, d, _checked(e, store.read_record(e.key))) for e, d in chosen]
+    runs = [Run(e, d, _checked(e, d, store.read_record(e.key))) for e, d in chosen]
+    _tell_of_others(runs)
+    return runs
 
 
-def _checked(experiment, record):
+def _checked(experiment, data, record):
     try:
         found = Experiment(**record["experiment"])  # of an older kit, perhaps with fewer settings
     except (KeyError, TypeError, ValueError):
         found = None
+    folder = store.runs_folder() / experiment.key
+    drop = f"`python -m vae_keras runs --drop {experiment.key}` deletes it"
     if found != experiment:
+        raise store.StoreError(f"{folder} holds the run of other settings. {drop}")
+    theirs = record.get("data_sha256", data.sha256)  # an older kit did not say
+    if theirs != data.sha256:
         raise store.StoreError(
-            f"{store.runs_folder() / experiment.key} holds the run of other settings. "
-            f"`python -m vae_keras runs --drop {experiment.key}` deletes it"
+            f"{folder} holds a run on other data of the name {data.name!r}: their pixels have "
+            f"SHA-256 {theirs[:12]}…, these {data.sha256[:12]}…. {drop}; to keep both, let "
+            "VAE_KERAS_RESULTS name another folder"
         )
     return record
+
+
+def _tell_of_others(runs):
+    titles = {}
+    for run in runs:
+        if others := version.others(run.record):
+            titles.setdefault(others, []).append(run.experiment.title)
+    for others, (first, *more) in titles.items():
+        also = f" and {len(more)} more" if more else ""
+        print(f"from the store, made by {others}: {first}{also}", flush=True)
 
 
 def combinations(data: Dataset, **settings) -> list[tuple[Experiment, Dataset]]:

@@ -43,7 +43,8 @@ def _in_two(title: str) -> str:
     return title.replace(" (", "\n(")
 
 
-def _check_at_least(name: str, value: int, least: int) -> None:
+def check_at_least(name: str, value: int, least: int) -> None:
+    """Raise ValueError for a parameter that is no whole number, or below its `least`."""
     if not isinstance(value, int) or value < least:
         raise ValueError(f"{name} is {value!r}, but must be a whole number of at least {least}")
 
@@ -101,7 +102,7 @@ def latent_grid(n: int) -> np.ndarray:
 
     The middles of n x n cells of the unit square, through the inverse CDF of N(0, 1) (figure 4).
     """
-    _check_at_least("latent_grid", n, 2)
+    check_at_least("latent_grid", n, 2)
     quantiles = scipy.stats.norm.ppf((np.arange(n) + 0.5) / n)
     z2, z1 = np.meshgrid(quantiles[::-1], quantiles, indexing="ij")
     return np.stack([z1.ravel(), z2.ravel()], axis=-1).astype(np.float32)
@@ -178,7 +179,7 @@ def latent_codes(model: AutoEncoder, data: Dataset) -> pd.DataFrame:
 
 def samples(runs: list[Run], rows: int) -> Figure:
     """Figure 5: `rows` x `rows` draws of z ~ p(z), shown as E[x|z], from each model."""
-    _check_at_least("rows", rows, 1)
+    check_at_least("rows", rows, 1)
     figure, axes = _subplots(1, len(runs), figsize=(3 * len(runs), 3.6), squeeze=False)
     for letter, axis, run in zip(string.ascii_letters, axes[0], runs, strict=False):
         picture = tile(run.model.sample(rows * rows, mean=True), run.data.image_shape, rows)
@@ -359,7 +360,7 @@ def save(
     preset = parameters["preset"]
     values = provenance.parameters(name, preset, parameters)
     own = values == provenance.parameters(name, preset)
-    folder = Path(parameters["figures_dir"] or paths.figures(preset if own else "custom"))
+    folder = Path(str(parameters["figures_dir"] or paths.figures(preset if own else "custom")))
     files = {}
     for suffix in ("png", "pdf"):
         files[f"{name}.{suffix}"] = _rendered(figure, suffix)

@@ -1,18 +1,16 @@
 """How a figure came about: what its JSON says, and whether it is still fresh."""
 
-import ast
 import hashlib
 import importlib.metadata
 import json
 import platform
-import subprocess
 import time
 from pathlib import Path
 
 import nbformat
 
-from vae_keras import datasets, paths, presets
-from vae_keras.version import __version__
+from vae_keras import datasets, paths, presets, version
+from vae_keras.version import commit
 
 _IMPORTED = time.perf_counter()  # a notebook imports the kit in its first cell
 PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "numpy", "matplotlib", "seaborn")
@@ -25,11 +23,7 @@ def parameters(name: str, preset: str, given: dict | None = None) -> dict:
     stands for the preset's own value, as in `presets.resolve`.
     """
     (cell,) = [c for c in _cells(name) if "parameters" in c.metadata.get("tags", [])]
-    values = {
-        target.id: ast.literal_eval(node.value)
-        for node in ast.parse(cell.source).body
-        for target in node.targets
-    }
+    values = presets.assigned(cell.source)
     given, of_preset = (given or {}) | {"preset": preset}, presets.read(preset)
     values = {key: given.get(key, value) for key, value in values.items() if key != "figures_dir"}
     return {
@@ -49,15 +43,12 @@ def _cells(name: str) -> list:
 
 
 def source_hash(name: str) -> str:
-    """A hash of the notebook's code and of the library: another value, another figure perhaps."""
-    digest = hashlib.sha256()
-    for cell in _cells(name):
-        if cell.cell_type == "code":
-            digest.update(cell.source.encode())
-    package = Path(__file__).parent
-    for file in sorted(package.rglob("*.py")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
+    """A hash of the notebook's code and of the package, with its data and its style.
+
+    Another value, another figure perhaps. What a preset says is no part of it: `parameters` has it.
+    """
+    code = [cell.source for cell in _cells(name) if cell.cell_type == "code"]
+    return hashlib.sha256(json.dumps([version.SOURCES, *code]).encode()).hexdigest()[:16]
 
 
 def record(name: str, values: dict, runs: list, files: list[str]) -> dict:
@@ -75,13 +66,14 @@ def record(name: str, values: dict, runs: list, files: list[str]) -> dict:
                 "title": run.data.title,
                 "embedded": run.data.embedded,
                 "source": run.data.source,
+                "sha256": run.data.sha256,
             }
             for run in runs
         },
         "device": device(),
         "wall_time_s": round(time.perf_counter() - _IMPORTED, 1),
         "versions": {
-            "vae_keras": __version__,
+            "vae_keras": version.__version__,
             "python": platform.python_version(),
             **{package: importlib.metadata.version(package) for package in PACKAGES},
         },
@@ -109,20 +101,6 @@ def device() -> str:
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return f"CPU, {len(models)} x {models[0]}" if models else f"CPU, {platform.machine()}"
-
-
-def commit() -> str | None:
-    """The commit of the checkout, `-dirty` after it where sources differ; None outside git."""
-
-    def git(*arguments):
-        done = subprocess.run(["git", *arguments], cwd=paths.ROOT, capture_output=True, text=True)
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    head = git("rev-parse", "HEAD")
-    if head is None:
-        return None
-    changed = git("status", "--porcelain", "--", "vae_keras", "reproduce")
-    return head + ("-dirty" if changed else "")
 
 
 def is_fresh(name: str, preset: str, folder: Path) -> bool:

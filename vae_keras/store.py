@@ -52,15 +52,19 @@ def claim(key: str) -> Iterator[bool]:
         yield False
         return
     with lock:
-        for part in (runs_folder() / key).glob(".*.part"):  # of a process killed while writing
-            part.unlink()
+        with _writing(runs_folder()):
+            for part in (runs_folder() / key).glob(".*.part"):  # of a process killed while writing
+                part.unlink()
         yield True
 
 
 def is_claimed(key: str) -> bool:
-    """Whether some process trains the run `key` now."""
-    with claim(key) as mine:
-        return not mine
+    """Whether some process trains the run `key` now: none where nothing can be written."""
+    try:
+        with claim(key) as mine:
+            return not mine
+    except StoreError:
+        return False
 
 
 def read_record(key: str) -> dict | None:
@@ -70,6 +74,15 @@ def read_record(key: str) -> dict | None:
         return None
     with _reading(file, key):
         return dict(json.loads(file.read_bytes()))
+
+
+def read_progress(key: str) -> dict | None:
+    """The record so far of a run under way; None and StoreError as in `read_record`."""
+    file = runs_folder() / key / CHECKPOINT
+    if not file.exists():
+        return None
+    with _reading(file, key), np.load(file) as saved:
+        return json.loads(str(saved["record"]))
 
 
 def load_model(key: str) -> keras.Model:
@@ -149,7 +162,8 @@ def drop(key: str) -> None:
     with claim(key) as mine:
         if not mine:
             raise StoreError(f"{key} is being trained by another process: stop that first")
-        shutil.rmtree(folder)
+        with _writing(folder):
+            shutil.rmtree(folder)
 
 
 @contextlib.contextmanager

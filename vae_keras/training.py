@@ -7,7 +7,7 @@ import time
 import keras
 import numpy as np
 
-from vae_keras import likelihood, store
+from vae_keras import likelihood, store, version
 from vae_keras.callbacks import NonFiniteBoundError, Progress, StopAtSamples
 from vae_keras.datasets import Dataset
 
@@ -29,10 +29,14 @@ def train(experiment, data: Dataset, title: str) -> None:
         record = {
             "experiment": dataclasses.asdict(experiment),
             "recipe": RECIPE,
+            "data_sha256": data.sha256,
+            "made_by": [version.this()],
             "training_s": 0.0,
             "curve": [],
         }
         record |= _choose_step_size(experiment, model, x)
+    elif (makers := version.makers(record))[-1].get("sources") != version.SOURCES:
+        record["made_by"] = [*makers, version.this()]  # which goes on from what the others made
     model.fit(
         x,
         batch_size=experiment.batch_size,
