@@ -114,6 +114,33 @@ def test_early_stopping_and_checkpoints(make_vae, x, tmp_path):
     assert_equal_weights(keras.saving.load_model(tmp_path / "best.keras"), vae)
 
 
+def test_callbacks_know_which_way_is_better(make_vae, x, tmp_path):
+    """None of them is given a mode."""
+    vae, better = make_vae(), {"val_elbo": 1, "reconstruction": 1, "val_loss": 0, "kl": 0}
+    callbacks = [
+        [
+            keras.callbacks.EarlyStopping(monitor),
+            keras.callbacks.ModelCheckpoint(tmp_path / "b.keras", monitor, save_best_only=True),
+            keras.callbacks.ReduceLROnPlateau(monitor),
+        ]
+        for monitor in better
+    ]
+    vae.fit(x, validation_data=x, verbose=0, callbacks=keras.tree.flatten(callbacks))
+    found = [[bool(callback.monitor_op(1.0, 0.0)) for callback in three] for three in callbacks]
+    assert found == [3 * [up] for up in better.values()]
+
+
+def test_a_mode_that_is_given_is_kept_and_keras_asks_for_what_nobody_knows(make_vae, x):
+    """Log p(x, z) is better where it is larger; an acceptance rate is neither good nor bad."""
+    model = vae_keras.MonteCarloEM(make_vae().decoder, len(x))
+    model.compile(jit_compile=False)
+    stops = [keras.callbacks.EarlyStopping("log_joint", mode=mode) for mode in ("auto", "min")]
+    model.fit(x, verbose=0, callbacks=stops)
+    assert [bool(stop.monitor_op(1.0, 0.0)) for stop in stops] == [True, False]
+    with pytest.raises(ValueError, match="Pass `mode='max'`"):
+        model.fit(x, verbose=0, callbacks=keras.callbacks.EarlyStopping("acceptance"))
+
+
 def test_tensorboard(make_vae, x, tmp_path):
     make_vae().fit(x, verbose=0, callbacks=[keras.callbacks.TensorBoard(tmp_path)])
     (events,) = tmp_path.rglob("events*")

@@ -7,6 +7,10 @@ import keras
 from tqdm import tqdm
 
 OBJECTIVES = {"elbo": "bound", "log_joint": "log p(x, z)"}  # metric -> how a progress bar calls it
+# Which way a metric is better. An acceptance rate is neither: there Keras asks for a mode.
+MODES = dict.fromkeys(("elbo", "reconstruction", "log_joint"), "max") | dict.fromkeys(
+    ("loss", "kl", "kl_parameters", "weight_decay"), "min"
+)
 
 
 class NonFiniteBoundError(FloatingPointError):
@@ -46,6 +50,17 @@ class FiniteBound(keras.callbacks.Callback):
         self._good = self._candidate
         if samples - self._taken_at >= self.every:
             self._candidate, self._taken_at = self._take(), samples
+
+
+def set_modes(callbacks) -> None:
+    """Tell those of Keras's callbacks that monitor a metric, and have no mode, which is better.
+
+    Keras finds that out itself only for metrics that are given to `compile`.
+    """
+    for callback in keras.tree.flatten(getattr(callbacks, "callbacks", callbacks)):
+        metric = str(getattr(callback, "monitor", None)).removeprefix("val_")
+        if getattr(callback, "mode", None) == "auto" and metric in MODES:
+            callback.mode = MODES[metric]
 
 
 class StopAtSamples(keras.callbacks.Callback):

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from vae_keras import checks
-from vae_keras.callbacks import FiniteBound
+from vae_keras.callbacks import FiniteBound, set_modes
 
 BATCH_SIZE = 100  # M
 EVALUATION_BATCH_SIZE = 1000
@@ -273,6 +273,7 @@ class Trainer(keras.Model):
 
 
 def _guarded(callbacks):
+    set_modes(callbacks)
     if isinstance(callbacks, keras.callbacks.CallbackList):
         callbacks.append(FiniteBound())
         return callbacks
