@@ -290,6 +290,38 @@ def test_mixed_precision(x):
     assert vae.encoder.get_layer("hidden").compute_dtype == "float16"
 
 
+@pytest.mark.parametrize(
+    ("policy", "algorithm"),
+    [
+        ("mixed_bfloat16", "vae"),
+        *(("mixed_float16", name) for name in ("vae", "wake_sleep", "mcem")),
+    ],
+)
+def test_mixed_precision_with_regularisers(x, any_encoder, policy, algorithm):
+    """An activity regulariser's loss has the type that the layer computes in, the bound float32."""
+    keras.config.set_dtype_policy(policy)
+    try:
+        options = {"activity_regularizer": "l2", "kernel_regularizer": "l2"}
+        q, p = layers.DiagonalGaussian(2), layers.Bernoulli(12)
+        encoder, decoder = (
+            keras.Sequential(
+                [keras.Input((n,)), keras.layers.Dense(head.params_size, **options), head]
+            )
+            for n, head in ((12, q), (2, p))
+        )
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model = {
+        "vae": lambda: vae_keras.VAE(encoder, decoder),
+        "wake_sleep": lambda: vae_keras.WakeSleep(encoder, decoder),
+        "mcem": lambda: vae_keras.MonteCarloEM(decoder, len(x)),
+    }[algorithm]()
+    model.compile(jit_compile=False)
+    logs = {name: values[-1] for name, values in model.fit(x, verbose=0).history.items()}
+    assert logs["loss"] > -logs.get("elbo", logs.get("log_joint"))
+    assert np.all(np.isfinite(model.evaluate(x[:10], verbose=0)))
+
+
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_initial_epoch_and_history(make_vae, x, epochs):
     vae = make_vae()

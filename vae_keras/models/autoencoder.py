@@ -10,7 +10,7 @@ import tensorflow_probability as tfp
 from vae_keras import checks, distributions
 from vae_keras.bounds import ESTIMATORS, Bound
 from vae_keras.datasets import intensities
-from vae_keras.models.latent_variable import LatentVariableModel, datapoints, run
+from vae_keras.models.latent_variable import LatentVariableModel, datapoints, run, total
 
 tfd = tfp.distributions
 
@@ -143,7 +143,7 @@ class AutoEncoder(LatentVariableModel):
 
     def loss_of(self, bound: Bound, decay: tf.Tensor) -> tf.Tensor:
         """The loss, a scalar: `decay` - the mean bound, and the networks' own regularisers."""
-        return tf.add_n([decay - tf.reduce_mean(bound.elbo), *self.losses])
+        return total(decay - tf.reduce_mean(bound.elbo), *self.losses)
 
     def record_bound(self, bound: Bound, decay: tf.Tensor) -> dict:
         """Take a minibatch's bound into the metrics, and return their values."""

@@ -122,6 +122,11 @@ def run(network: keras.Model, inputs, training: bool) -> tfd.Distribution:
     return network(inputs, training=True) if told else network(inputs)
 
 
+def total(*losses: tf.Tensor) -> tf.Tensor:
+    """The sum of scalars in float32: under mixed precision activity regularisers are not."""
+    return tf.add_n([tf.cast(loss, tf.float32) for loss in losses])
+
+
 def _sum_of_squares(w):
     # On a CPU XLA adds a matrix's elements one after the other, but multiplies matrices at full
     # speed: as a product with ones the sum takes a tenth of a step less.

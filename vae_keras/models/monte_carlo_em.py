@@ -7,7 +7,7 @@ import tensorflow_probability as tfp
 
 from vae_keras import checks, distributions, posterior
 from vae_keras.datasets import intensities
-from vae_keras.models.latent_variable import LatentVariableModel, datapoints
+from vae_keras.models.latent_variable import LatentVariableModel, datapoints, total
 
 tfd = tfp.distributions
 FIRST_STEP_SIZE = 0.1
@@ -141,7 +141,7 @@ class MonteCarloEM(LatentVariableModel):
         reconstruction = self.decode(z, training).log_prob(intensities(x))
         log_joint = reconstruction + self.prior.log_prob(z)
         decay = self.decay(self.trainable_variables)
-        loss = tf.add_n([decay - tf.reduce_mean(log_joint), *self.losses])
+        loss = total(decay - tf.reduce_mean(log_joint), *self.losses)
         return loss, log_joint, reconstruction, decay
 
     def record_z(self, values, acceptance) -> dict:
