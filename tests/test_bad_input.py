@@ -100,6 +100,39 @@ def test_other_arguments(make_vae, x):
         make_vae().fit(x, sample_weight=np.ones(250))
 
 
+def settings_of(model):
+    return [*model.NETWORKS, *model.SETTINGS]
+
+
+@pytest.mark.parametrize("algorithm", ["VAE", "WakeSleep", "FullVB", "MonteCarloEM"])
+def test_what_a_model_was_made_with_is_fixed(make_vae, x, algorithm):
+    """A compiled step or bound would go on with the old one."""
+    vae = make_vae(compiled=False)
+    model = {
+        "VAE": lambda: vae,
+        "WakeSleep": lambda: vae_keras.WakeSleep(vae.encoder, vae.decoder),
+        "FullVB": lambda: vae_keras.FullVB(vae.encoder, vae.decoder, n_train=10),
+        "MonteCarloEM": lambda: vae_keras.MonteCarloEM(vae.decoder, 10),
+    }[algorithm]()
+    made_with = set(model.get_config()) - {"name", "trainable", "dtype", "input_shape"}
+    assert made_with == set(settings_of(model))
+    model.score(x[:5])
+    for name in settings_of(model):
+        before = getattr(model, name)
+        with pytest.raises(AttributeError, match=f"the {name} of a {algorithm} is fixed.*another"):
+            setattr(model, name, 3)
+        assert getattr(model, name) is before
+
+
+def test_it_is_fixed_before_the_first_data_too(make_vae, gaussian):
+    dense = keras.layers.Dense(gaussian.params_size)
+    vae = make_vae(keras.Sequential([dense, gaussian]))  # of an input shape not known yet
+    assert not vae.built
+    for name, value in (("estimator", "C"), ("prior", None), ("n_samples", 0)):
+        with pytest.raises(AttributeError, match=f"the {name} of a VAE is fixed"):
+            setattr(vae, name, value)
+
+
 def test_a_prior_of_another_shape(make_vae):
     prior = vae_keras.distributions.standard_normal(3)
     with pytest.raises(ValueError, match=r"prior is over events of shape \(3,\), .*\(2,\)"):

@@ -45,6 +45,7 @@ class AutoEncoder(LatentVariableModel):
 
     NETWORKS = ("encoder", "decoder")
     METRICS = ("loss", "elbo", "reconstruction", "kl", "weight_decay")
+    SETTINGS = (*LatentVariableModel.SETTINGS, "estimator", "n_samples")
 
     def __init__(
         self,
@@ -63,7 +64,7 @@ class AutoEncoder(LatentVariableModel):
         if n_samples < 1:
             raise ValueError(f"n_samples (L) is {n_samples}, but must be at least 1")
         super().__init__((encoder, decoder), prior, weight_decay, seed, **kwargs)
-        self.estimator, self.n_samples = estimator, n_samples
+        self._estimator, self.n_samples = estimator, n_samples
         if encoder.built and None not in encoder.input_shape[1:]:
             self.build(encoder.input_shape)
 
@@ -75,7 +76,7 @@ class AutoEncoder(LatentVariableModel):
         posterior = self.encoder(tf.zeros((1, *self.event_shape)))
         checks.check_distribution(posterior, "encoder")
         if self.prior is None:
-            self.prior = distributions.standard_normal(posterior.event_shape)
+            self._prior = distributions.standard_normal(posterior.event_shape)
         checks.check_events(posterior, self.prior)
         self.check_posterior(posterior)
         checks.check_support(posterior, self.prior)
@@ -86,16 +87,21 @@ class AutoEncoder(LatentVariableModel):
         self.unit_interval = checks.needs_unit_interval(likelihood)
         self.built = True
 
+    @property
+    def estimator(self) -> str | None:
+        """ "A", "B" or "IW"; where none was given, None until `build` chooses one."""
+        return self._estimator
+
     def _choose_estimator(self, posterior):
         if self.estimator in ("A", "IW"):
             return
         if checks.has_closed_form(posterior, self.prior):
-            self.estimator = "B"
+            self._estimator = "B"
             return
         missing = f"KL({posterior.name} || {self.prior.name}) in closed form, and TFP has none"
         if self.estimator == "B":
             raise ValueError(f"estimator B needs {missing}: use estimator='A'")
-        self.estimator = "A"
+        self._estimator = "A"
         warnings.warn(
             f"estimator B would need {missing}: this model uses estimator A. With estimator='A' "
             "there is no warning",

@@ -18,8 +18,11 @@ class LatentVariableModel(Trainer):
     """A prior p(z), a decoder p(x|z), perhaps other networks, and the MAP term on their weights.
 
     A subclass has `build`, which makes the prior where it is None, `train_step` and `test_step`;
-    `METRICS`, the names of what these pass to `record`; and `NETWORKS`, the names of its networks,
-    which are attributes and arguments of it.
+    `METRICS`, the names of what these pass to `record`; `NETWORKS`, the names of its networks,
+    which are attributes and arguments of it; and `SETTINGS`, the names of its other arguments.
+
+    Networks and settings are fixed once they are set, since compiled programs hold them: to set one
+    again raises AttributeError.
 
     Args:
         networks: Keras models, in the order of `NETWORKS`.
@@ -30,6 +33,7 @@ class LatentVariableModel(Trainer):
 
     NETWORKS: tuple[str, ...] = ("decoder",)
     METRICS: tuple[str, ...] = ()
+    SETTINGS: tuple[str, ...] = ("prior", "weight_decay", "seed")
 
     def __init__(
         self,
@@ -44,7 +48,7 @@ class LatentVariableModel(Trainer):
         super().__init__(random.randrange(2**31) if seed is None else seed, **kwargs)
         for name, network in zip(self.NETWORKS, networks, strict=True):
             setattr(self, name, network)
-        self.prior, self.weight_decay = prior, weight_decay
+        self._prior, self.weight_decay = prior, weight_decay
         self._means = [keras.metrics.Mean(name) for name in self.METRICS]
 
     @property
@@ -52,9 +56,13 @@ class LatentVariableModel(Trainer):
         """p(z); of a learned one, as it stands now."""
         return self._prior.now() if isinstance(self._prior, keras.Layer) else self._prior
 
-    @prior.setter
-    def prior(self, value):
-        self._prior = value
+    def __setattr__(self, name, value):
+        if name in (*self.NETWORKS, *self.SETTINGS) and hasattr(self, name):
+            raise AttributeError(
+                f"the {name} of a {type(self).__name__} is fixed, for its compiled steps hold it: "
+                f"make another model, of the same networks if you like, with another {name}"
+            )
+        super().__setattr__(name, value)
 
     def decode(self, z, training: bool = False) -> tfd.Distribution:
         """p(x|z) for z of shape (M, *latent); `training`: as a Keras layer has it."""

@@ -47,6 +47,9 @@ class MonteCarloEM(LatentVariableModel):
 
     NETWORKS = ("decoder",)
     METRICS = ("loss", "log_joint", "reconstruction", "acceptance", "weight_decay")
+    SETTINGS = (
+        *LatentVariableModel.SETTINGS, "n_train", "leapfrog_steps", "updates", "acceptance",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -83,7 +86,7 @@ class MonteCarloEM(LatentVariableModel):
         if self.built:
             return
         if self.prior is None:
-            self.prior = distributions.standard_normal(self.decoder.input_shape[1:])
+            self._prior = distributions.standard_normal(self.decoder.input_shape[1:])
         likelihood = self.decoder(self.prior.sample(1, seed=(0, 0)))
         checks.check_distribution(likelihood, "decoder")
         checks.check_movable(self)
