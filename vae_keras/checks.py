@@ -1,5 +1,6 @@
 """What is checked before work begins: clear errors instead of late ones."""
 
+import inspect
 from typing import NamedTuple
 
 import keras
@@ -9,6 +10,56 @@ import tensorflow_probability as tfp
 from tensorflow_probability.python.distributions.distribution import DiscreteDistributionMixin
 
 tfd = tfp.distributions
+
+
+def input_shape(network: keras.Model, name: str) -> tuple | None:
+    """The shape (M, *input) that `network` reads; None where it does not know it yet.
+
+    A subclassed model has it once it was called or built. Raises ValueError for several inputs.
+    """
+    inputs = getattr(network, "inputs", None)
+    if inputs is None:
+        config = network.get_build_config() or {}
+        shapes = config.get("input_shape") or config.get("shapes_dict") or {}
+        inputs = keras.tree.flatten(keras.tree.map_shape_structure(keras.KerasTensor, shapes))
+    arguments = [
+        argument.name
+        for argument in inspect.signature(network.call).parameters.values()
+        if argument.default is argument.empty
+        and argument.kind not in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD)
+        and argument.name not in ("training", "mask")
+    ]
+    n = max(len(inputs), len(arguments))
+    if n > 1:
+        raise ValueError(
+            f"the {name} has {n} inputs, but this model passes it one: concatenate them and take "
+            "them apart inside the network, or write a subclass of the model that passes all"
+        )
+    return inputs[0].shape if inputs else None
+
+
+def one_input(x):
+    """`x` itself, a list as an array; ValueError for several inputs in a dict or a tuple."""
+    if isinstance(x, list):
+        try:
+            return np.asarray(x)
+        except ValueError as error:
+            raise ValueError(
+                "the data are a list of parts that differ in shape, but this model reads one "
+                "array: give datapoints of one shape, or concatenate several inputs into one"
+            ) from error
+    if isinstance(x, dict | tuple):
+        raise ValueError(
+            f"the data are a {type(x).__name__} of {len(x)}, but this model reads one array: "
+            "concatenate several inputs into one, or write a subclass of the model that reads them"
+        )
+    return x
+
+
+def stream_input(dataset: tf.data.Dataset) -> tf.TensorSpec:
+    """What a stream of x, (x,) or (x, y) says of x; ValueError for several inputs."""
+    spec = dataset.element_spec
+    return one_input(spec[0] if isinstance(spec, tuple) else spec)
 
 
 def check_distribution(output, network: str) -> None:
@@ -226,8 +277,7 @@ def check_values(x, unit_interval: bool) -> None:
 
 def checked_stream(dataset: tf.data.Dataset, input_shape, unit_interval: bool) -> tf.data.Dataset:
     """The same `tf.data` stream of x, (x,) or (x, y); a bad batch raises as `check_values` does."""
-    spec = dataset.element_spec
-    first = spec[0] if isinstance(spec, tuple) else spec
+    spec, first = dataset.element_spec, stream_input(dataset)
     if first.shape.rank is not None and first.shape[1:].is_fully_defined():
         check_shape((first.shape[0], *first.shape[1:]), input_shape)
 

@@ -65,8 +65,10 @@ class AutoEncoder(LatentVariableModel):
             raise ValueError(f"n_samples (L) is {n_samples}, but must be at least 1")
         super().__init__((encoder, decoder), prior, weight_decay, seed, **kwargs)
         self._estimator, self.n_samples = estimator, n_samples
-        if encoder.built and None not in encoder.input_shape[1:]:
-            self.build(encoder.input_shape)
+        shape = checks.input_shape(encoder, "encoder")
+        checks.input_shape(decoder, "decoder")
+        if shape is not None and None not in shape[1:]:
+            self.build(shape)
 
     def build(self, input_shape):
         """Make the networks' weights, and check on one datapoint of zeros that they fit."""
@@ -91,6 +93,10 @@ class AutoEncoder(LatentVariableModel):
     def estimator(self) -> str | None:
         """ "A", "B" or "IW"; where none was given, None until `build` chooses one."""
         return self._estimator
+
+    def build_from_config(self, config):
+        """Build for the inputs of the saved model. Keras's own would pass over what is refused."""
+        self.build(config["input_shape"])
 
     def _choose_estimator(self, posterior):
         if self.estimator in ("A", "IW"):

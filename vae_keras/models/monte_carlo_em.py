@@ -72,12 +72,15 @@ class MonteCarloEM(LatentVariableModel):
         if not 0 < acceptance < 1:
             raise ValueError(f"acceptance is {acceptance}, but must lie between 0 and 1")
         checks.check_fixed_prior(prior, "Monte Carlo EM")
+        shape = checks.input_shape(decoder, "decoder")
+        if prior is None:
+            if shape is None or None in shape[1:]:
+                raise ValueError("give a prior, or a decoder that knows its input's shape")
+            prior = distributions.standard_normal(shape[1:])
         super().__init__((decoder,), prior, weight_decay, seed, **kwargs)
         self.n_train, self.leapfrog_steps, self.updates = n_train, leapfrog_steps, updates
         self.acceptance = acceptance
         self.evaluations = leapfrog_steps + updates
-        if self.prior is None and not decoder.built:
-            raise ValueError("give a prior, or a decoder that knows its input's shape")
         self.build(None)
 
     def build(self, input_shape):
@@ -85,8 +88,6 @@ class MonteCarloEM(LatentVariableModel):
         del input_shape  # the decoder knows
         if self.built:
             return
-        if self.prior is None:
-            self._prior = distributions.standard_normal(self.decoder.input_shape[1:])
         likelihood = self.decoder(self.prior.sample(1, seed=(0, 0)))
         checks.check_distribution(likelihood, "decoder")
         checks.check_movable(self)

@@ -255,11 +255,9 @@ class Trainer(keras.Model):
 
     def _checked(self, x):
         """`x` as an array or a stream that the model can read; else ValueError."""
-        if isinstance(x, list):
-            x = np.asarray(x)
+        x = checks.one_input(x)
         if isinstance(x, tf.data.Dataset):
-            spec = x.element_spec
-            self._build_for((spec[0] if isinstance(spec, tuple) else spec).shape)
+            self._build_for(checks.stream_input(x).shape)
             return checks.checked_stream(x, self.event_shape, self.unit_interval)
         if hasattr(x, "shape"):
             self._build_for(x.shape)
