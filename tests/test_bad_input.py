@@ -30,6 +30,7 @@ BAD_DATA = {
     "shape": (lambda x: x[:, :7], r"shape \(250, 7\), .*\(n, 12\)"),
     "vector": (lambda x: x[0], r"shape \(12\)"),
     "empty": (lambda x: x[:0], "empty"),
+    "bits": (lambda x: (x > 0.5).astype("uint8"), r"uint8 data are all 0 or 1, .*x\.astype"),
 }
 
 

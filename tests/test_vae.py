@@ -105,6 +105,50 @@ def test_uint8_pixels_are_intensities(make_vae, x):
     )
 
 
+def test_the_darkest_images_and_bits_of_other_types(make_vae, x):
+    """An image may be black; 0 and 1 as bool or float32 are taken as they are."""
+    assert np.all(np.isfinite(make_vae().elbo(np.zeros((2, 12), "uint8"))))
+    bits = x > 0.5
+    for kind in ("float32", "int64"):
+        np.testing.assert_array_equal(
+            make_vae(seed=1).elbo(bits), make_vae(seed=1).elbo(bits.astype(kind))
+        )
+
+
+def test_counts_are_never_scaled(make_vae, any_decoder):
+    """Whatever their type, in no use of a model."""
+    counts = np.random.default_rng(0).poisson(3, size=(20, 12)).astype("uint8")
+    found = []
+    for data in (counts, counts.astype("float32")):
+        keras.utils.set_random_seed(0)
+        decoder = any_decoder(layers.TFPDistribution("Poisson", 12))
+        vae = make_vae(decoder=decoder, seed=1)
+        vae.fit(data, verbose=0)
+        vae.fit(tf.data.Dataset.from_tensor_slices(data).batch(10), verbose=0)
+        outputs = vae.elbo(data), vae.evaluate(data, verbose=0), vae.predict(data, verbose=0)
+        estimate = vae_keras.likelihood.importance_sampling(vae, data, 5).log_likelihood
+        chains = vae_keras.MonteCarloEM(decoder, 20, seed=1)
+        loss = chains.measure(data, chains.chains)[0]
+        found.append([*vae.get_weights(), *outputs, vae.encode(data).mean(), estimate, loss])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_one_part_that_is_over_counts_is_enough(make_vae, any_decoder):
+    parts = [layers.Bernoulli(4), layers.TFPDistribution("Geometric", 8)]
+    data = np.tile(np.uint8([0, 1, 1, 0, 5, 0, 2, 0, 9, 1, 1, 3]), (3, 1))
+    vae = make_vae(decoder=any_decoder(layers.Blockwise(parts)))
+    np.testing.assert_array_equal(vae.read(data), data)
+    reals = [layers.Bernoulli(4), layers.DiagonalGaussian(8)]
+    vae = make_vae(decoder=any_decoder(layers.Blockwise(reals)))
+    np.testing.assert_allclose(vae.read(data), data / 255)
+
+
+def test_counts_of_0_and_1_alone_are_counts(make_vae, x, any_decoder):
+    vae = make_vae(decoder=any_decoder(layers.TFPDistribution("Poisson", 12)))
+    assert np.all(np.isfinite(vae.elbo((x > 0.5).astype("uint8"))))
+
+
 def test_early_stopping_and_checkpoints(make_vae, x, tmp_path):
     vae = make_vae()
     stop = keras.callbacks.EarlyStopping("val_loss", patience=0, min_delta=1e6)

@@ -188,11 +188,11 @@ def check_fixed_prior(prior, algorithm: str) -> None:
         )
 
 
-def check_likelihood(likelihood, input_shape) -> None:
-    """Raise ValueError unless the decoder gives a distribution over inputs of this shape."""
-    if tuple(likelihood.event_shape) != tuple(input_shape):
+def check_inputs(event_shape, input_shape) -> None:
+    """Raise ValueError unless the decoder gives a distribution over what the encoder reads."""
+    if tuple(event_shape) != tuple(input_shape):
         raise ValueError(
-            f"the decoder gives a distribution over {tuple(likelihood.event_shape)}, but the "
+            f"the decoder gives a distribution over {tuple(event_shape)}, but the "
             f"encoder reads {tuple(input_shape)}: make them equal"
         )
 
@@ -200,6 +200,28 @@ def check_likelihood(likelihood, input_shape) -> None:
 def needs_unit_interval(likelihood) -> bool:
     """Whether `likelihood` is only defined for pixels in [0, 1]."""
     return isinstance(_base(likelihood), tfd.Bernoulli)
+
+
+def reads_pixels(likelihood) -> bool:
+    """Whether uint8 data are images for `likelihood`: unless it, or a part of it, is over counts.
+
+    Counts are what every discrete family is over but Bernoulli's, whose pixels may be grey.
+    """
+    return not any(
+        isinstance(part, DiscreteDistributionMixin)
+        and not isinstance(part, tfd.Bernoulli | tfd.ProbitBernoulli)
+        for part in _parts(likelihood)
+    )
+
+
+def _parts(distribution):
+    """The distributions that `distribution` is made of, by independence, mixing or a bijector."""
+    if isinstance(distribution, DiscreteDistributionMixin):
+        return [distribution]
+    names = ("distribution", "components_distribution", "distributions", "components")
+    inner = keras.tree.flatten([getattr(distribution, name, []) for name in names])
+    inner = [one for one in inner if isinstance(one, tfd.Distribution)]
+    return [part for one in inner for part in _parts(one)] or [distribution]
 
 
 def _base(distribution):
@@ -233,11 +255,13 @@ def check_movable(model) -> None:
         )
 
 
-def check_data(x, model) -> None:
-    """Raise ValueError unless x are datapoints of the model's p(x|z)."""
-    likelihood = model.decode(model.prior.sample(1, seed=(0, 0)))
+def checked_data(x, model):
+    """`x` for `datasets.intensities`; ValueError unless they are datapoints of p(x|z)."""
+    likelihood, x = model.decode(model.prior.sample(1, seed=(0, 0))), one_input(x)
+    pixels = reads_pixels(likelihood)
     check_shape(x.shape, likelihood.event_shape)
-    check_values(x, needs_unit_interval(likelihood))
+    check_values(x, needs_unit_interval(likelihood), pixels)
+    return x if pixels else np.asarray(x, np.float32)
 
 
 def check_shape(shape, input_shape) -> None:
@@ -256,10 +280,18 @@ def _show(shape) -> str:
     return "(" + ", ".join("n" if size is None else str(size) for size in shape) + ")"
 
 
-def check_values(x, unit_interval: bool) -> None:
-    """Raise ValueError for NaN or infinite values, or for pixels outside [0, 1] where needed."""
+def check_values(x, unit_interval: bool, pixels: bool) -> None:
+    """Raise ValueError for NaN or infinite values, or for pixels outside [0, 1] where needed.
+
+    Where uint8 are `pixels`, to be read as x / 255, also for 0 and 1 alone: no image is so dark.
+    """
     x = np.asarray(x)
-    if x.dtype == np.uint8:
+    if x.dtype == np.uint8 and pixels:
+        if x.max() == 1:
+            raise ValueError(
+                "these uint8 data are all 0 or 1, but uint8 is read as pixels, x / 255: pass "
+                "x.astype('float32') to have them as 0 and 1"
+            )
         return
     low, high = x.min(), x.max()
     if not (np.isfinite(low) and np.isfinite(high)):
@@ -275,7 +307,9 @@ def check_values(x, unit_interval: bool) -> None:
         )
 
 
-def checked_stream(dataset: tf.data.Dataset, input_shape, unit_interval: bool) -> tf.data.Dataset:
+def checked_stream(
+    dataset: tf.data.Dataset, input_shape, unit_interval: bool, pixels: bool
+) -> tf.data.Dataset:
     """The same `tf.data` stream of x, (x,) or (x, y); a bad batch raises as `check_values` does."""
     spec, first = dataset.element_spec, stream_input(dataset)
     if first.shape.rank is not None and first.shape[1:].is_fully_defined():
@@ -283,7 +317,7 @@ def checked_stream(dataset: tf.data.Dataset, input_shape, unit_interval: bool) -
 
     def check(*batch):
         x = batch[0]
-        if x.dtype != tf.uint8:
+        if not (x.dtype == tf.uint8 and pixels):
             low, high = tf.reduce_min(x), tf.reduce_max(x)
             # A comparison with NaN is False, so it asks for what is good.
             good = (low > x.dtype.min) & (high < x.dtype.max) if x.dtype.is_floating else True
@@ -299,6 +333,6 @@ def checked_stream(dataset: tf.data.Dataset, input_shape, unit_interval: bool) -
     for batch in dataset.take(1):
         x = batch[0] if isinstance(spec, tuple) else batch
         check_shape(x.shape, input_shape)
-        check_values(x, unit_interval)
+        check_values(x, unit_interval, pixels)
         return dataset.map(check)
     raise ValueError("the data set is empty: give at least one datapoint")

@@ -9,7 +9,6 @@ import tensorflow_probability as tfp
 
 from vae_keras import checks, distributions
 from vae_keras.bounds import ESTIMATORS, Bound
-from vae_keras.datasets import intensities
 from vae_keras.models.latent_variable import LatentVariableModel, datapoints, run, total
 
 tfd = tfp.distributions
@@ -35,9 +34,11 @@ class AutoEncoder(LatentVariableModel):
         seed: of the noise; by default drawn from Python's generator, which
             `keras.utils.set_random_seed` seeds.
 
-    Pixels given as uint8 are read as intensities x / 255. The metrics are in nats per datapoint:
-    `elbo` = `reconstruction` - `kl`, and `loss` = `weight_decay` - `elbo` (plus the networks' own
-    regularisers where they have some). Targets y are ignored: learning is unsupervised.
+    Data x of type uint8 are images, read as intensities x / 255; but where the decoder is over
+    counts, any discrete family other than Bernoulli, they are counts, read as they are. The metrics
+    are in nats per datapoint: `elbo` = `reconstruction` - `kl`, and `loss` = `weight_decay` -
+    `elbo` (plus the networks' own regularisers where they have some). Targets y are ignored:
+    learning is unsupervised.
 
     Raises ValueError, before any training, for networks that do not fit together and for data that
     the model cannot read.
@@ -74,8 +75,7 @@ class AutoEncoder(LatentVariableModel):
         """Make the networks' weights, and check on one datapoint of zeros that they fit."""
         if self.built:
             return
-        self.event_shape = tuple(input_shape[1:])
-        posterior = self.encoder(tf.zeros((1, *self.event_shape)))
+        posterior = self.encoder(tf.zeros((1, *input_shape[1:])))
         checks.check_distribution(posterior, "encoder")
         if self.prior is None:
             self._prior = distributions.standard_normal(posterior.event_shape)
@@ -83,10 +83,8 @@ class AutoEncoder(LatentVariableModel):
         self.check_posterior(posterior)
         checks.check_support(posterior, self.prior)
         self._choose_estimator(posterior)
-        likelihood = self.decoder(posterior.sample(seed=(0, 0)))
-        checks.check_distribution(likelihood, "decoder")
-        checks.check_likelihood(likelihood, self.event_shape)
-        self.unit_interval = checks.needs_unit_interval(likelihood)
+        self.check_likelihood(self.decoder(posterior.sample(seed=(0, 0))))
+        checks.check_inputs(self.event_shape, input_shape[1:])
         self.built = True
 
     @property
@@ -121,7 +119,7 @@ class AutoEncoder(LatentVariableModel):
 
     def encode(self, x, training: bool = False) -> tfd.Distribution:
         """q(z|x) for x of shape (M, *input); `training`: as a Keras layer has it."""
-        return run(self.encoder, intensities(x), training)
+        return run(self.encoder, self.read(x), training)
 
     def call(self, x):
         """Reconstruct x: the mean of p(x|z) at the mean of q(z|x). So does `predict`.
@@ -136,7 +134,7 @@ class AutoEncoder(LatentVariableModel):
 
     def bound(self, x, n_samples: int | None = None, training: bool = False) -> Bound:
         """Estimate the lower bound and its terms, each (M,), with L = n_samples fresh samples."""
-        x, n_samples = intensities(x), n_samples or self.n_samples
+        x, n_samples = self.read(x), n_samples or self.n_samples
         posterior = self.encode(x, training)
         z = posterior.sample(n_samples, seed=self.noise_seed())  # g(epsilon, x), eq. 4
         flat = tf.reshape(z, (-1, *z.shape[2:]))

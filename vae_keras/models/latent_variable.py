@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from vae_keras import distributions
+from vae_keras import checks, distributions
+from vae_keras.datasets import intensities
 from vae_keras.models.trainer import Trainer
 
 tfd = tfp.distributions
@@ -17,9 +18,10 @@ tfd = tfp.distributions
 class LatentVariableModel(Trainer):
     """A prior p(z), a decoder p(x|z), perhaps other networks, and the MAP term on their weights.
 
-    A subclass has `build`, which makes the prior where it is None, `train_step` and `test_step`;
-    `METRICS`, the names of what these pass to `record`; `NETWORKS`, the names of its networks,
-    which are attributes and arguments of it; and `SETTINGS`, the names of its other arguments.
+    A subclass has `build`, which makes the prior where it is None and calls `check_likelihood`;
+    `train_step` and `test_step`; `METRICS`, the names of what these pass to `record`; `NETWORKS`,
+    the names of its networks, which are attributes and arguments of it; and `SETTINGS`, the names
+    of its other arguments.
 
     Networks and settings are fixed once they are set, since compiled programs hold them: to set one
     again raises AttributeError.
@@ -63,6 +65,20 @@ class LatentVariableModel(Trainer):
                 f"make another model, of the same networks if you like, with another {name}"
             )
         super().__setattr__(name, value)
+
+    def check_likelihood(self, likelihood: tfd.Distribution) -> None:
+        """Take from p(x|z), for one z, what data x it is over; ValueError if no distribution."""
+        checks.check_distribution(likelihood, "decoder")
+        self.event_shape = tuple(likelihood.event_shape)
+        self.unit_interval = checks.needs_unit_interval(likelihood)
+        self.pixels = checks.reads_pixels(likelihood)
+
+    def read(self, x) -> tf.Tensor:
+        """Data x in float32, as the networks see them: uint8 pixels / 255, all else as it is."""
+        x = checks.one_input(x)
+        if not self.built:
+            self._build_for(x.shape)
+        return intensities(x, self.pixels)
 
     def decode(self, z, training: bool = False) -> tfd.Distribution:
         """p(x|z) for z of shape (M, *latent); `training`: as a Keras layer has it."""

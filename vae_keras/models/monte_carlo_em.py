@@ -6,7 +6,6 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from vae_keras import checks, distributions, posterior
-from vae_keras.datasets import intensities
 from vae_keras.models.latent_variable import LatentVariableModel, datapoints, total
 
 tfd = tfp.distributions
@@ -88,11 +87,8 @@ class MonteCarloEM(LatentVariableModel):
         del input_shape  # the decoder knows
         if self.built:
             return
-        likelihood = self.decoder(self.prior.sample(1, seed=(0, 0)))
-        checks.check_distribution(likelihood, "decoder")
+        self.check_likelihood(self.decoder(self.prior.sample(1, seed=(0, 0))))
         checks.check_movable(self)
-        self.event_shape = tuple(likelihood.event_shape)
-        self.unit_interval = checks.needs_unit_interval(likelihood)
         start = self.prior.sample(self.n_train, seed=(self.seed, 0))
         self.chains = self.add_weight(
             name="chains", shape=start.shape, initializer=lambda *_, **__: start, trainable=False
@@ -132,7 +128,7 @@ class MonteCarloEM(LatentVariableModel):
 
     def transition(self, x: tf.Tensor) -> tfp.mcmc.TransitionKernel:
         """HMC on p(z|x) with the step size so far."""
-        x = intensities(x)
+        x = self.read(x)
         return posterior.Jittered(
             lambda z: posterior.log_joint(self, x, z),
             tf.convert_to_tensor(self.step_size),
@@ -142,7 +138,7 @@ class MonteCarloEM(LatentVariableModel):
 
     def measure(self, x: tf.Tensor, z: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, ...]:
         """The loss, log p(x, z), log p(x|z), each (M,) but the first, and the decay."""
-        reconstruction = self.decode(z, training).log_prob(intensities(x))
+        reconstruction = self.decode(z, training).log_prob(self.read(x))
         log_joint = reconstruction + self.prior.log_prob(z)
         decay = self.decay(self.trainable_variables)
         loss = total(decay - tf.reduce_mean(log_joint), *self.losses)
@@ -179,7 +175,7 @@ class MonteCarloEM(LatentVariableModel):
         """Draw z of p(z|x) for each of x by chains that begin anew: (M, d), and the acceptance."""
         z, log_accept = tfp.mcmc.sample_chain(
             1,
-            posterior.begin(self, intensities(x), self.noise_seed()),
+            posterior.begin(self, self.read(x), self.noise_seed()),
             kernel=self.transition(x),
             num_burnin_steps=BURN_IN,
             trace_fn=lambda _, results: results.log_accept_ratio,
@@ -205,7 +201,7 @@ class MonteCarloEM(LatentVariableModel):
 
     @tf.function(reduce_retracing=True)
     def _log_joint(self, x):
-        return posterior.log_joint(self, intensities(x), self.infer(x)[0])
+        return posterior.log_joint(self, self.read(x), self.infer(x)[0])
 
     def get_config(self):
         """The configuration from which Keras makes the model again."""

@@ -23,8 +23,9 @@ class Trainer(keras.Model):
     """A Keras model that learns from x alone, with a `train_step` of one minibatch x.
 
     A subclass has `train_step`, `test_step` and `build`, which sets `event_shape`, the shape of one
-    datapoint, and `unit_interval`, whether all its values must lie in [0, 1]. `evaluations` says
-    how often `train_step` evaluates log p(x|z) for each datapoint that it visits.
+    datapoint, `unit_interval`, whether all its values must lie in [0, 1], and `pixels`, whether
+    uint8 values are pixels. `evaluations` says how often `train_step` evaluates log p(x|z) for each
+    datapoint that it visits.
     """
 
     evaluations = 1
@@ -258,11 +259,11 @@ class Trainer(keras.Model):
         x = checks.one_input(x)
         if isinstance(x, tf.data.Dataset):
             self._build_for(checks.stream_input(x).shape)
-            return checks.checked_stream(x, self.event_shape, self.unit_interval)
+            return checks.checked_stream(x, self.event_shape, self.unit_interval, self.pixels)
         if hasattr(x, "shape"):
             self._build_for(x.shape)
             checks.check_shape(x.shape, self.event_shape)
-            checks.check_values(x, self.unit_interval)
+            checks.check_values(x, self.unit_interval, self.pixels)
         return x
 
     def _build_for(self, shape):
