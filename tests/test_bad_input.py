@@ -161,6 +161,98 @@ def test_networks_that_do_not_fit(make_vae, any_decoder):
         make_vae(decoder=keras.Sequential([keras.Input((2,)), keras.layers.Dense(12)]))
 
 
+def several_inputs(kind):
+    a, b, q = keras.Input((12,), name="a"), keras.Input((3,), name="b"), DiagonalGaussian(2)
+    join, dense = keras.layers.Concatenate(), keras.layers.Dense(4)
+
+    class Pair(keras.Model):
+        def call(self, one, other, training=None):
+            return q(dense(join([one, other])))
+
+    class Tuple(keras.Model):
+        def call(self, both):
+            return q(dense(join(both)))
+
+    if kind in ("list", "dict"):
+        inputs = [a, b] if kind == "list" else {"a": a, "b": b}
+        return keras.Model(inputs, q(dense(join([a, b]))))
+    network = {"arguments": Pair, "called": Tuple}[kind]()
+    if kind == "called":
+        network((np.zeros((1, 12)), np.zeros((1, 3))))
+    return network
+
+
+@pytest.mark.parametrize("kind", ["list", "dict", "arguments", "called"])
+def test_a_network_of_several_inputs(make_vae, any_encoder, kind):
+    network = several_inputs(kind)
+    with pytest.raises(ValueError, match=r"the encoder has 2 inputs, .* one: concatenate"):
+        make_vae(network)
+    with pytest.raises(ValueError, match=r"the decoder has 2 inputs, .* one: concatenate"):
+        make_vae(decoder=network)
+    with pytest.raises(ValueError, match=r"the decoder has 2 inputs, .* one: concatenate"):
+        vae_keras.MonteCarloEM(network, 10)
+
+
+SEVERAL = {
+    "dict": (lambda x: {"x": x, "condition": x}, "a dict of 2, .* one array: concatenate"),
+    "tuple": (lambda x: (x, x), "a tuple of 2, .* one array: concatenate"),
+    "list": (lambda x: [x, x[:, :3]], "a list of parts that differ in shape, .* concatenate"),
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+@pytest.mark.parametrize("use", ["fit", "evaluate", "predict", "elbo", "encode", "estimate"])
+def test_several_inputs(make_vae, x, name, use):
+    several, message = SEVERAL[name]
+    vae = make_vae()
+    call = {
+        "fit": lambda data: vae.fit(data, verbose=0),
+        "evaluate": lambda data: vae.evaluate(data, verbose=0),
+        "predict": lambda data: vae.predict(data, verbose=0),
+        "elbo": vae.elbo,
+        "encode": vae.encode,
+        "estimate": lambda data: vae_keras.likelihood.importance_sampling(vae, data),
+    }[use]
+    with pytest.raises(ValueError, match=message):
+        call(several(x))
+
+
+class Batches(keras.utils.PyDataset):
+    def __init__(self, batch):
+        super().__init__()
+        self.batch = batch
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return self.batch
+
+
+@pytest.mark.parametrize("built", [True, False])
+@pytest.mark.parametrize(
+    ("name", "whole"),
+    [
+        ("dict", lambda data: data),
+        ("dict", lambda data: (data,)),
+        ("dict", lambda data: (data, np.zeros(250))),
+        ("tuple", lambda data: (data,)),
+        ("tuple", lambda data: (data, np.zeros(250))),
+    ],
+)
+def test_a_stream_of_several_inputs(make_vae, x, gaussian, name, whole, built):
+    several, message = SEVERAL[name]
+    dense = keras.layers.Dense(gaussian.params_size)
+    vae = make_vae(None if built else keras.Sequential([dense, gaussian]))
+    batch = whole(several(x))
+    stream = tf.data.Dataset.from_tensors(batch)
+    for data in (stream, *([Batches(batch)] if built else [])):
+        for use in (vae.fit, vae.evaluate, vae.predict):
+            with pytest.raises(ValueError, match=message):
+                use(data, verbose=0)
+    assert vae.samples == 0
+
+
 def test_a_bound_that_stops_being_finite_keeps_the_last_good_weights(any_encoder, any_decoder):
     """Finite for two epochs, then the step size is made absurd."""
     keras.utils.set_random_seed(0)
