@@ -90,6 +90,20 @@ def test_several_decoders_in_one(make_vae, tmp_path):
     np.testing.assert_allclose(again.decode(z).log_prob(x[:1]), by_hand, rtol=1e-5)
 
 
+def test_only_the_bernoulli_part_of_several_decoders_needs_pixels(make_vae, any_decoder):
+    vae = make_vae(decoder=any_decoder(Blockwise([Bernoulli(8), DiagonalGaussian(4)])))
+    good, bad = np.ones((2, 50, PIXELS), "float32")
+    good[:, 8:], bad[:, 0] = 30, 2
+    stream = tf.data.Dataset.from_tensor_slices
+    vae.fit(good, verbose=0)
+    vae.fit(stream(good).batch(25), verbose=0)
+    for data in (bad, stream(bad).batch(25)):
+        with pytest.raises(ValueError, match=r"pixels lie in \[1, 2\], but a Bernoulli decoder"):
+            vae.fit(data, verbose=0)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"outside \[0, 1\]"):
+        vae.fit(stream(np.concatenate([good, bad])).batch(50), verbose=0)
+
+
 def test_blockwise_joins_vectors():
     with pytest.raises(ValueError, match="one distribution layer or more, each over a vector"):
         Blockwise([Bernoulli((2, 2))])

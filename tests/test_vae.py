@@ -109,6 +109,8 @@ def test_the_darkest_images_and_bits_of_other_types(make_vae, x):
     """An image may be black; 0 and 1 as bool or float32 are taken as they are."""
     assert np.all(np.isfinite(make_vae().elbo(np.zeros((2, 12), "uint8"))))
     bits = x > 0.5
+    stream = tf.data.Dataset.from_tensor_slices(bits).batch(100)
+    assert np.isfinite(make_vae().evaluate(stream, verbose=0)).all()
     for kind in ("float32", "int64"):
         np.testing.assert_array_equal(
             make_vae(seed=1).elbo(bits), make_vae(seed=1).elbo(bits.astype(kind))

@@ -197,9 +197,13 @@ def check_inputs(event_shape, input_shape) -> None:
         )
 
 
-def needs_unit_interval(likelihood) -> bool:
-    """Whether `likelihood` is only defined for pixels in [0, 1]."""
-    return isinstance(_base(likelihood), tfd.Bernoulli)
+def needs_unit_interval(likelihood) -> bool | np.ndarray:
+    """Whether `likelihood` is only defined for pixels in [0, 1]; (n,) where some of n must be."""
+    if isinstance(likelihood, tfd.Blockwise):
+        parts = likelihood.distributions
+        which = np.concatenate([np.full(d.event_shape, needs_unit_interval(d)) for d in parts])
+        return which if which.any() else False
+    return any(isinstance(part, tfd.Bernoulli) for part in _parts(likelihood))
 
 
 def reads_pixels(likelihood) -> bool:
@@ -280,7 +284,7 @@ def _show(shape) -> str:
     return "(" + ", ".join("n" if size is None else str(size) for size in shape) + ")"
 
 
-def check_values(x, unit_interval: bool, pixels: bool) -> None:
+def check_values(x, unit_interval: bool | np.ndarray, pixels: bool) -> None:
     """Raise ValueError for NaN or infinite values, or for pixels outside [0, 1] where needed.
 
     Where uint8 are `pixels`, to be read as x / 255, also for 0 and 1 alone: no image is so dark.
@@ -300,7 +304,10 @@ def check_values(x, unit_interval: bool, pixels: bool) -> None:
             f"{bad:,} of {x.size:,} values are NaN or infinite: remove those datapoints or fill in "
             "the values before training"
         )
-    if unit_interval and (low < 0 or high > 1):
+    if isinstance(unit_interval, np.ndarray):
+        x = x[:, unit_interval]
+        low, high = x.min(), x.max()
+    if np.any(unit_interval) and (low < 0 or high > 1):
         raise ValueError(
             f"pixels lie in [{low:g}, {high:g}], but a Bernoulli decoder needs them in [0, 1]: "
             "divide by their maximum, or pass uint8 images, which are read as x / 255"
@@ -308,7 +315,7 @@ def check_values(x, unit_interval: bool, pixels: bool) -> None:
 
 
 def checked_stream(
-    dataset: tf.data.Dataset, input_shape, unit_interval: bool, pixels: bool
+    dataset: tf.data.Dataset, input_shape, unit_interval: bool | np.ndarray, pixels: bool
 ) -> tf.data.Dataset:
     """The same `tf.data` stream of x, (x,) or (x, y); a bad batch raises as `check_values` does."""
     spec, first = dataset.element_spec, stream_input(dataset)
@@ -316,19 +323,14 @@ def checked_stream(
         check_shape((first.shape[0], *first.shape[1:]), input_shape)
 
     def check(*batch):
-        x = batch[0]
-        if not (x.dtype == tf.uint8 and pixels):
-            low, high = tf.reduce_min(x), tf.reduce_max(x)
-            # A comparison with NaN is False, so it asks for what is good.
-            good = (low > x.dtype.min) & (high < x.dtype.max) if x.dtype.is_floating else True
-            if unit_interval:
-                one = tf.ones([], x.dtype)
-                good = good & (low >= 0 * one) & (high <= one)
-            allowed = "[0, 1]" if unit_interval else "the finite numbers"
-            tf.debugging.Assert(
-                good, [f"a batch has pixels outside {allowed}, from", low, "to", high]
-            )
-        return batch if isinstance(spec, tuple) else x
+        if not (batch[0].dtype == tf.uint8 and pixels):
+            x = tf.cast(batch[0], tf.float32)
+            _assert_between(x, tf.float32.min, tf.float32.max, "the finite numbers")
+            if isinstance(unit_interval, np.ndarray):
+                x = tf.boolean_mask(x, unit_interval, axis=1)
+            if np.any(unit_interval):
+                _assert_between(x, 0.0, 1.0, "[0, 1]")
+        return batch if isinstance(spec, tuple) else batch[0]
 
     for batch in dataset.take(1):
         x = batch[0] if isinstance(spec, tuple) else batch
@@ -336,3 +338,10 @@ def checked_stream(
         check_values(x, unit_interval, pixels)
         return dataset.map(check)
     raise ValueError("the data set is empty: give at least one datapoint")
+
+
+def _assert_between(x, low, high, where: str):
+    least, most = tf.reduce_min(x), tf.reduce_max(x)
+    # A comparison with NaN is False, so it asks for what is good.
+    good = (least >= low) & (most <= high)
+    tf.debugging.Assert(good, [f"a batch has pixels outside {where}, from", least, "to", most])
