@@ -340,6 +340,48 @@ def checked_stream(
     raise ValueError("the data set is empty: give at least one datapoint")
 
 
+def checked_rows(dataset: tf.data.Dataset, n_train: int) -> tf.data.Dataset:
+    """The same stream of (x, row numbers); ValueError for another, or a bad first minibatch.
+
+    A later one whose numbers are not rows, as `check_rows` has it, is an InvalidArgumentError.
+    """
+    spec = dataset.element_spec
+    rows = spec[1] if isinstance(spec, tuple) and len(spec) > 1 else None
+    if getattr(rows, "dtype", None) not in (tf.int32, tf.int64) or rows.shape.rank not in (1, None):
+        raise ValueError(
+            "a chain belongs to one datapoint, so a stream must say which: minibatches (x, row "
+            f"numbers), int32 or int64 of shape (M,), not {rows}; or fit on an array"
+        )
+    for _, rows, *_ in dataset.take(1):
+        check_rows(rows.numpy(), n_train)
+
+    def checked(rows):
+        check_rows(rows, n_train)
+        return rows
+
+    def check(x, rows, *rest):
+        good = tf.numpy_function(checked, [rows], rows.dtype, stateful=False)
+        return x, tf.ensure_shape(good, rows.shape), *rest
+
+    return dataset.map(check)
+
+
+def check_rows(rows: np.ndarray, n_train: int) -> None:
+    """Raise ValueError unless the numbers are of rows 0 to n_train - 1, and each there once."""
+    bad = rows[(rows < 0) | (rows >= n_train)]
+    if bad.size:
+        raise ValueError(
+            f"{bad[0]} is no row of {n_train:,} training datapoints: number them from 0 to "
+            f"{n_train - 1:,}, each by its place in the training set"
+        )
+    numbers, times = np.unique(rows, return_counts=True)
+    if np.any(times > 1):
+        raise ValueError(
+            f"a minibatch has {numbers[times > 1][0]} more than once: give row numbers, not "
+            "labels, and a row once a minibatch (batch a stream before you repeat it)"
+        )
+
+
 def _assert_between(x, low, high, where: str):
     least, most = tf.reduce_min(x), tf.reduce_max(x)
     # A comparison with NaN is False, so it asks for what is good.

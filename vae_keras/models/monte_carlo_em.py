@@ -34,11 +34,11 @@ class MonteCarloEM(LatentVariableModel):
         acceptance: the rate of accepted transitions to which the step size is adapted.
         weight_decay, seed: as `VAE` has them.
 
-    `fit` takes an array of `n_train` rows, in the same order each time, or a stream of minibatches
-    (x, row numbers). The metrics are in nats per datapoint, at the z acquired: `log_joint`, log
-    p(x, z), `reconstruction`, log p(x|z), and `loss` = `weight_decay` - `log_joint`; `acceptance`
-    is the rate reached. What is not trained on, `evaluate` and `predict` have, gets a z from a
-    short chain of its own.
+    `fit` takes an array of `n_train` rows, in the same order each time, or a `tf.data` stream of
+    minibatches (x, row numbers), int32 or int64, each row once a minibatch. The metrics are in nats
+    per datapoint, at the z acquired: `log_joint`, log p(x, z), `reconstruction`, log p(x|z), and
+    `loss` = `weight_decay` - `log_joint`; `acceptance` is the rate reached. What is not trained on,
+    `evaluate` and `predict` have, gets a z from a short chain of its own.
 
     Raises ValueError, before any training, for settings out of range, for a decoder without a
     gradient in z, and for data that do not fit.
@@ -157,15 +157,18 @@ class MonteCarloEM(LatentVariableModel):
 
     def fit(self, x=None, *args, **kwargs):
         """As in Keras; see `VAE.fit` and the class on which data."""
-        if hasattr(x, "shape") and len(x) != self.n_train:
+        x = checks.one_input(x)
+        if isinstance(x, tf.data.Dataset):
+            x = checks.checked_rows(x, self.n_train)
+        elif not hasattr(x, "shape"):
+            raise ValueError(
+                f"a chain belongs to one datapoint, which a {type(x).__name__} does not tell: fit "
+                "on an array, or on a tf.data stream of minibatches (x, row numbers)"
+            )
+        elif len(x) != self.n_train:
             raise ValueError(
                 f"the data have {len(x):,} rows, but there are {self.n_train:,} chains, one a "
                 "training datapoint: make the model with n_train=len(x)"
-            )
-        if isinstance(x, tf.data.Dataset) and not isinstance(x.element_spec, tuple):
-            raise ValueError(
-                "a chain belongs to one datapoint, so a stream must say which: minibatches (x, row "
-                "numbers), or fit on an array"
             )
         return super().fit(x, *args, **kwargs)
 
