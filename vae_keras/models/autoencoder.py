@@ -20,7 +20,8 @@ class AutoEncoder(LatentVariableModel):
     A subclass adds `train_step`, the algorithm by which it learns.
 
     Args:
-        encoder: a Keras model that ends in a distribution layer: x of shape (M, *input) -> q(z|x).
+        encoder: a Keras model of one input that ends in a distribution layer: x of shape
+            (M, *input) -> q(z|x). It may be functional, Sequential or subclassed.
         decoder: likewise, z of shape (M, *latent) -> p(x|z), a distribution over `input`.
         prior: p(z), a TFP distribution over `latent` that is saved with the model and not trained,
             or a `priors.Learned`; by default N(0, I).
@@ -40,8 +41,8 @@ class AutoEncoder(LatentVariableModel):
     `elbo` (plus the networks' own regularisers where they have some). Targets y are ignored:
     learning is unsupervised.
 
-    Raises ValueError, before any training, for networks that do not fit together and for data that
-    the model cannot read.
+    All arguments are fixed once the model is made. Raises ValueError, before any training, for
+    networks that do not fit together and for data that the model cannot read.
     """
 
     NETWORKS = ("encoder", "decoder")

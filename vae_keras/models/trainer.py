@@ -23,9 +23,9 @@ class Trainer(keras.Model):
     """A Keras model that learns from x alone, with a `train_step` of one minibatch x.
 
     A subclass has `train_step`, `test_step` and `build`, which sets `event_shape`, the shape of one
-    datapoint, `unit_interval`, whether all its values must lie in [0, 1], and `pixels`, whether
-    uint8 values are pixels. `evaluations` says how often `train_step` evaluates log p(x|z) for each
-    datapoint that it visits.
+    datapoint, `unit_interval`, whether its values must lie in [0, 1], or which of them, and
+    `pixels`, whether uint8 values are pixels. `evaluations` says how often `train_step` evaluates
+    log p(x|z) for each datapoint that it visits.
     """
 
     evaluations = 1
