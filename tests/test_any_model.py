@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from linear_gaussian import LinearGaussian
 
-from vae_keras import MonteCarloEM, WakeSleep, likelihood
+from vae_keras import VAE, FullVB, MonteCarloEM, WakeSleep, likelihood
 from vae_keras.bounds import importance_weighted, sgvb_a
 from vae_keras.distributions import standard_normal
 from vae_keras.layers import (
@@ -90,9 +90,124 @@ def test_several_decoders_in_one(make_vae, tmp_path):
     np.testing.assert_allclose(again.decode(z).log_prob(x[:1]), by_hand, rtol=1e-5)
 
 
+def test_only_the_bernoulli_part_of_several_decoders_needs_pixels(make_vae, any_decoder):
+    vae = make_vae(decoder=any_decoder(Blockwise([Bernoulli(8), DiagonalGaussian(4)])))
+    good, bad = np.ones((2, 50, PIXELS), "float32")
+    good[:, 8:], bad[:, 0] = 30, 2
+    stream = tf.data.Dataset.from_tensor_slices
+    vae.fit(good, verbose=0)
+    vae.fit(stream(good).batch(25), verbose=0)
+    for data in (bad, stream(bad).batch(25)):
+        with pytest.raises(ValueError, match=r"pixels lie in \[1, 2\], but a Bernoulli decoder"):
+            vae.fit(data, verbose=0)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"outside \[0, 1\]"):
+        vae.fit(stream(np.concatenate([good, bad])).batch(50), verbose=0)
+
+
 def test_blockwise_joins_vectors():
     with pytest.raises(ValueError, match="one distribution layer or more, each over a vector"):
         Blockwise([Bernoulli((2, 2))])
+
+
+class Written(keras.Model):
+    """A subclassed network, as most are written: its layers build themselves."""
+
+    def __init__(self, head, **kwargs):
+        super().__init__(**kwargs)
+        self.head = head
+        self.hidden = keras.layers.Dense(8, "tanh")
+        self.dense = keras.layers.Dense(head.params_size)
+
+    def call(self, inputs, training=None):
+        return self.head(self.dense(self.hidden(inputs)))
+
+    def get_config(self):
+        return super().get_config() | {"head": keras.saving.serialize_keras_object(self.head)}
+
+    @classmethod
+    def from_config(cls, config):
+        head = keras.saving.deserialize_keras_object(config.pop("head"))
+        return cls(head, **config)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Registered(Written):
+    """The same with a `build`, and with weights of its own."""
+
+    def build(self, input_shape):
+        self.hidden.build(input_shape)
+        self.dense.build((None, 8))
+        self.scale = self.add_weight(name="scale", shape=(8,))
+
+    def call(self, inputs):
+        return self.head(self.dense(self.scale * self.hidden(inputs)))
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "network"),
+    [
+        *((name, Written) for name in ("encoder", "decoder", "WakeSleep", "FullVB", "MCEM")),
+        ("both", Registered),
+    ],
+)
+def test_subclassed_networks(algorithm, network, x, any_encoder, any_decoder, tmp_path):
+    """Trained, saved, loaded and cloned; a registered class and one that is passed."""
+    x = x[:50]
+    q, p = DiagonalGaussian(LATENT), Bernoulli(PIXELS)
+    encoder, decoder = network(q), network(p)
+    model = {
+        "encoder": lambda: VAE(encoder, any_decoder()),
+        "decoder": lambda: VAE(any_encoder(q), decoder),
+        "both": lambda: VAE(encoder, decoder),
+        "WakeSleep": lambda: WakeSleep(encoder, decoder),
+        "FullVB": lambda: FullVB(encoder, decoder, n_train=50),
+        "MCEM": lambda: MonteCarloEM(decoder, 50, standard_normal(LATENT)),
+    }[algorithm]()
+    model.compile(jit_compile=False)
+    model.fit(x, verbose=0)
+    model.save(tmp_path / "model.keras")
+    custom = {} if network is Registered else {"Written": Written}
+    loaded = keras.saving.load_model(tmp_path / "model.keras", custom)
+    with keras.saving.custom_object_scope(custom):
+        clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    reconstructed, scores = model.predict(x, verbose=0), model.score(x)
+    for again in (loaded, clone):
+        np.testing.assert_array_equal(again.predict(x, verbose=0), reconstructed)
+        np.testing.assert_array_equal(again.score(x), scores)
+
+
+def test_a_subclassed_decoder_that_was_called_knows_its_input():
+    decoder = Written(Bernoulli(PIXELS))
+    with pytest.raises(ValueError, match="give a prior, or a decoder that knows its input's shape"):
+        MonteCarloEM(decoder, 10)
+    decoder(tf.zeros((1, LATENT)))
+    assert MonteCarloEM(decoder, 10).prior.event_shape == (LATENT,)
+
+
+def test_an_encoder_of_images_of_any_size(tmp_path):
+    """The input shape that the first data gave is saved, and what is refused for it is said."""
+    images, q = np.random.default_rng(0).uniform(size=(20, 6, 6, 1)), DiagonalGaussian(LATENT)
+    convolution = keras.layers.Conv2D(4, 3, name="convolution")
+    pool, dense = keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(q.params_size)
+    encoder = keras.Sequential([keras.Input((None, None, 1)), convolution, pool, dense, q])
+    p = Bernoulli((6, 6, 1))
+    decoder = keras.Sequential(
+        [keras.Input((LATENT,)), keras.layers.Dense(36), keras.layers.Reshape((6, 6, 1)), p]
+    )
+    vae = VAE(encoder, decoder)
+    assert not vae.built
+    vae.compile(jit_compile=False)
+    vae.fit(images, verbose=0)
+    vae.save(tmp_path / "vae.keras")
+    loaded = keras.saving.load_model(tmp_path / "vae.keras")
+    clone = keras.models.clone_model(vae)
+    clone.set_weights(vae.get_weights())
+    for again in (loaded, clone):
+        np.testing.assert_array_equal(again.reconstruct(images), vae.reconstruct(images))
+    unbuilt = VAE.from_config(vae.get_config())
+    with pytest.raises(ValueError, match=r"over \(6, 6, 1\), but the encoder reads \(5, 5, 1\)"):
+        unbuilt.build_from_config({"input_shape": (None, 5, 5, 1)})
 
 
 # --------------------------------------------------------------------------- posteriors

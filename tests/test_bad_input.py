@@ -30,6 +30,7 @@ BAD_DATA = {
     "shape": (lambda x: x[:, :7], r"shape \(250, 7\), .*\(n, 12\)"),
     "vector": (lambda x: x[0], r"shape \(12\)"),
     "empty": (lambda x: x[:0], "empty"),
+    "bits": (lambda x: (x > 0.5).astype("uint8"), r"uint8 data are all 0 or 1, .*x\.astype"),
 }
 
 
@@ -61,7 +62,8 @@ def test_a_stream_that_begins_badly(make_vae, x, name):
 @pytest.mark.parametrize("value", [2.0, -1.0, np.nan, np.inf])
 def test_a_stream_that_turns_bad_later(make_vae, x, value):
     stream = tf.data.Dataset.from_tensor_slices(np.concatenate([x, spoiled(x, value)])).batch(100)
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"pixels outside \[0, 1\]"):
+    where = r"\[0, 1\]" if np.isfinite(value) else "the finite numbers"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"pixels outside {where}"):
         make_vae().fit(stream, verbose=0)
 
 
@@ -100,6 +102,39 @@ def test_other_arguments(make_vae, x):
         make_vae().fit(x, sample_weight=np.ones(250))
 
 
+def settings_of(model):
+    return [*model.NETWORKS, *model.SETTINGS]
+
+
+@pytest.mark.parametrize("algorithm", ["VAE", "WakeSleep", "FullVB", "MonteCarloEM"])
+def test_what_a_model_was_made_with_is_fixed(make_vae, x, algorithm):
+    """A compiled step or bound would go on with the old one."""
+    vae = make_vae(compiled=False)
+    model = {
+        "VAE": lambda: vae,
+        "WakeSleep": lambda: vae_keras.WakeSleep(vae.encoder, vae.decoder),
+        "FullVB": lambda: vae_keras.FullVB(vae.encoder, vae.decoder, n_train=10),
+        "MonteCarloEM": lambda: vae_keras.MonteCarloEM(vae.decoder, 10),
+    }[algorithm]()
+    made_with = set(model.get_config()) - {"name", "trainable", "dtype", "input_shape"}
+    assert made_with == set(settings_of(model))
+    model.score(x[:5])
+    for name in settings_of(model):
+        before = getattr(model, name)
+        with pytest.raises(AttributeError, match=f"the {name} of a {algorithm} is fixed.*another"):
+            setattr(model, name, 3)
+        assert getattr(model, name) is before
+
+
+def test_it_is_fixed_before_the_first_data_too(make_vae, gaussian):
+    dense = keras.layers.Dense(gaussian.params_size)
+    vae = make_vae(keras.Sequential([dense, gaussian]))  # of an input shape not known yet
+    assert not vae.built
+    for name, value in (("estimator", "C"), ("prior", None), ("n_samples", 0)):
+        with pytest.raises(AttributeError, match=f"the {name} of a VAE is fixed"):
+            setattr(vae, name, value)
+
+
 def test_a_prior_of_another_shape(make_vae):
     prior = vae_keras.distributions.standard_normal(3)
     with pytest.raises(ValueError, match=r"prior is over events of shape \(3,\), .*\(2,\)"):
@@ -125,6 +160,98 @@ def test_networks_that_do_not_fit(make_vae, any_decoder):
         make_vae(plain)
     with pytest.raises(ValueError, match="not a distribution: end it in a layer"):
         make_vae(decoder=keras.Sequential([keras.Input((2,)), keras.layers.Dense(12)]))
+
+
+def several_inputs(kind):
+    a, b, q = keras.Input((12,), name="a"), keras.Input((3,), name="b"), DiagonalGaussian(2)
+    join, dense = keras.layers.Concatenate(), keras.layers.Dense(4)
+
+    class Pair(keras.Model):
+        def call(self, one, other, training=None):
+            return q(dense(join([one, other])))
+
+    class Tuple(keras.Model):
+        def call(self, both):
+            return q(dense(join(both)))
+
+    if kind in ("list", "dict"):
+        inputs = [a, b] if kind == "list" else {"a": a, "b": b}
+        return keras.Model(inputs, q(dense(join([a, b]))))
+    network = {"arguments": Pair, "called": Tuple}[kind]()
+    if kind == "called":
+        network((np.zeros((1, 12)), np.zeros((1, 3))))
+    return network
+
+
+@pytest.mark.parametrize("kind", ["list", "dict", "arguments", "called"])
+def test_a_network_of_several_inputs(make_vae, any_encoder, kind):
+    network = several_inputs(kind)
+    with pytest.raises(ValueError, match=r"the encoder has 2 inputs, .* one: concatenate"):
+        make_vae(network)
+    with pytest.raises(ValueError, match=r"the decoder has 2 inputs, .* one: concatenate"):
+        make_vae(decoder=network)
+    with pytest.raises(ValueError, match=r"the decoder has 2 inputs, .* one: concatenate"):
+        vae_keras.MonteCarloEM(network, 10)
+
+
+SEVERAL = {
+    "dict": (lambda x: {"x": x, "condition": x}, "a dict of 2, .* one array: concatenate"),
+    "tuple": (lambda x: (x, x), "a tuple of 2, .* one array: concatenate"),
+    "list": (lambda x: [x, x[:, :3]], "a list of parts that differ in shape, .* concatenate"),
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+@pytest.mark.parametrize("use", ["fit", "evaluate", "predict", "elbo", "encode", "estimate"])
+def test_several_inputs(make_vae, x, name, use):
+    several, message = SEVERAL[name]
+    vae = make_vae()
+    call = {
+        "fit": lambda data: vae.fit(data, verbose=0),
+        "evaluate": lambda data: vae.evaluate(data, verbose=0),
+        "predict": lambda data: vae.predict(data, verbose=0),
+        "elbo": vae.elbo,
+        "encode": vae.encode,
+        "estimate": lambda data: vae_keras.likelihood.importance_sampling(vae, data),
+    }[use]
+    with pytest.raises(ValueError, match=message):
+        call(several(x))
+
+
+class Batches(keras.utils.PyDataset):
+    def __init__(self, batch):
+        super().__init__()
+        self.batch = batch
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return self.batch
+
+
+@pytest.mark.parametrize("built", [True, False])
+@pytest.mark.parametrize(
+    ("name", "whole"),
+    [
+        ("dict", lambda data: data),
+        ("dict", lambda data: (data,)),
+        ("dict", lambda data: (data, np.zeros(250))),
+        ("tuple", lambda data: (data,)),
+        ("tuple", lambda data: (data, np.zeros(250))),
+    ],
+)
+def test_a_stream_of_several_inputs(make_vae, x, gaussian, name, whole, built):
+    several, message = SEVERAL[name]
+    dense = keras.layers.Dense(gaussian.params_size)
+    vae = make_vae(None if built else keras.Sequential([dense, gaussian]))
+    batch = whole(several(x))
+    stream = tf.data.Dataset.from_tensors(batch)
+    for data in (stream, *([Batches(batch)] if built else [])):
+        for use in (vae.fit, vae.evaluate, vae.predict):
+            with pytest.raises(ValueError, match=message):
+                use(data, verbose=0)
+    assert vae.samples == 0
 
 
 def test_a_bound_that_stops_being_finite_keeps_the_last_good_weights(any_encoder, any_decoder):

@@ -333,6 +333,7 @@ def test_unit():
     np.testing.assert_array_equal(
         datasets.unit(np.array([0, 51, 255], np.uint8)), np.float32([0, 0.2, 1])
     )
+    np.testing.assert_array_equal(datasets.unit([0.5, 1.0]), np.float32([0.5, 1.0]))
 
 
 @pytest.mark.real_data

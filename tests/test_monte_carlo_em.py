@@ -105,6 +105,49 @@ def test_it_is_a_keras_model(make_vae, x, tmp_path):
     assert model.visits == 1000
 
 
+def streamed(x, rows, size=50):
+    return tf.data.Dataset.from_tensor_slices((x, rows)).batch(size)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (lambda x: [*x, *x], "the data have 500 rows, but there are 250 chains"),
+        (lambda x: list(x), None),
+        (lambda x: streamed(x, np.arange(250)[::-1]), None),
+        (lambda x: streamed(x, np.arange(250) - 1), "-1 is no row of 250 training datapoints"),
+        (lambda x: streamed(x, np.arange(250) % 10), "has 0 more than once: .* not labels"),
+        (lambda x: streamed(x, np.arange(250.0)), "int32 or int64 of shape .*, not .*float64"),
+        (lambda x: streamed(x, np.arange(250, dtype="uint8")), "not .*uint8"),
+        (lambda x: streamed(x, np.ones(250, bool)), "not .*bool"),
+        (lambda x: streamed(x, np.arange(250)[:, None]), r"not .*\(None, 1\)"),
+        (lambda x: streamed(x, {"row": np.arange(250)}), "not {'row'"),
+        (
+            lambda x: tf.data.Dataset.from_tensors((x,)),
+            r"minibatches \(x, row numbers\).* not None",
+        ),
+        (lambda x: iter([(x, np.arange(250))]), "which a list_iterator does not tell: fit on an"),
+    ],
+)
+def test_each_datapoint_must_find_its_own_chain(make_vae, x, data, message):
+    model = vae_keras.MonteCarloEM(make_vae().decoder, len(x))
+    model.compile(jit_compile=False)
+    if message is None:
+        model.fit(data(x), verbose=0)
+        assert model.visits == 250
+        return
+    with pytest.raises(ValueError, match=message):
+        model.fit(data(x), verbose=0)
+    assert model.visits == 0
+
+
+def test_a_stream_whose_rows_turn_bad_later(make_vae, x):
+    model = vae_keras.MonteCarloEM(make_vae().decoder, 200)
+    model.compile(jit_compile=False)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="200 is no row of 200 training"):
+        model.fit(streamed(x, np.arange(250)), verbose=0)
+
+
 def test_what_is_refused(make_vae, x, any_decoder):
     decoder = make_vae().decoder
     for change, message in (

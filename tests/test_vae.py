@@ -105,6 +105,52 @@ def test_uint8_pixels_are_intensities(make_vae, x):
     )
 
 
+def test_the_darkest_images_and_bits_of_other_types(make_vae, x):
+    """An image may be black; 0 and 1 as bool or float32 are taken as they are."""
+    assert np.all(np.isfinite(make_vae().elbo(np.zeros((2, 12), "uint8"))))
+    bits = x > 0.5
+    stream = tf.data.Dataset.from_tensor_slices(bits).batch(100)
+    assert np.isfinite(make_vae().evaluate(stream, verbose=0)).all()
+    for kind in ("float32", "int64"):
+        np.testing.assert_array_equal(
+            make_vae(seed=1).elbo(bits), make_vae(seed=1).elbo(bits.astype(kind))
+        )
+
+
+def test_counts_are_never_scaled(make_vae, any_decoder):
+    """Whatever their type, in no use of a model."""
+    counts = np.random.default_rng(0).poisson(3, size=(20, 12)).astype("uint8")
+    found = []
+    for data in (counts, counts.astype("float32")):
+        keras.utils.set_random_seed(0)
+        decoder = any_decoder(layers.TFPDistribution("Poisson", 12))
+        vae = make_vae(decoder=decoder, seed=1)
+        vae.fit(data, verbose=0)
+        vae.fit(tf.data.Dataset.from_tensor_slices(data).batch(10), verbose=0)
+        outputs = vae.elbo(data), vae.evaluate(data, verbose=0), vae.predict(data, verbose=0)
+        estimate = vae_keras.likelihood.importance_sampling(vae, data, 5).log_likelihood
+        chains = vae_keras.MonteCarloEM(decoder, 20, seed=1)
+        loss = chains.measure(data, chains.chains)[0]
+        found.append([*vae.get_weights(), *outputs, vae.encode(data).mean(), estimate, loss])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_one_part_that_is_over_counts_is_enough(make_vae, any_decoder):
+    parts = [layers.Bernoulli(4), layers.TFPDistribution("Geometric", 8)]
+    data = np.tile(np.uint8([0, 1, 1, 0, 5, 0, 2, 0, 9, 1, 1, 3]), (3, 1))
+    vae = make_vae(decoder=any_decoder(layers.Blockwise(parts)))
+    np.testing.assert_array_equal(vae.read(data), data)
+    reals = [layers.Bernoulli(4), layers.DiagonalGaussian(8)]
+    vae = make_vae(decoder=any_decoder(layers.Blockwise(reals)))
+    np.testing.assert_allclose(vae.read(data), data / 255)
+
+
+def test_counts_of_0_and_1_alone_are_counts(make_vae, x, any_decoder):
+    vae = make_vae(decoder=any_decoder(layers.TFPDistribution("Poisson", 12)))
+    assert np.all(np.isfinite(vae.elbo((x > 0.5).astype("uint8"))))
+
+
 def test_early_stopping_and_checkpoints(make_vae, x, tmp_path):
     vae = make_vae()
     stop = keras.callbacks.EarlyStopping("val_loss", patience=0, min_delta=1e6)
@@ -112,6 +158,33 @@ def test_early_stopping_and_checkpoints(make_vae, x, tmp_path):
     history = vae.fit(x, validation_data=x, epochs=9, verbose=0, callbacks=[stop, best]).history
     assert len(history["loss"]) == 2
     assert_equal_weights(keras.saving.load_model(tmp_path / "best.keras"), vae)
+
+
+def test_callbacks_know_which_way_is_better(make_vae, x, tmp_path):
+    """None of them is given a mode."""
+    vae, better = make_vae(), {"val_elbo": 1, "reconstruction": 1, "val_loss": 0, "kl": 0}
+    callbacks = [
+        [
+            keras.callbacks.EarlyStopping(monitor),
+            keras.callbacks.ModelCheckpoint(tmp_path / "b.keras", monitor, save_best_only=True),
+            keras.callbacks.ReduceLROnPlateau(monitor),
+        ]
+        for monitor in better
+    ]
+    vae.fit(x, validation_data=x, verbose=0, callbacks=keras.tree.flatten(callbacks))
+    found = [[bool(callback.monitor_op(1.0, 0.0)) for callback in three] for three in callbacks]
+    assert found == [3 * [up] for up in better.values()]
+
+
+def test_a_mode_that_is_given_is_kept_and_keras_asks_for_what_nobody_knows(make_vae, x):
+    """Log p(x, z) is better where it is larger; an acceptance rate is neither good nor bad."""
+    model = vae_keras.MonteCarloEM(make_vae().decoder, len(x))
+    model.compile(jit_compile=False)
+    stops = [keras.callbacks.EarlyStopping("log_joint", mode=mode) for mode in ("auto", "min")]
+    model.fit(x, verbose=0, callbacks=stops)
+    assert [bool(stop.monitor_op(1.0, 0.0)) for stop in stops] == [True, False]
+    with pytest.raises(ValueError, match="Pass `mode='max'`"):
+        model.fit(x, verbose=0, callbacks=keras.callbacks.EarlyStopping("acceptance"))
 
 
 def test_tensorboard(make_vae, x, tmp_path):
@@ -265,6 +338,38 @@ def test_mixed_precision(x):
     first, *_, last = vae.fit(x, epochs=5, verbose=0).history["loss"]
     assert last < first
     assert vae.encoder.get_layer("hidden").compute_dtype == "float16"
+
+
+@pytest.mark.parametrize(
+    ("policy", "algorithm"),
+    [
+        ("mixed_bfloat16", "vae"),
+        *(("mixed_float16", name) for name in ("vae", "wake_sleep", "mcem")),
+    ],
+)
+def test_mixed_precision_with_regularisers(x, any_encoder, policy, algorithm):
+    """An activity regulariser's loss has the type that the layer computes in, the bound float32."""
+    keras.config.set_dtype_policy(policy)
+    try:
+        options = {"activity_regularizer": "l2", "kernel_regularizer": "l2"}
+        q, p = layers.DiagonalGaussian(2), layers.Bernoulli(12)
+        encoder, decoder = (
+            keras.Sequential(
+                [keras.Input((n,)), keras.layers.Dense(head.params_size, **options), head]
+            )
+            for n, head in ((12, q), (2, p))
+        )
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model = {
+        "vae": lambda: vae_keras.VAE(encoder, decoder),
+        "wake_sleep": lambda: vae_keras.WakeSleep(encoder, decoder),
+        "mcem": lambda: vae_keras.MonteCarloEM(decoder, len(x)),
+    }[algorithm]()
+    model.compile(jit_compile=False)
+    logs = {name: values[-1] for name, values in model.fit(x, verbose=0).history.items()}
+    assert logs["loss"] > -logs.get("elbo", logs.get("log_joint"))
+    assert np.all(np.isfinite(model.evaluate(x[:10], verbose=0)))
 
 
 @pytest.mark.parametrize("epochs", [1, 3])

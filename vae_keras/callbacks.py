@@ -8,6 +8,10 @@ import numpy as np
 from tqdm import tqdm
 
 OBJECTIVES = {"elbo": "bound", "log_joint": "log p(x, z)"}  # metric -> how a progress bar calls it
+# Which way a metric is better. An acceptance rate is neither: there Keras asks for a mode.
+MODES = dict.fromkeys(("elbo", "reconstruction", "log_joint"), "max") | dict.fromkeys(
+    ("loss", "kl", "kl_parameters", "weight_decay"), "min"
+)
 
 
 class NonFiniteBoundError(FloatingPointError):
@@ -62,6 +66,17 @@ class FiniteBound(keras.callbacks.Callback):
             f"(now {rate:g}), or look for extreme values "
             "in the data"
         )
+
+
+def set_modes(callbacks) -> None:
+    """Tell those of Keras's callbacks that monitor a metric, and have no mode, which is better.
+
+    Keras finds that out itself only for metrics that are given to `compile`.
+    """
+    for callback in keras.tree.flatten(getattr(callbacks, "callbacks", callbacks)):
+        metric = str(getattr(callback, "monitor", None)).removeprefix("val_")
+        if getattr(callback, "mode", None) == "auto" and metric in MODES:
+            callback.mode = MODES[metric]
 
 
 class StopAtSamples(keras.callbacks.Callback):

@@ -1,5 +1,6 @@
 """What is checked before work begins: clear errors instead of late ones."""
 
+import inspect
 from typing import NamedTuple
 
 import keras
@@ -9,6 +10,56 @@ import tensorflow_probability as tfp
 from tensorflow_probability.python.distributions.distribution import DiscreteDistributionMixin
 
 tfd = tfp.distributions
+
+
+def input_shape(network: keras.Model, name: str) -> tuple | None:
+    """The shape (M, *input) that `network` reads; None where it does not know it yet.
+
+    A subclassed model has it once it was called or built. Raises ValueError for several inputs.
+    """
+    inputs = getattr(network, "inputs", None)
+    if inputs is None:
+        config = network.get_build_config() or {}
+        shapes = config.get("input_shape") or config.get("shapes_dict") or {}
+        inputs = keras.tree.flatten(keras.tree.map_shape_structure(keras.KerasTensor, shapes))
+    arguments = [
+        argument.name
+        for argument in inspect.signature(network.call).parameters.values()
+        if argument.default is argument.empty
+        and argument.kind not in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD)
+        and argument.name not in ("training", "mask")
+    ]
+    n = max(len(inputs), len(arguments))
+    if n > 1:
+        raise ValueError(
+            f"the {name} has {n} inputs, but this model passes it one: concatenate them and take "
+            "them apart inside the network, or write a subclass of the model that passes all"
+        )
+    return inputs[0].shape if inputs else None
+
+
+def one_input(x):
+    """`x` itself, a list as an array; ValueError for several inputs in a dict or a tuple."""
+    if isinstance(x, list):
+        try:
+            return np.asarray(x)
+        except ValueError as error:
+            raise ValueError(
+                "the data are a list of parts that differ in shape, but this model reads one "
+                "array: give datapoints of one shape, or concatenate several inputs into one"
+            ) from error
+    if isinstance(x, dict | tuple):
+        raise ValueError(
+            f"the data are a {type(x).__name__} of {len(x)}, but this model reads one array: "
+            "concatenate several inputs into one, or write a subclass of the model that reads them"
+        )
+    return x
+
+
+def stream_input(dataset: tf.data.Dataset) -> tf.TensorSpec:
+    """What a stream of x, (x,) or (x, y) says of x; ValueError for several inputs."""
+    spec = dataset.element_spec
+    return one_input(spec[0] if isinstance(spec, tuple) else spec)
 
 
 def check_distribution(output, network: str) -> None:
@@ -137,18 +188,44 @@ def check_fixed_prior(prior, algorithm: str) -> None:
         )
 
 
-def check_likelihood(likelihood, input_shape) -> None:
-    """Raise ValueError unless the decoder gives a distribution over inputs of this shape."""
-    if tuple(likelihood.event_shape) != tuple(input_shape):
+def check_inputs(event_shape, input_shape) -> None:
+    """Raise ValueError unless the decoder gives a distribution over what the encoder reads."""
+    if tuple(event_shape) != tuple(input_shape):
         raise ValueError(
-            f"the decoder gives a distribution over {tuple(likelihood.event_shape)}, but the "
+            f"the decoder gives a distribution over {tuple(event_shape)}, but the "
             f"encoder reads {tuple(input_shape)}: make them equal"
         )
 
 
-def needs_unit_interval(likelihood) -> bool:
-    """Whether `likelihood` is only defined for pixels in [0, 1]."""
-    return isinstance(_base(likelihood), tfd.Bernoulli)
+def needs_unit_interval(likelihood) -> bool | np.ndarray:
+    """Whether `likelihood` is only defined for pixels in [0, 1]; (n,) where some of n must be."""
+    if isinstance(likelihood, tfd.Blockwise):
+        parts = likelihood.distributions
+        which = np.concatenate([np.full(d.event_shape, needs_unit_interval(d)) for d in parts])
+        return which if which.any() else False
+    return any(isinstance(part, tfd.Bernoulli) for part in _parts(likelihood))
+
+
+def reads_pixels(likelihood) -> bool:
+    """Whether uint8 data are images for `likelihood`: unless it, or a part of it, is over counts.
+
+    Counts are what every discrete family is over but Bernoulli's, whose pixels may be grey.
+    """
+    return not any(
+        isinstance(part, DiscreteDistributionMixin)
+        and not isinstance(part, tfd.Bernoulli | tfd.ProbitBernoulli)
+        for part in _parts(likelihood)
+    )
+
+
+def _parts(distribution):
+    """The distributions that `distribution` is made of, by independence, mixing or a bijector."""
+    if isinstance(distribution, DiscreteDistributionMixin):
+        return [distribution]
+    names = ("distribution", "components_distribution", "distributions", "components")
+    inner = keras.tree.flatten([getattr(distribution, name, []) for name in names])
+    inner = [one for one in inner if isinstance(one, tfd.Distribution)]
+    return [part for one in inner for part in _parts(one)] or [distribution]
 
 
 def _base(distribution):
@@ -182,11 +259,13 @@ def check_movable(model) -> None:
         )
 
 
-def check_data(x, model) -> None:
-    """Raise ValueError unless x are datapoints of the model's p(x|z)."""
-    likelihood = model.decode(model.prior.sample(1, seed=(0, 0)))
+def checked_data(x, model):
+    """`x` for `datasets.intensities`; ValueError unless they are datapoints of p(x|z)."""
+    likelihood, x = model.decode(model.prior.sample(1, seed=(0, 0))), one_input(x)
+    pixels = reads_pixels(likelihood)
     check_shape(x.shape, likelihood.event_shape)
-    check_values(x, needs_unit_interval(likelihood))
+    check_values(x, needs_unit_interval(likelihood), pixels)
+    return x if pixels else np.asarray(x, np.float32)
 
 
 def check_shape(shape, input_shape) -> None:
@@ -205,10 +284,18 @@ def _show(shape) -> str:
     return "(" + ", ".join("n" if size is None else str(size) for size in shape) + ")"
 
 
-def check_values(x, unit_interval: bool) -> None:
-    """Raise ValueError for NaN or infinite values, or for pixels outside [0, 1] where needed."""
+def check_values(x, unit_interval: bool | np.ndarray, pixels: bool) -> None:
+    """Raise ValueError for NaN or infinite values, or for pixels outside [0, 1] where needed.
+
+    Where uint8 are `pixels`, to be read as x / 255, also for 0 and 1 alone: no image is so dark.
+    """
     x = np.asarray(x)
-    if x.dtype == np.uint8:
+    if x.dtype == np.uint8 and pixels:
+        if x.max() == 1:
+            raise ValueError(
+                "these uint8 data are all 0 or 1, but uint8 is read as pixels, x / 255: pass "
+                "x.astype('float32') to have them as 0 and 1"
+            )
         return
     low, high = x.min(), x.max()
     if not (np.isfinite(low) and np.isfinite(high)):
@@ -217,38 +304,86 @@ def check_values(x, unit_interval: bool) -> None:
             f"{bad:,} of {x.size:,} values are NaN or infinite: remove those datapoints or fill in "
             "the values before training"
         )
-    if unit_interval and (low < 0 or high > 1):
+    if isinstance(unit_interval, np.ndarray):
+        x = x[:, unit_interval]
+        low, high = x.min(), x.max()
+    if np.any(unit_interval) and (low < 0 or high > 1):
         raise ValueError(
             f"pixels lie in [{low:g}, {high:g}], but a Bernoulli decoder needs them in [0, 1]: "
             "divide by their maximum, or pass uint8 images, which are read as x / 255"
         )
 
 
-def checked_stream(dataset: tf.data.Dataset, input_shape, unit_interval: bool) -> tf.data.Dataset:
+def checked_stream(
+    dataset: tf.data.Dataset, input_shape, unit_interval: bool | np.ndarray, pixels: bool
+) -> tf.data.Dataset:
     """The same `tf.data` stream of x, (x,) or (x, y); a bad batch raises as `check_values` does."""
-    spec = dataset.element_spec
-    first = spec[0] if isinstance(spec, tuple) else spec
+    spec, first = dataset.element_spec, stream_input(dataset)
     if first.shape.rank is not None and first.shape[1:].is_fully_defined():
         check_shape((first.shape[0], *first.shape[1:]), input_shape)
 
     def check(*batch):
-        x = batch[0]
-        if x.dtype != tf.uint8:
-            low, high = tf.reduce_min(x), tf.reduce_max(x)
-            # A comparison with NaN is False, so it asks for what is good.
-            good = (low > x.dtype.min) & (high < x.dtype.max) if x.dtype.is_floating else True
-            if unit_interval:
-                one = tf.ones([], x.dtype)
-                good = good & (low >= 0 * one) & (high <= one)
-            allowed = "[0, 1]" if unit_interval else "the finite numbers"
-            tf.debugging.Assert(
-                good, [f"a batch has pixels outside {allowed}, from", low, "to", high]
-            )
-        return batch if isinstance(spec, tuple) else x
+        if not (batch[0].dtype == tf.uint8 and pixels):
+            x = tf.cast(batch[0], tf.float32)
+            _assert_between(x, tf.float32.min, tf.float32.max, "the finite numbers")
+            if isinstance(unit_interval, np.ndarray):
+                x = tf.boolean_mask(x, unit_interval, axis=1)
+            if np.any(unit_interval):
+                _assert_between(x, 0.0, 1.0, "[0, 1]")
+        return batch if isinstance(spec, tuple) else batch[0]
 
     for batch in dataset.take(1):
         x = batch[0] if isinstance(spec, tuple) else batch
         check_shape(x.shape, input_shape)
-        check_values(x, unit_interval)
+        check_values(x, unit_interval, pixels)
         return dataset.map(check)
     raise ValueError("the data set is empty: give at least one datapoint")
+
+
+def checked_rows(dataset: tf.data.Dataset, n_train: int) -> tf.data.Dataset:
+    """The same stream of (x, row numbers); ValueError for another, or a bad first minibatch.
+
+    A later one whose numbers are not rows, as `check_rows` has it, is an InvalidArgumentError.
+    """
+    spec = dataset.element_spec
+    rows = spec[1] if isinstance(spec, tuple) and len(spec) > 1 else None
+    if getattr(rows, "dtype", None) not in (tf.int32, tf.int64) or rows.shape.rank not in (1, None):
+        raise ValueError(
+            "a chain belongs to one datapoint, so a stream must say which: minibatches (x, row "
+            f"numbers), int32 or int64 of shape (M,), not {rows}; or fit on an array"
+        )
+    for _, rows, *_ in dataset.take(1):
+        check_rows(rows.numpy(), n_train)
+
+    def checked(rows):
+        check_rows(rows, n_train)
+        return rows
+
+    def check(x, rows, *rest):
+        good = tf.numpy_function(checked, [rows], rows.dtype, stateful=False)
+        return x, tf.ensure_shape(good, rows.shape), *rest
+
+    return dataset.map(check)
+
+
+def check_rows(rows: np.ndarray, n_train: int) -> None:
+    """Raise ValueError unless the numbers are of rows 0 to n_train - 1, and each there once."""
+    bad = rows[(rows < 0) | (rows >= n_train)]
+    if bad.size:
+        raise ValueError(
+            f"{bad[0]} is no row of {n_train:,} training datapoints: number them from 0 to "
+            f"{n_train - 1:,}, each by its place in the training set"
+        )
+    numbers, times = np.unique(rows, return_counts=True)
+    if np.any(times > 1):
+        raise ValueError(
+            f"a minibatch has {numbers[times > 1][0]} more than once: give row numbers, not "
+            "labels, and a row once a minibatch (batch a stream before you repeat it)"
+        )
+
+
+def _assert_between(x, low, high, where: str):
+    least, most = tf.reduce_min(x), tf.reduce_max(x)
+    # A comparison with NaN is False, so it asks for what is good.
+    good = (least >= low) & (most <= high)
+    tf.debugging.Assert(good, [f"a batch has pixels outside {where}, from", least, "to", most])

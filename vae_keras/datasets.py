@@ -1,6 +1,6 @@
 """MNIST, Frey Face and the embedded data: find, verify, split.
 
-Images stay uint8, one row an image, as they came; a model reads a uint8 pixel p as the
+Images stay uint8, one row an image, as they came; a model of pixels reads a uint8 pixel p as the
 intensity p / 255, by `intensities(x)`. `unit(x)` does the same in NumPy.
 
 Where real data come from, in this order: the folder that ``VAE_KERAS_DATA`` names, Keras's own
@@ -92,14 +92,15 @@ class Dataset:
 
 
 def unit(x: np.ndarray) -> np.ndarray:
-    """Map uint8 pixels to float32 intensities in [0, 1]."""
-    return np.asarray(x, np.float32) / np.float32(255)
+    """Map uint8 pixels to float32 intensities in [0, 1]; anything else to float32 as it is."""
+    x = np.asarray(x)
+    return x.astype(np.float32) / np.float32(255 if x.dtype == np.uint8 else 1)
 
 
-def intensities(x) -> tf.Tensor:
-    """What a model reads: uint8 pixels as x / 255, anything else as float32."""
+def intensities(x, pixels: bool = True) -> tf.Tensor:
+    """What a model reads, in float32: uint8 as x / 255 where they are `pixels`, all else as is."""
     x = tf.convert_to_tensor(x)
-    if x.dtype == tf.uint8:
+    if x.dtype == tf.uint8 and pixels:
         return tf.cast(x, tf.float32) / 255.0
     return tf.cast(x, tf.float32)
 

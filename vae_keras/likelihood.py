@@ -62,7 +62,7 @@ def appendix_d(
     if density not in DENSITIES:
         raise ValueError(f"unknown density {density!r}: one of {', '.join(DENSITIES)}")
     checks.check_movable(model)
-    checks.check_data(x, model)
+    x = checks.checked_data(x, model)
     (dimensions,) = model.prior.event_shape
     least = LEAST_SAMPLES_A_DIMENSION * (dimensions + 1)
     if n_samples < least:
@@ -154,7 +154,7 @@ def importance_sampling(
         raise ValueError(f"n_samples (K) is {n_samples}, but must be at least 1")
     if not 0 <= prior_share < 1:
         raise ValueError(f"prior_share is {prior_share}, but must be at least 0 and below 1")
-    checks.check_data(x, model)
+    x = checks.checked_data(x, model)
     from_prior = min(round(prior_share * n_samples), n_samples - 1)
     if from_prior:
         checks.check_one_support(model.encode(x[:1]), model.prior)

@@ -95,7 +95,7 @@ def draw(model, x, n_samples: int, *, seed: int = 0, **options) -> Chains:
     Raises ValueError for a decoder without a gradient in z, or data that do not fit the model.
     """
     checks.check_movable(model)
-    checks.check_data(x, model)
+    x = checks.checked_data(x, model)
 
     @tf.function(jit_compile=True)
     def compiled(x, seed):

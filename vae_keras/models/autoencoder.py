@@ -9,8 +9,7 @@ import tensorflow_probability as tfp
 
 from vae_keras import checks, distributions
 from vae_keras.bounds import ESTIMATORS, Bound
-from vae_keras.datasets import intensities
-from vae_keras.models.latent_variable import LatentVariableModel, datapoints, run
+from vae_keras.models.latent_variable import LatentVariableModel, datapoints, run, total
 
 tfd = tfp.distributions
 
@@ -21,7 +20,8 @@ class AutoEncoder(LatentVariableModel):
     A subclass adds `train_step`, the algorithm by which it learns.
 
     Args:
-        encoder: a Keras model that ends in a distribution layer: x of shape (M, *input) -> q(z|x).
+        encoder: a Keras model of one input that ends in a distribution layer: x of shape
+            (M, *input) -> q(z|x). It may be functional, Sequential or subclassed.
         decoder: likewise, z of shape (M, *latent) -> p(x|z), a distribution over `input`.
         prior: p(z), a TFP distribution over `latent` that is saved with the model and not trained,
             or a `priors.Learned`; by default N(0, I).
@@ -35,16 +35,19 @@ class AutoEncoder(LatentVariableModel):
         seed: of the noise; by default drawn from Python's generator, which
             `keras.utils.set_random_seed` seeds.
 
-    Pixels given as uint8 are read as intensities x / 255. The metrics are in nats per datapoint:
-    `elbo` = `reconstruction` - `kl`, and `loss` = `weight_decay` - `elbo` (plus the networks' own
-    regularisers where they have some). Targets y are ignored: learning is unsupervised.
+    Data x of type uint8 are images, read as intensities x / 255; but where the decoder is over
+    counts, any discrete family other than Bernoulli, they are counts, read as they are. The metrics
+    are in nats per datapoint: `elbo` = `reconstruction` - `kl`, and `loss` = `weight_decay` -
+    `elbo` (plus the networks' own regularisers where they have some). Targets y are ignored:
+    learning is unsupervised.
 
-    Raises ValueError, before any training, for networks that do not fit together and for data that
-    the model cannot read.
+    All arguments are fixed once the model is made. Raises ValueError, before any training, for
+    networks that do not fit together and for data that the model cannot read.
     """
 
     NETWORKS = ("encoder", "decoder")
     METRICS = ("loss", "elbo", "reconstruction", "kl", "weight_decay")
+    SETTINGS = (*LatentVariableModel.SETTINGS, "estimator", "n_samples")
 
     def __init__(
         self,
@@ -63,39 +66,47 @@ class AutoEncoder(LatentVariableModel):
         if n_samples < 1:
             raise ValueError(f"n_samples (L) is {n_samples}, but must be at least 1")
         super().__init__((encoder, decoder), prior, weight_decay, seed, **kwargs)
-        self.estimator, self.n_samples = estimator, n_samples
-        if encoder.built and None not in encoder.input_shape[1:]:
-            self.build(encoder.input_shape)
+        self._estimator, self.n_samples = estimator, n_samples
+        shape = checks.input_shape(encoder, "encoder")
+        checks.input_shape(decoder, "decoder")
+        if shape is not None and None not in shape[1:]:
+            self.build(shape)
 
     def build(self, input_shape):
         """Make the networks' weights, and check on one datapoint of zeros that they fit."""
         if self.built:
             return
-        self.event_shape = tuple(input_shape[1:])
-        posterior = self.encoder(tf.zeros((1, *self.event_shape)))
+        posterior = self.encoder(tf.zeros((1, *input_shape[1:])))
         checks.check_distribution(posterior, "encoder")
         if self.prior is None:
-            self.prior = distributions.standard_normal(posterior.event_shape)
+            self._prior = distributions.standard_normal(posterior.event_shape)
         checks.check_events(posterior, self.prior)
         self.check_posterior(posterior)
         checks.check_support(posterior, self.prior)
         self._choose_estimator(posterior)
-        likelihood = self.decoder(posterior.sample(seed=(0, 0)))
-        checks.check_distribution(likelihood, "decoder")
-        checks.check_likelihood(likelihood, self.event_shape)
-        self.unit_interval = checks.needs_unit_interval(likelihood)
+        self.check_likelihood(self.decoder(posterior.sample(seed=(0, 0))))
+        checks.check_inputs(self.event_shape, input_shape[1:])
         self.built = True
+
+    @property
+    def estimator(self) -> str | None:
+        """ "A", "B" or "IW"; where none was given, None until `build` chooses one."""
+        return self._estimator
+
+    def build_from_config(self, config):
+        """Build for the inputs of the saved model. Keras's own would pass over what is refused."""
+        self.build(config["input_shape"])
 
     def _choose_estimator(self, posterior):
         if self.estimator in ("A", "IW"):
             return
         if checks.has_closed_form(posterior, self.prior):
-            self.estimator = "B"
+            self._estimator = "B"
             return
         missing = f"KL({posterior.name} || {self.prior.name}) in closed form, and TFP has none"
         if self.estimator == "B":
             raise ValueError(f"estimator B needs {missing}: use estimator='A'")
-        self.estimator = "A"
+        self._estimator = "A"
         warnings.warn(
             f"estimator B would need {missing}: this model uses estimator A. With estimator='A' "
             "there is no warning",
@@ -109,7 +120,7 @@ class AutoEncoder(LatentVariableModel):
 
     def encode(self, x, training: bool = False) -> tfd.Distribution:
         """q(z|x) for x of shape (M, *input); `training`: as a Keras layer has it."""
-        return run(self.encoder, intensities(x), training)
+        return run(self.encoder, self.read(x), training)
 
     def call(self, x):
         """Reconstruct x: the mean of p(x|z) at the mean of q(z|x). So does `predict`.
@@ -124,7 +135,7 @@ class AutoEncoder(LatentVariableModel):
 
     def bound(self, x, n_samples: int | None = None, training: bool = False) -> Bound:
         """Estimate the lower bound and its terms, each (M,), with L = n_samples fresh samples."""
-        x, n_samples = intensities(x), n_samples or self.n_samples
+        x, n_samples = self.read(x), n_samples or self.n_samples
         posterior = self.encode(x, training)
         z = posterior.sample(n_samples, seed=self.noise_seed(training))  # g(epsilon, x), eq. 4
         flat = tf.reshape(z, (-1, *z.shape[2:]))
@@ -143,7 +154,7 @@ class AutoEncoder(LatentVariableModel):
 
     def loss_of(self, bound: Bound, decay: tf.Tensor) -> tf.Tensor:
         """The loss, a scalar: `decay` - the mean bound, and the networks' own regularisers."""
-        return tf.add_n([decay - tf.reduce_mean(bound.elbo), *self.losses])
+        return total(decay - tf.reduce_mean(bound.elbo), *self.losses)
 
     def record_bound(self, bound: Bound, decay: tf.Tensor) -> dict:
         """Take a minibatch's bound into the metrics, and return their values."""

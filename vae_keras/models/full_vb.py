@@ -39,6 +39,7 @@ class FullVB(VAE):
     """
 
     METRICS = ("loss", "elbo", "reconstruction", "kl", "kl_parameters")
+    SETTINGS = (*VAE.SETTINGS, "n_train")
 
     def __init__(self, encoder: keras.Model, decoder: keras.Model, n_train: int, **kwargs):
         if n_train < 1:

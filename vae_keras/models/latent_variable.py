@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from vae_keras import distributions
+from vae_keras import checks, distributions
+from vae_keras.datasets import intensities
 from vae_keras.models.trainer import Trainer
 
 tfd = tfp.distributions
@@ -17,9 +18,13 @@ tfd = tfp.distributions
 class LatentVariableModel(Trainer):
     """A prior p(z), a decoder p(x|z), perhaps other networks, and the MAP term on their weights.
 
-    A subclass has `build`, which makes the prior where it is None, `train_step` and `test_step`;
-    `METRICS`, the names of what these pass to `record`; and `NETWORKS`, the names of its networks,
-    which are attributes and arguments of it.
+    A subclass has `build`, which makes the prior where it is None and calls `check_likelihood`;
+    `train_step` and `test_step`; `METRICS`, the names of what these pass to `record`; `NETWORKS`,
+    the names of its networks, which are attributes and arguments of it; and `SETTINGS`, the names
+    of its other arguments.
+
+    Networks and settings are fixed once they are set, since compiled programs hold them: to set one
+    again raises AttributeError.
 
     Args:
         networks: Keras models, in the order of `NETWORKS`.
@@ -30,6 +35,7 @@ class LatentVariableModel(Trainer):
 
     NETWORKS: tuple[str, ...] = ("decoder",)
     METRICS: tuple[str, ...] = ()
+    SETTINGS: tuple[str, ...] = ("prior", "weight_decay", "seed")
 
     def __init__(
         self,
@@ -44,7 +50,7 @@ class LatentVariableModel(Trainer):
         super().__init__(random.randrange(2**31) if seed is None else seed, **kwargs)
         for name, network in zip(self.NETWORKS, networks, strict=True):
             setattr(self, name, network)
-        self.prior, self.weight_decay = prior, weight_decay
+        self._prior, self.weight_decay = prior, weight_decay
         self._means = [keras.metrics.Mean(name) for name in self.METRICS]
 
     @property
@@ -52,9 +58,27 @@ class LatentVariableModel(Trainer):
         """p(z); of a learned one, as it stands now."""
         return self._prior.now() if isinstance(self._prior, keras.Layer) else self._prior
 
-    @prior.setter
-    def prior(self, value):
-        self._prior = value
+    def __setattr__(self, name, value):
+        if name in (*self.NETWORKS, *self.SETTINGS) and hasattr(self, name):
+            raise AttributeError(
+                f"the {name} of a {type(self).__name__} is fixed, for its compiled steps hold it: "
+                f"make another model, of the same networks if you like, with another {name}"
+            )
+        super().__setattr__(name, value)
+
+    def check_likelihood(self, likelihood: tfd.Distribution) -> None:
+        """Take from p(x|z), for one z, what data x it is over; ValueError if no distribution."""
+        checks.check_distribution(likelihood, "decoder")
+        self.event_shape = tuple(likelihood.event_shape)
+        self.unit_interval = checks.needs_unit_interval(likelihood)
+        self.pixels = checks.reads_pixels(likelihood)
+
+    def read(self, x) -> tf.Tensor:
+        """Data x in float32, as the networks see them: uint8 pixels / 255, all else as it is."""
+        x = checks.one_input(x)
+        if not self.built:
+            self._build_for(x.shape)
+        return intensities(x, self.pixels)
 
     def decode(self, z, training: bool = False) -> tfd.Distribution:
         """p(x|z) for z of shape (M, *latent); `training`: as a Keras layer has it."""
@@ -125,6 +149,11 @@ def run(network: keras.Model, inputs, training: bool) -> tfd.Distribution:
     """What `network` gives; in training its Dropout and BatchNormalization are told so."""
     told = training and "training" in inspect.signature(network.call).parameters
     return network(inputs, training=True) if told else network(inputs)
+
+
+def total(*losses: tf.Tensor) -> tf.Tensor:
+    """The sum of scalars in float32: under mixed precision activity regularisers are not."""
+    return tf.add_n([tf.cast(loss, tf.float32) for loss in losses])
 
 
 def _sum_of_squares(w):

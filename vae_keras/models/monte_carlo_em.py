@@ -6,8 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from vae_keras import checks, distributions, posterior
-from vae_keras.datasets import intensities
-from vae_keras.models.latent_variable import LatentVariableModel, datapoints
+from vae_keras.models.latent_variable import LatentVariableModel, datapoints, total
 
 tfd = tfp.distributions
 FIRST_STEP_SIZE = 0.1
@@ -35,11 +34,11 @@ class MonteCarloEM(LatentVariableModel):
         acceptance: the rate of accepted transitions to which the step size is adapted.
         weight_decay, seed: as `VAE` has them.
 
-    `fit` takes an array of `n_train` rows, in the same order each time, or a stream of minibatches
-    (x, row numbers). The metrics are in nats per datapoint, at the z acquired: `log_joint`, log
-    p(x, z), `reconstruction`, log p(x|z), and `loss` = `weight_decay` - `log_joint`; `acceptance`
-    is the rate reached. What is not trained on, `evaluate` and `predict` have, gets a z from a
-    short chain of its own.
+    `fit` takes an array of `n_train` rows, in the same order each time, or a `tf.data` stream of
+    minibatches (x, row numbers), int32 or int64, each row once a minibatch. The metrics are in nats
+    per datapoint, at the z acquired: `log_joint`, log p(x, z), `reconstruction`, log p(x|z), and
+    `loss` = `weight_decay` - `log_joint`; `acceptance` is the rate reached. What is not trained on,
+    `evaluate` and `predict` have, gets a z from a short chain of its own.
 
     Raises ValueError, before any training, for settings out of range, for a decoder without a
     gradient in z, and for data that do not fit.
@@ -48,6 +47,9 @@ class MonteCarloEM(LatentVariableModel):
     NETWORKS = ("decoder",)
     divisible = False  # each device would have chains of its own
     METRICS = ("loss", "log_joint", "reconstruction", "acceptance", "weight_decay")
+    SETTINGS = (
+        *LatentVariableModel.SETTINGS, "n_train", "leapfrog_steps", "updates", "acceptance",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -70,12 +72,15 @@ class MonteCarloEM(LatentVariableModel):
         if not 0 < acceptance < 1:
             raise ValueError(f"acceptance is {acceptance}, but must lie between 0 and 1")
         checks.check_fixed_prior(prior, "Monte Carlo EM")
+        shape = checks.input_shape(decoder, "decoder")
+        if prior is None:
+            if shape is None or None in shape[1:]:
+                raise ValueError("give a prior, or a decoder that knows its input's shape")
+            prior = distributions.standard_normal(shape[1:])
         super().__init__((decoder,), prior, weight_decay, seed, **kwargs)
         self.n_train, self.leapfrog_steps, self.updates = n_train, leapfrog_steps, updates
         self.acceptance = acceptance
         self.evaluations = leapfrog_steps + updates
-        if self.prior is None and not decoder.built:
-            raise ValueError("give a prior, or a decoder that knows its input's shape")
         self.build(None)
 
     def build(self, input_shape):
@@ -83,13 +88,8 @@ class MonteCarloEM(LatentVariableModel):
         del input_shape  # the decoder knows
         if self.built:
             return
-        if self.prior is None:
-            self.prior = distributions.standard_normal(self.decoder.input_shape[1:])
-        likelihood = self.decoder(self.prior.sample(1, seed=(0, 0)))
-        checks.check_distribution(likelihood, "decoder")
+        self.check_likelihood(self.decoder(self.prior.sample(1, seed=(0, 0))))
         checks.check_movable(self)
-        self.event_shape = tuple(likelihood.event_shape)
-        self.unit_interval = checks.needs_unit_interval(likelihood)
         start = self.prior.sample(self.n_train, seed=(self.seed, 0))
         self.chains = self.add_weight(
             name="chains", shape=start.shape, initializer=lambda *_, **__: start, trainable=False
@@ -131,7 +131,7 @@ class MonteCarloEM(LatentVariableModel):
 
     def transition(self, x: tf.Tensor) -> tfp.mcmc.TransitionKernel:
         """HMC on p(z|x) with the step size so far."""
-        x = intensities(x)
+        x = self.read(x)
         return posterior.Jittered(
             lambda z: posterior.log_joint(self, x, z),
             tf.convert_to_tensor(self.step_size),
@@ -141,10 +141,10 @@ class MonteCarloEM(LatentVariableModel):
 
     def measure(self, x: tf.Tensor, z: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, ...]:
         """The loss, log p(x, z), log p(x|z), each (M,) but the first, and the decay."""
-        reconstruction = self.decode(z, training).log_prob(intensities(x))
+        reconstruction = self.decode(z, training).log_prob(self.read(x))
         log_joint = reconstruction + self.prior.log_prob(z)
         decay = self.decay(self.trainable_variables)
-        loss = tf.add_n([decay - tf.reduce_mean(log_joint), *self.losses])
+        loss = total(decay - tf.reduce_mean(log_joint), *self.losses)
         return loss, log_joint, reconstruction, decay
 
     def record_z(self, values, acceptance) -> dict:
@@ -160,15 +160,18 @@ class MonteCarloEM(LatentVariableModel):
 
     def fit(self, x=None, *args, **kwargs):
         """As in Keras; see `VAE.fit` and the class on which data."""
-        if hasattr(x, "shape") and len(x) != self.n_train:
+        x = checks.one_input(x)
+        if isinstance(x, tf.data.Dataset):
+            x = checks.checked_rows(x, self.n_train)
+        elif not hasattr(x, "shape"):
+            raise ValueError(
+                f"a chain belongs to one datapoint, which a {type(x).__name__} does not tell: fit "
+                "on an array, or on a tf.data stream of minibatches (x, row numbers)"
+            )
+        elif len(x) != self.n_train:
             raise ValueError(
                 f"the data have {len(x):,} rows, but there are {self.n_train:,} chains, one a "
                 "training datapoint: make the model with n_train=len(x)"
-            )
-        if isinstance(x, tf.data.Dataset) and not isinstance(x.element_spec, tuple):
-            raise ValueError(
-                "a chain belongs to one datapoint, so a stream must say which: minibatches (x, row "
-                "numbers), or fit on an array"
             )
         return super().fit(x, *args, **kwargs)
 
@@ -176,7 +179,7 @@ class MonteCarloEM(LatentVariableModel):
 
     def infer(self, x) -> tuple[tf.Tensor, tf.Tensor]:
         """Draw z of p(z|x) for each of x by chains that begin anew: (M, d), and the acceptance."""
-        start = posterior.begin(self, intensities(x), self.noise_seed())
+        start = posterior.begin(self, self.read(x), self.noise_seed())
         z, log_accept = tfp.mcmc.sample_chain(
             1,
             tf.ensure_shape(start, (None, *self.prior.event_shape)),  # of x of any number of rows
@@ -206,7 +209,7 @@ class MonteCarloEM(LatentVariableModel):
 
     @tf.function(reduce_retracing=True)
     def _log_joint(self, x):
-        return posterior.log_joint(self, intensities(x), self.infer(x)[0])
+        return posterior.log_joint(self, self.read(x), self.infer(x)[0])
 
     def get_config(self):
         """The configuration from which Keras makes the model again."""

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from vae_keras import checks, streams
-from vae_keras.callbacks import FiniteBound
+from vae_keras.callbacks import FiniteBound, set_modes
 
 BATCH_SIZE = 100  # M
 EVALUATION_BATCH_SIZE = 1000
@@ -27,9 +27,10 @@ class Trainer(keras.Model):
     """A Keras model that learns from x alone, with a `train_step` of one minibatch x.
 
     A subclass has `train_step`, `test_step` and `build`, which sets `event_shape`, the shape of one
-    datapoint, and `unit_interval`, whether all its values must lie in [0, 1]. `evaluations` says
-    how often `train_step` evaluates log p(x|z) for each datapoint that it visits, and `divisible`,
-    whether the devices of a `tf.distribute.MirroredStrategy` may share a minibatch.
+    datapoint, `unit_interval`, whether its values must lie in [0, 1], or which of them, and
+    `pixels`, whether uint8 values are pixels. `evaluations` says how often `train_step` evaluates
+    log p(x|z) for each datapoint that it visits, and `divisible`, whether the devices of a
+    `tf.distribute.MirroredStrategy` may share a minibatch.
     """
 
     evaluations = 1
@@ -389,13 +390,12 @@ class Trainer(keras.Model):
 
     def _checked(self, x):
         """`x` as an array or a stream that the model can read; else ValueError."""
-        if isinstance(x, list):
-            x = np.asarray(x)
+        x = checks.one_input(x)
         if isinstance(x, tf.data.Dataset):
             spec = x.element_spec
             _check_unweighted(*spec[2:3] if isinstance(spec, tuple) else ())
-            self._build_for((spec[0] if isinstance(spec, tuple) else spec).shape)
-            return checks.checked_stream(x, self.event_shape, self.unit_interval)
+            self._build_for(checks.stream_input(x).shape)
+            return checks.checked_stream(x, self.event_shape, self.unit_interval, self.pixels)
         if hasattr(x, "shape"):
             self._build_for(x.shape)
             self._check_array(x)
@@ -412,12 +412,13 @@ class Trainer(keras.Model):
     def _check_batch(self, batch):
         x, _, weights = keras.utils.unpack_x_y_sample_weight(batch)
         _check_unweighted(sample_weight=weights)
-        self._build_for(np.shape(x))
-        self._check_array(np.asarray(x))
+        x = np.asarray(checks.one_input(x))
+        self._build_for(x.shape)
+        self._check_array(x)
 
     def _check_array(self, x):
         checks.check_shape(x.shape, self.event_shape)
-        checks.check_values(x, self.unit_interval)
+        checks.check_values(x, self.unit_interval, self.pixels)
 
     def _build_for(self, shape):
         if not self.built:
@@ -437,6 +438,7 @@ def _check_unweighted(sample_weight=None, class_weight=None, **_) -> None:
 
 
 def _guarded(callbacks, model):
+    set_modes(callbacks)
     guard = FiniteBound()
     if isinstance(callbacks, keras.callbacks.CallbackList):
         guard.set_model(model)

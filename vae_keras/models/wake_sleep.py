@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from vae_keras import checks
 from vae_keras.models.autoencoder import AutoEncoder
-from vae_keras.models.latent_variable import datapoints
+from vae_keras.models.latent_variable import datapoints, total
 
 
 @keras.saving.register_keras_serializable(package="vae_keras")
@@ -42,7 +42,7 @@ class WakeSleep(AutoEncoder):
             z, dreams = self.dream(tf.shape(x)[0])
             recognition = self.encode(dreams, training=True).log_prob(z)
             sleep = [decay_phi - tf.reduce_mean(recognition), *self.encoder.losses]
-            losses = [self.scaled(tf.add_n(phase), x) for phase in (wake, sleep)]
+            losses = [self.scaled(total(*phase), x) for phase in (wake, sleep)]
         gradients = tape.gradient(losses[1], phi) + tape.gradient(losses[0], theta)
         self.optimizer.apply(gradients, [*phi, *theta])
         self.count_visits(x)
