@@ -20,6 +20,7 @@ BATCH_SIZE = 100  # M
 EVALUATION_BATCH_SIZE = 1000
 MOST_MINIBATCHES = 100  # in one call of the compiled program
 SIZES = (1, 2, 4, 8, 16, 32, 64, MOST_MINIBATCHES)  # for so many it is compiled
+MOST_PARTIAL_SIZES = 4  # of last minibatches that are compiled for; others do without XLA
 DIVIDING = ("MirroredStrategy", "OneDeviceStrategy", "_DefaultDistributionStrategy")
 
 
@@ -326,10 +327,9 @@ class Trainer(keras.Model):
             tf.while_loop(lambda k: k < minibatches, one, [tf.constant(0)])
             return self.get_metrics_result()
 
-        step = self.train_step
+        step, sizes = self.train_step, set()
         if not self.run_eagerly:
             walk = tf.function(walk, jit_compile=self.jit_compile)
-            # XLA would keep a program for each size of a last, partial minibatch.
             step = tf.function(step, reduce_retracing=True)
 
         def train_function(iterator):
@@ -339,7 +339,10 @@ class Trainer(keras.Model):
             if full:
                 padded = np.resize(rows[: full * size], (self._at_once, size))
                 logs = walk(self.minibatch(self._array, padded), tf.constant(full))
-            if partial:
+            if partial and (partial in sizes or len(sizes) < MOST_PARTIAL_SIZES):
+                sizes.add(partial)
+                logs = walk(self.minibatch(self._array, rows[None, full * size :]), tf.constant(1))
+            elif partial:
                 logs = step(self.minibatch(self._array, rows[full * size :]))
             return logs
 
