@@ -1,5 +1,7 @@
 """The distribution layers alone: in every kind of Keras model, saved, fitted, against TFP."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -21,6 +23,19 @@ LAYERS = {
     "gamma": (layers.TFPDistribution, ("Gamma", 3), {}),
     "dirichlet": (layers.TFPDistribution, ("Dirichlet", 3), {}),
     "full": (layers.TFPDistribution, ("MultivariateNormalTriL", 3), {}),
+    "scales": (layers.TFPDistribution, ("Normal", 3), {"fixed": {"scale": np.array([0.1, 2, 3])}}),
+    "whole": (layers.TFPDistribution, ("Normal", 3), {"fixed": {"scale": np.arange(1, 4)}}),
+    "row": (layers.TFPDistribution, ("Normal", (4, 3)), {"fixed": {"loc": np.ones((4, 1))}}),
+    "tensor": (layers.TFPDistribution, ("Normal", 3), {"fixed": {"loc": tf.constant([1, 2, 0.1])}}),
+    "list": (layers.TFPDistribution, ("Laplace", 3), {"fixed": {"scale": [0.1, 0.2, 0.3]}}),
+    "number": (layers.TFPDistribution, ("Normal", 3), {"fixed": {"scale": np.float64(0.1)}}),
+    "scalar": (layers.TFPDistribution, ("Normal", 3), {"fixed": {"scale": np.array(0.1)}}),
+    "scalar tensor": (layers.TFPDistribution, ("StudentT", 3), {"fixed": {"df": tf.constant(4)}}),
+    "centred": (
+        layers.TFPDistribution,
+        ("MultivariateNormalTriL", 3),
+        {"fixed": {"loc": np.array([0.1, 2, 3])}},
+    ),
 }
 
 
@@ -51,6 +66,7 @@ def test_a_layer_survives_its_config_and_a_saved_model(name, tmp_path):
     params = params_for(layer)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     value = layer(params).sample(seed=1)
+    assert value.dtype == again(params).dtype == tf.float32
     np.testing.assert_array_equal(again(params).log_prob(value), layer(params).log_prob(value))
     inputs = keras.Input(params.shape[1:])
     model = keras.Model(inputs, layer(keras.layers.Dense(params.shape[-1])(inputs)))
@@ -122,3 +138,28 @@ def test_an_unknown_family_or_parameter_is_refused():
         layers.TFPDistribution("Gaussian", 3)
     with pytest.raises(ValueError, match="has no parameter dof: it has"):
         layers.TFPDistribution("StudentT", 3, fixed={"dof": 3.0})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, "wide", tfd.Normal(0.0, 1.0), [[1.0], [2.0, 3.0]], tf.Variable(1.0), keras.Input((3,))],
+)
+def test_a_fixed_value_that_cannot_be_saved_is_refused_at_once(value):
+    with pytest.raises(ValueError, match=r"Normal: the fixed scale is .* must be a number or an"):
+        layers.TFPDistribution("Normal", 3, fixed={"scale": value})
+
+
+@pytest.mark.parametrize("shape", [(4,), (5, 3), (5, 1)])
+def test_a_fixed_array_that_does_not_fit_the_event_is_refused_at_once(shape):
+    message = re.escape(f"of shape (3,) cannot have a fixed scale of shape {shape}: ")
+    with pytest.raises(ValueError, match=message):
+        layers.TFPDistribution("Normal", 3, fixed={"scale": np.ones(shape)})
+    with pytest.raises(ValueError, match=r"cannot have a fixed rate .* Exactly one of"):
+        layers.TFPDistribution("Gamma", 3, fixed={"rate": 2.0})  # log_rate is learned
+
+
+def test_arrays_that_earlier_versions_saved_can_be_loaded():
+    scale = {"class_name": "__numpy__", "config": {"value": [1.0, 2.0, 3.0], "dtype": "float64"}}
+    config = {"family": "Normal", "event_shape": (3,), "fixed": {"scale": scale}}
+    q = layers.TFPDistribution.from_config(config)(tf.zeros((2, 3)))
+    np.testing.assert_array_equal(q.stddev(), [[1, 2, 3]] * 2)

@@ -9,6 +9,8 @@ from linear_gaussian import LinearGaussian
 import vae_keras
 from vae_keras import layers
 
+MOVES = 500_000
+
 
 def mcem(oracle, n_train, **kwargs):
     """The model of `oracle` itself, with `n_train` chains."""
@@ -58,6 +60,30 @@ def test_each_chain_follows_the_posterior_of_its_own_datapoint():
     errors = (model.chains.numpy() - (x @ a.T + c)) / scale
     assert np.std(errors, axis=0) == pytest.approx([1, 1], abs=0.2)
     assert np.mean(history["acceptance"][-20:]) == pytest.approx(0.9, abs=0.03)
+
+
+@pytest.mark.parametrize(("n_train", "variance"), [(1, 0.975), (10, 1.0)])
+def test_one_chain_is_a_little_too_narrow_and_ten_are_not(n_train, variance):
+    """As the class and docs/likelihood.md say of a step size that is adapted for ever."""
+    oracle = LinearGaussian(w=np.ones((5, 1)) / 5**0.5)
+    x = tf.constant(oracle.draw(n_train))
+    model = mcem(oracle, n_train)
+    a, c = oracle.posterior_map
+    mean = tf.constant(x @ a.T + c, tf.float32)
+
+    @tf.function(jit_compile=True)
+    def squares(z, moves):
+        def move(k, z, total):
+            z, _ = model.move(x, z)
+            return k + 1, z, total + tf.cast((z - mean) ** 2, tf.float64)
+
+        start = [0, z, tf.zeros(z.shape, tf.float64)]
+        return tf.while_loop(lambda k, *_: k < moves, move, start)[1:]
+
+    z, _ = squares(model.chains, tf.constant(2000))
+    _, total = squares(z, tf.constant(MOVES))
+    found = np.mean(total) / MOVES / oracle.posterior_covariance[0, 0]
+    assert found == pytest.approx(variance, abs=0.01)
 
 
 def test_it_counts_an_evaluation_of_a_datapoint_each_leapfrog_step_and_update(make_vae, x):

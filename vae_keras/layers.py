@@ -22,6 +22,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 
 from vae_keras import distributions
 
@@ -137,22 +138,25 @@ _BETWEEN = {
 class TFPDistribution(DistributionLayer):
     """Any family of TFP or of `vae_keras.families`, each parameter mapped to where it must lie.
 
-    `family`: a class of `tfp.distributions` or its name. `fixed`: parameters that are not learned.
+    `family`: a class of `tfp.distributions` or its name. `fixed`: parameters that are not learned,
+    numbers or arrays of them, in float32, which are saved with it.
     A family of scalars is made independent over `event_shape`; a multivariate one takes the last
     axis of it as its event:
 
         TFPDistribution("Laplace", 5)                        # loc, scale: params_size 10
         TFPDistribution("StudentT", 5, fixed={"df": 4.0})    # loc, scale
+        TFPDistribution("Normal", 3, fixed={"scale": [0.1, 0.1, 0.5]})    # loc
         TFPDistribution("MultivariateNormalTriL", 5)         # loc, scale_tril: params_size 5 + 15
 
-    Raises ValueError for an unknown family, or an unknown name in `fixed`.
+    Raises ValueError for an unknown family, an unknown name in `fixed`, or values there that are
+    neither numbers nor arrays of them, or do not fit the event or what is learned.
     """
 
     def __init__(
         self,
         family: str | type[tfd.Distribution],
         event_shape: int | tuple[int, ...],
-        fixed: Mapping[str, float] | None = None,
+        fixed: Mapping[str, ArrayLike] | None = None,
         **kwargs,
     ):
         super().__init__(event_shape, **kwargs)
@@ -163,7 +167,7 @@ class TFPDistribution(DistributionLayer):
             raise ValueError(
                 f"unknown family {family!r}: give a class of tfp.distributions or its name"
             )
-        self.fixed = dict(fixed or {})
+        self.fixed = {key: self._constant(key, value) for key, value in (fixed or {}).items()}
         properties = self.family.parameter_properties(dtype=tf.float32)
         if unknown := set(self.fixed) - set(properties):
             raise ValueError(
@@ -183,6 +187,36 @@ class TFPDistribution(DistributionLayer):
             else:
                 size = int(bijector.inverse_event_shape(shape)[-1])
                 self._learned[parameter] = (lambda part, _, b=bijector: b(part), size)
+        self._check_fixed()
+
+    def _constant(self, parameter, value):
+        """`value` as it can be saved: a number or an array."""
+        try:
+            array = np.asarray(value)
+        except (TypeError, ValueError, NotImplementedError):  # of different lengths, or symbolic
+            array = np.asarray(None)
+        if array.dtype.kind not in "biuf" or isinstance(value, tf.Variable | keras.Variable):
+            raise ValueError(
+                f"{self.family.__name__}: the fixed {parameter} is a {type(value).__name__}, but "
+                "must be a number or an array of numbers, which can be saved"
+            )
+        return array.astype(np.float32) if array.ndim else array.item()
+
+    def _check_fixed(self):
+        if not (self.fixed and self._learned):
+            return
+        try:
+            made = self.distribution(tf.zeros((*self.event_shape[:-1], self.params_size)))
+            if (made.batch_shape, made.event_shape) == ((), self.event_shape):
+                return
+            why = f"it would be {made}"
+        except (ValueError, tf.errors.InvalidArgumentError) as error:
+            why = str(error)
+        what = ", ".join(f"{name} of shape {np.shape(v)}" for name, v in self.fixed.items())
+        raise ValueError(
+            f"{self.family.__name__} over events of shape {self.event_shape} cannot have a fixed "
+            f"{what}: {why}"
+        )
 
     @property
     def params_size(self) -> int:  # noqa: D102
@@ -201,7 +235,14 @@ class TFPDistribution(DistributionLayer):
         name = self.family.__name__
         if self.family not in (distributions.named(name), getattr(tfd, name, None)):
             name = keras.saving.get_registered_name(self.family)
-        return super().get_config() | {"family": name, "fixed": self.fixed}
+        fixed = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in self.fixed.items()}
+        return super().get_config() | {"family": name, "fixed": fixed}
+
+    @classmethod
+    def from_config(cls, config):
+        """Make the layer that `get_config` described."""
+        # Files of earlier versions hold arrays as Keras writes them.
+        return cls(**config | {"fixed": keras.saving.deserialize_keras_object(config["fixed"])})
 
 
 @_register

@@ -14,11 +14,9 @@ import pandas as pd
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from vae_keras import checks, posterior
-from vae_keras.datasets import intensities
+from vae_keras import checks, noise, posterior
 
 tfd = tfp.distributions
-BATCH = 1000  # datapoints whose chains run in one compiled program
 LEAST_ACCEPTANCE = 0.5  # a chain that accepts fewer of its moves has not explored p(z|x)
 RELIABLE_DIMENSIONS = 5  # the paper: appendix D is good below about five
 LEAST_SAMPLES_A_DIMENSION = 3  # to fit a Gaussian with a full covariance
@@ -56,8 +54,8 @@ def appendix_d(
 
     `density`: "gaussian", with a full covariance, or "kde", Gaussian kernels of Scott's width.
     Warns above five latent dimensions, where q no longer fits well enough. Raises ValueError for an
-    unknown density, an L too small to fit one, a decoder without a gradient in z, or data that do
-    not fit the model.
+    unknown density, an L too small to fit one, a decoder without a gradient in z, data that do not
+    fit the model, or a seed that is no non-negative integer.
     """
     if density not in DENSITIES:
         raise ValueError(f"unknown density {density!r}: one of {', '.join(DENSITIES)}")
@@ -77,22 +75,6 @@ def appendix_d(
             stacklevel=2,
         )
 
-    estimate = _appendix_d(model, n_samples, density, leapfrog_steps, burn_in)
-    parts = _in_batches(estimate, x, seed)
-    found = Estimate(*(np.concatenate(values) for values in zip(*parts, strict=True)))
-    stuck = int(np.sum(found.acceptance < LEAST_ACCEPTANCE))
-    if stuck:
-        warnings.warn(
-            f"{stuck} of {len(x)} chains accept less than {LEAST_ACCEPTANCE:.0%} of their moves, "
-            f"where 90% was asked: their estimates mean little; raise burn_in (now {burn_in})",
-            stacklevel=2,
-        )
-    return found
-
-
-@functools.lru_cache(maxsize=4)  # along a training run one model is measured many times
-def _appendix_d(model, n_samples, density, leapfrog_steps, burn_in):
-    @tf.function(jit_compile=True)
     def estimate(x, seed):
         chains = posterior.chains(
             model, x, 2 * n_samples, seed, leapfrog_steps=leapfrog_steps, burn_in=burn_in
@@ -101,7 +83,19 @@ def _appendix_d(model, n_samples, density, leapfrog_steps, burn_in):
         log_ratio = q(chains.z[n_samples:]) - chains.log_prob[n_samples:]
         return -_log_mean(log_ratio), _error_of_log_mean(log_ratio), chains.acceptance
 
-    return estimate
+    settings = ("appendix D", n_samples, density, leapfrog_steps, burn_in)
+    made = posterior.compiled(model, settings, estimate)
+    seed_of = functools.partial(_seed_of, seed)
+    parts = posterior.in_batches(made, x, seed_of, axes=(0, 0, 0))
+    found = Estimate(*(values.numpy() for values in parts))
+    stuck = int(np.sum(found.acceptance < LEAST_ACCEPTANCE))
+    if stuck:
+        warnings.warn(
+            f"{stuck} of {len(x)} chains accept less than {LEAST_ACCEPTANCE:.0%} of their moves, "
+            f"where 90% was asked: their estimates mean little; raise burn_in (now {burn_in})",
+            stacklevel=2,
+        )
+    return found
 
 
 def _gaussian(z):
@@ -123,9 +117,13 @@ def _kernels(z):
 
 def _scale(z):
     """The Cholesky factor of the covariance of z (L, N, d), (N, d, d)."""
-    centred = z - tf.reduce_mean(z, 0)
+    # In float64: in float32 a cloud a thousand times as long as it is thick has no thickness left.
+    centred = tf.cast(z, tf.float64) - tf.reduce_mean(tf.cast(z, tf.float64), 0)
     covariance = tf.einsum("lni,lnj->nij", centred, centred) / (z.shape[0] - 1)
-    return tf.linalg.cholesky(covariance + 1e-8 * tf.eye(z.shape[-1]))
+    # A trillionth of each variance, which changes none of them; 1e-30 for a chain that never moved.
+    variances = tf.linalg.diag_part(covariance)
+    covariance = tf.linalg.set_diag(covariance, (1 + 1e-12) * variances + 1e-30)
+    return tf.cast(tf.linalg.cholesky(covariance), z.dtype)
 
 
 DENSITIES = {"gaussian": _gaussian, "kde": _kernels}
@@ -144,7 +142,7 @@ def importance_sampling(
     `prior_share`: of the draws that come from p(z) instead, with q the mixture of both: with few
     latent dimensions this finds p(z|x) also where the encoder misses it. Raises ValueError for K
     below 1, a share outside [0, 1), or above 0 where the supports differ, a model without an
-    encoder, or data that do not fit the model.
+    encoder, data that do not fit the model, or a seed that is no non-negative integer.
     """
     if not hasattr(model, "encode"):
         raise ValueError(
@@ -156,37 +154,39 @@ def importance_sampling(
         raise ValueError(f"prior_share is {prior_share}, but must be at least 0 and below 1")
     x = checks.checked_data(x, model)
     from_prior = min(round(prior_share * n_samples), n_samples - 1)
-    if from_prior:
+    mixed, share = from_prior > 0, from_prior / n_samples
+    if mixed:
         checks.check_one_support(model.encode(x[:1]), model.prior)
+    log_shares = (math.log1p(-share), math.log(share)) if mixed else (0.0, -math.inf)
 
-    @tf.function(jit_compile=True)
-    def estimate(x, seed):
+    def estimate(x, seed, n_samples, from_prior, log_shares):
         encoder, prior = model.encode(x), model.prior
+        n = tf.cast(n_samples, tf.float32)
 
         def add(k, total, total_of_squares):
             seed_k = tf.stack([seed[0], seed[1] + k])
             z = encoder.sample(seed=seed_k)
             log_q = encoder.log_prob(z)
-            if from_prior:
+            if mixed:
                 z = tf.where(k < from_prior, prior.sample(x.shape[0], seed=seed_k), z)
-                share = from_prior / n_samples
                 log_q = tfp.math.log_add_exp(
-                    math.log1p(-share) + encoder.log_prob(z), math.log(share) + prior.log_prob(z)
+                    log_shares[0] + encoder.log_prob(z), log_shares[1] + prior.log_prob(z)
                 )
             log_ratio = posterior.log_joint(model, x, z) - log_q
             total = tfp.math.log_add_exp(total, log_ratio)
             return k + 1, total, tfp.math.log_add_exp(total_of_squares, 2 * log_ratio)
 
         nothing = tf.fill([x.shape[0]], -math.inf)
-        _, total, squares = tf.while_loop(
-            lambda k, *_: k < n_samples, add, [0, nothing, nothing], maximum_iterations=n_samples
-        )
+        _, total, squares = tf.while_loop(lambda k, *_: k < n_samples, add, [0, nothing, nothing])
         # The relative variance of the mean: (mean of squares / mean^2 - 1) / K.
-        relative = tf.exp(squares - 2 * total) - 1 / n_samples
-        return total - math.log(n_samples), tf.sqrt(tf.maximum(relative, 0.0))
+        relative = tf.exp(squares - 2 * total) - 1 / n
+        return total - tf.math.log(n), tf.sqrt(tf.maximum(relative, 0.0))
 
-    parts = _in_batches(estimate, x, seed)
-    return Estimate(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+    made = posterior.compiled(model, ("importance sampling", mixed), estimate)
+    k = tf.constant(n_samples), tf.constant(from_prior), tf.constant(log_shares)
+    seed_of = functools.partial(_seed_of, seed)
+    parts = posterior.in_batches(lambda x, seed: made(x, seed, *k), x, seed_of, axes=(0, 0))
+    return Estimate(*(values.numpy() for values in parts))
 
 
 def compare(model, x) -> pd.DataFrame:
@@ -211,12 +211,10 @@ def compare(model, x) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["estimator", "nats", "error"]).round(3)
 
 
-def _in_batches(estimate, x, seed):
-    for i in range(0, len(x), BATCH):
-        values = estimate(
-            intensities(x[i : i + BATCH]), tf.constant([seed, 2**20 * (i + 1) % 2**31])
-        )
-        yield [value.numpy() for value in values]
+def _seed_of(seed, batch):
+    """Where the noise of a batch begins, 10^9 draws from where that of any other does."""
+    branch, second = divmod(batch, 2)
+    return noise.at(seed, 2**20 * (1000 * second + 1), branch)
 
 
 def _log_mean(values):

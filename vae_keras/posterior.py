@@ -4,18 +4,21 @@ A model here is anything with `decode(z)` and `prior`, continuous over vectors; 
 `encode(x)` as well, the chains begin there.
 """
 
+import hashlib
 from typing import NamedTuple
 
+import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from vae_keras import checks
+from vae_keras import checks, noise
 from vae_keras.datasets import intensities
 
 tfd = tfp.distributions
+BATCH = 1000  # datapoints whose chains run in one compiled program
+SMALLEST = 8  # of them, at least
 CANDIDATES = 500  # draws from the prior, of which a chain takes one to begin at
-
-
 SHORTEST = 0.5  # a move takes this share of the step size, or more
 
 
@@ -92,16 +95,19 @@ def hmc(
 def draw(model, x, n_samples: int, *, seed: int = 0, **options) -> Chains:
     """Draw from p(z|x) by HMC for each datapoint of x, (N, *input); options as `hmc` has them.
 
-    Raises ValueError for a decoder without a gradient in z, or data that do not fit the model.
+    Raises ValueError for a decoder without a gradient in z, data that do not fit the model, or a
+    seed that is no non-negative integer.
     """
     checks.check_movable(model)
     x = checks.checked_data(x, model)
 
-    @tf.function(jit_compile=True)
-    def compiled(x, seed):
+    def program(x, seed):
         return chains(model, x, n_samples, seed, **options)
 
-    return compiled(intensities(x), tf.constant([seed, 1]))
+    settings = ("draw", n_samples, *sorted(options.items()))
+    made = compiled(model, settings, program)
+    axes = Chains(z=1, log_prob=1, acceptance=0, step_size=0)
+    return Chains(*in_batches(made, x, lambda batch: noise.at(seed, 1 + batch), axes))
 
 
 def chains(model, x: tf.Tensor, n_samples: int, seed, **options) -> Chains:
@@ -129,3 +135,85 @@ def begin(model, x: tf.Tensor, seed) -> tf.Tensor:
     log_likelihood = tf.map_fn(lambda one: model.decode(one[None]).log_prob(x), z)
     choice = tfd.Categorical(logits=tf.transpose(log_likelihood)).sample(seed=seed_choice)
     return tf.gather(z, choice)
+
+
+# ------------------------------------------------------------------------------ compiled programs
+
+
+# Attributes that Keras gives a model as it trains.
+OF_TRAINING = {
+    "built", "compiled", "history", "loss", "optimizer", "predict_function", "steps_per_execution",
+    "stop_evaluating", "stop_predicting", "stop_training", "test_function", "train_function",
+    "unrolled_steps_per_execution",
+}  # fmt: skip
+
+
+class _Programs(dict):
+    """What was compiled for a model, among its attributes: it goes when the model goes."""
+
+    def __reduce__(self):
+        return _Programs, ()  # a copy of the model, or one that is pickled, compiles its own
+
+
+def compiled(model, settings: tuple, program):
+    """`program` compiled by XLA, or what an earlier call made of it for `model` and `settings`.
+
+    It follows the values of variables, wherever they are, and is made anew where an attribute of
+    the model was replaced, or a number or an array in one. What else may change, deeper within, is
+    to be a variable. A model without a `__dict__`, as a named tuple, has it compiled at each call.
+    """
+    made = tf.function(program, jit_compile=True)
+    if not hasattr(model, "__dict__"):
+        return made
+    programs = vars(model).setdefault("_programs", _Programs())
+    leaves = list(_leaves(model))
+    now = [_identity(leaf) for leaf in leaves]
+    key = id(model), settings  # a shallow copy has the very programs of the original
+    if key not in programs or programs[key][0] != now:
+        programs[key] = now, leaves, made  # the leaves too, lest their ids be used again
+    return programs[key][-1]
+
+
+def _leaves(model):
+    """What a program has read once and for all: each attribute's name, and what is in it."""
+    for name, value in vars(model).items():
+        trained = isinstance(model, keras.Model) and (name[0] == "_" or name in OF_TRAINING)
+        kept = isinstance(value, keras.Layer | tfd.Distribution) or not trained
+        if kept and not isinstance(value, _Programs):
+            yield name
+            yield from _inside(value)
+
+
+def _inside(value):
+    if isinstance(value, list | tuple):
+        for one in value:
+            yield from _inside(one)
+    elif isinstance(value, dict):
+        yield from _inside(list(value.items()))
+    else:
+        yield value
+
+
+def _identity(leaf):
+    """Equal for one object, and for numbers, strings and arrays of one value."""
+    if isinstance(leaf, np.ndarray | np.generic):
+        return leaf.dtype.str, leaf.shape, hashlib.sha256(leaf.tobytes()).digest()
+    return (type(leaf), leaf) if isinstance(leaf, int | float | str) else id(leaf)
+
+
+def in_batches(program, x, seed_of, axes) -> list[tf.Tensor]:
+    """What `program(x, seed)` gives, of `BATCH` datapoints at a time; `axes`: theirs, of each part.
+
+    `seed_of(i)`: the i-th batch's seed. A smaller batch is filled up with rows of its own to a
+    power of two, so that data of all lengths make eight programs at most.
+    """
+    parts = []
+    for i in range(-(-len(x) // BATCH)):
+        batch = intensities(x[i * BATCH : (i + 1) * BATCH])
+        n = len(batch)
+        size = min(BATCH, max(SMALLEST, 2 ** (n - 1).bit_length()))
+        values = program(tf.gather(batch, tf.range(size) % n), seed_of(i))
+        parts.append(
+            [v[(slice(None),) * axis + (slice(n),)] for v, axis in zip(values, axes, strict=True)]
+        )
+    return [tf.concat(v, axis) for v, axis in zip(zip(*parts, strict=True), axes, strict=True)]

@@ -5,8 +5,12 @@ TF_CPP_MIN_LOG_LEVEL is set to 3, which silences TensorFlow's C++ code, where it
 all), and the lines that come before that is read are dropped. So is the warning of functions traced
 again and again: each model has its own, traced once, but TensorFlow counts those of all models
 together. Errors and warnings in Python pass.
+
+Raises ImportError where Keras has another backend than TensorFlow.
 """
 
+import contextlib
+import json
 import os
 import re
 import sys
@@ -18,6 +22,7 @@ _START_UP = re.compile(
 
 
 def _import():
+    _check_backend()
     import keras  # noqa: F401
     import tensorflow
     import tensorflow_probability  # noqa: F401
@@ -27,19 +32,53 @@ def _import():
     )
 
 
+def _check_backend():
+    """Before Keras is imported where it was not: that fails in its own way where jax is missing."""
+    backend = sys.modules["keras"].config.backend() if "keras" in sys.modules else _backend_set()
+    if backend != "tensorflow":
+        raise ImportError(
+            f"vae_keras needs Keras on TensorFlow, but Keras is set to {backend!r}: set the "
+            "environment variable KERAS_BACKEND=tensorflow before Python starts, or "
+            '"backend": "tensorflow" in ~/.keras/keras.json'
+        )
+
+
+def _backend_set():
+    """What Keras will take, by its own rules."""
+    if os.environ.get("KERAS_BACKEND"):
+        return os.environ["KERAS_BACKEND"]
+    home = os.path.expanduser("~")
+    folder = os.path.join(home if os.access(home, os.W_OK) else "/tmp", ".keras")
+    folder = os.path.expanduser(os.environ.get("KERAS_HOME", folder))
+    try:
+        with open(os.path.join(folder, "keras.json")) as file:
+            return json.load(file).get("backend", "tensorflow")
+    except (OSError, ValueError):  # none there, or none that can be read
+        return "tensorflow"
+
+
 def _without_start_up_lines(work):
-    sys.stderr.flush()
-    kept = os.dup(2)
+    try:
+        kept = os.dup(2)
+    except OSError:  # stderr is closed: nobody reads what would be dropped
+        return work()
     with tempfile.TemporaryFile() as log:
+        _flush()
         os.dup2(log.fileno(), 2)
         try:
             work()
         finally:
-            sys.stderr.flush()
+            _flush()
             os.dup2(kept, 2)
             os.close(kept)
             log.seek(0)
-            os.write(2, b"".join(line for line in log if not _START_UP.match(line)))
+            with contextlib.suppress(OSError):  # stderr is full, or its reader gone
+                os.write(2, b"".join(line for line in log if not _START_UP.match(line)))
+
+
+def _flush():
+    if sys.stderr is not None:
+        sys.stderr.flush()
 
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
