@@ -29,7 +29,8 @@ if not os.environ.get("VAE_KERAS_DATA") and all(map(datasets.locate, datasets.RE
 
 @pytest.fixture(autouse=True)
 def _own_places(tmp_path_factory, monkeypatch):
-    """A cache and a store of each test's own, no network, and nothing looked for in vain yet."""
+    """Seeds, a cache and a store of each test's own, no network, nothing looked for in vain yet."""
+    keras.utils.set_random_seed(0)
     monkeypatch.setenv("https_proxy", NOWHERE)
     monkeypatch.setattr(datasets, "_missing", {})
     monkeypatch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))

@@ -59,6 +59,32 @@ def test_training_and_evaluation_share_no_noise(make_vae):
     assert len(set(seeds)) == 10
 
 
+@pytest.mark.parametrize("seed", [0, 2**31 - 1, 2**31, 2**32 + 5, 2**64 + 1])
+def test_any_non_negative_integer_is_a_seed(make_vae, x, seed, tmp_path):
+    vae = make_vae(seed=seed)
+    vae.fit(x, verbose=0)
+    vae.save(tmp_path / "vae.keras")
+    loaded = keras.saving.load_model(tmp_path / "vae.keras")
+    assert loaded.seed == seed
+    np.testing.assert_array_equal(vae.sample(3), loaded.sample(3))
+    other = make_vae(seed=seed + 1)
+    other.fit(x, verbose=0)
+    assert not np.array_equal(vae.sample(3), other.sample(3))
+
+
+def test_large_seeds_are_streams_of_their_own(make_vae):
+    seeds = (5, 2**32 + 5, 2**64 + 5)
+    first = {tuple(make_vae(seed=seed).noise_seed(True).numpy()) for seed in seeds}
+    assert len(first) == 3
+    orders = [next(iter(make_vae(seed=s)._rows(250, 250, 250, True))).numpy() for s in seeds]
+    assert not np.array_equal(orders[0], orders[1])
+    for bad in (-1, 1.5, "7"):
+        with pytest.raises(ValueError, match=r"the seed is .*, but must be an integer"):
+            make_vae(seed=bad)
+    model = MonteCarloEM(networks.bernoulli_decoder(2, 8, 12), 10, seed=2**40)
+    assert model.chains.shape == (10, 2)
+
+
 # ----------------------------------------------------------------------------------- going on
 
 KILLED = """

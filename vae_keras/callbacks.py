@@ -99,14 +99,16 @@ class Progress(keras.callbacks.Callback):
         self.samples, self.description = samples, description
 
     def on_train_begin(self, logs=None):  # noqa: D102
+        stream = sys.stdout if "ipykernel" in sys.modules else sys.stderr  # not in a red box
         self._bar = tqdm(
             total=self.samples,
             initial=self.model.samples,
             desc=self.description,
             unit=" samples",
             unit_scale=True,
-            mininterval=0.5 if sys.stderr.isatty() else 10,
-            file=sys.stdout if "ipykernel" in sys.modules else sys.stderr,  # not in a red box
+            mininterval=0.5 if stream and stream.isatty() else 10,
+            file=stream,
+            disable=stream is None,  # closed
         )
 
     def on_train_batch_end(self, batch, logs=None):  # noqa: D102

@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from vae_keras import checks, distributions, posterior
+from vae_keras import checks, distributions, noise, posterior
 from vae_keras.models.latent_variable import LatentVariableModel, datapoints, total
 
 tfd = tfp.distributions
@@ -91,7 +91,7 @@ class MonteCarloEM(LatentVariableModel):
             return
         self.check_likelihood(self.decoder(self.prior.sample(1, seed=(0, 0))))
         checks.check_movable(self)
-        start = self.prior.sample(self.n_train, seed=(self.seed, 0))
+        start = self.prior.sample(self.n_train, seed=noise.at(self.seed, 0))
         self.chains = self.add_weight(
             name="chains", shape=start.shape, initializer=lambda *_, **__: start, trainable=False
         )

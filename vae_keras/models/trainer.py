@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vae_keras import checks, streams
+from vae_keras import checks, noise, streams
 from vae_keras.callbacks import FiniteBound, set_modes
 
 BATCH_SIZE = 100  # M
@@ -39,6 +39,7 @@ class Trainer(keras.Model):
 
     def __init__(self, seed: int, **kwargs):
         super().__init__(**kwargs)
+        noise.words(seed)  # refuses one that names no stream
         self.seed = seed
         # The counters are weights, so they are saved: a loaded model goes on with fresh noise.
         # Evaluation has one of its own, so that looking does not change what is learned.
@@ -84,8 +85,7 @@ class Trainer(keras.Model):
         if device:
             number = number * device.num_replicas_in_sync
             number += tf.cast(device.replica_id_in_sync_group, number.dtype)
-        number = tf.cast(number if training else -number, tf.int32)
-        return tf.stack([tf.constant(self.seed, tf.int32), number])
+        return noise.at(self.seed, number, branch=0 if training else 1)
 
     def scaled(self, loss: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         """What a `train_step` differentiates, of the mean loss of a minibatch x.
@@ -277,11 +277,13 @@ class Trainer(keras.Model):
     def _rows(self, n: int, per_epoch: int, at_once: int, shuffle: bool) -> tf.data.Dataset:
         """The row numbers of one epoch after the other, without end, `at_once` at a time."""
         per_epoch = min(n, per_epoch)
+        first, second = noise.words(self.seed)
+        of_seed = first if second == 0 else (first << 32) + second
 
         def epoch(visits_before):
             rows = tf.range(n)
-            if shuffle:  # the noise has seeds (seed, positive number)
-                seed = tf.stack([tf.constant(self.seed, tf.int64), -1 - visits_before])
+            if shuffle:  # the noise has positive numbers, while they last
+                seed = tf.stack([tf.constant(of_seed, tf.int64), -1 - visits_before])
                 rows = tf.random.experimental.stateless_shuffle(rows, seed)
             return tf.data.Dataset.from_tensor_slices(rows[:per_epoch]).batch(at_once)
 
