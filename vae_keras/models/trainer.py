@@ -1,8 +1,8 @@
 """`fit` at the machine's speed, inherited by every model of the kit.
 
 At M = 100 the arithmetic of a minibatch takes a few milliseconds, and what a usual `fit` does
-around it as long again. So for an array, `fit` passes the row numbers of many minibatches at a time
-to one compiled program, which holds the data set, gathers each minibatch and runs `train_step`.
+around it as long again. So from an array `fit` gathers many minibatches at a time and hands them to
+one compiled program, which runs `train_step` on each.
 """
 
 import contextlib
