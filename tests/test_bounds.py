@@ -126,10 +126,10 @@ def test_reparameterised_gradient_equals_finite_differences(estimator, x):
         weight.assign(keras.random.normal(weight.shape, stddev=0.5, seed=weight.shape[0]))
 
     def bound_with_the_same_noise():
-        vae._draws.assign(7)
+        vae._evaluation_draws.assign(7)
         return float(-tf.reduce_mean(tf.cast(vae.bound(x).elbo, tf.float64)))
 
-    vae._draws.assign(7)
+    vae._evaluation_draws.assign(7)
     analytic = gradients(vae, x)
     rng = np.random.default_rng(0)
     for weight, gradient in zip(vae.trainable_variables, analytic, strict=True):

@@ -52,8 +52,8 @@ def assert_equal_weights(one, other, atol=2e-5):
         np.testing.assert_allclose(a, b, atol=atol, err_msg=a.path)
 
 
-@pytest.mark.parametrize("optimizer", [keras.optimizers.SGD, keras.optimizers.Adagrad])
-def test_a_vae(two, data, rows, optimizer):
+def test_a_vae(two, data, rows):
+    optimizer = keras.optimizers.Adagrad if data is rows else keras.optimizers.SGD
     one = make(VAE, optimizer(0.1))
     with two.scope():
         shared = make(VAE, optimizer(0.1))

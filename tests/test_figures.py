@@ -34,12 +34,6 @@ DATA = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
-
-
 def bound(dataset, latent_dim, algorithm, samples):
     """About what the bound is; wake-sleep collapses with 200 latent variables."""
     if algorithm == "wake_sleep" and latent_dim == 200 and samples > 10**6:

@@ -235,7 +235,7 @@ def test_what_another_version_made_is_taken_and_said(small, faces, monkeypatch, 
     def said():
         capsys.readouterr()
         experiments.run(small, faces)
-        (told,) = [x for x in capsys.readouterr().out.splitlines() if x] or [""]
+        (told,) = [x for x in capsys.readouterr().out.splitlines() if "the store" in x] or [""]
         assert __main__.main(["runs"]) == 0
         listed = capsys.readouterr().out.splitlines()[1]
         assert listed.startswith(small.key)

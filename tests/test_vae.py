@@ -60,7 +60,7 @@ def test_the_loss_is_minus_the_bound_plus_the_weight_decay(make_vae, x):
 def test_the_metrics_are_means_over_datapoints_also_with_a_partial_minibatch(make_vae, x):
     vae = make_vae()
     losses = vae.evaluate(x, batch_size=100, verbose=0, return_dict=True)
-    vae._draws.assign(0)
+    vae._evaluation_draws.assign(0)
     parts = [vae.bound(x[i : i + 100]).elbo for i in (0, 100, 200)]
     assert losses["elbo"] == pytest.approx(float(tf.reduce_mean(tf.concat(parts, 0))), rel=1e-5)
 
