@@ -74,6 +74,8 @@ def _cut_off(axis, window, texts):
     for line in axis.lines:
         x, y = np.asarray(line.get_xydata(), float).T
         (low, high), (left, right) = sorted(axis.get_ylim()), sorted(axis.get_xlim())
+        if len(x) == 1 and line.get_marker() in (None, "None", ""):
+            yield f"a curve of {axis.get_title()!r} is one point, and has no mark"
         if len(x) and not (left <= x[-1] <= right):
             yield f"a curve of {axis.get_title()!r} ends beside its axes"
         if len(y) and not (low <= y[-1] <= high):

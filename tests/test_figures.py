@@ -94,6 +94,21 @@ def test_figure_2(data, preset, seeds):
         assert part.get_suptitle() == title
 
 
+def test_a_curve_of_one_point_can_be_seen_and_the_axis_ends_with_the_data():
+    """As a run of 2,000 samples in one execution leaves it."""
+    table = curves(EMBEDDED, presets.resolve("smoke"), ["aevb", "wake_sleep"], [0])
+    table = table[(table.dataset != "mnist_5k") | (table.samples == 2000)]
+    figure = figures.lower_bound(table, EMBEDDED)
+    assert problems(figure) == []
+    for axis in figure.axes:
+        assert axis.get_xlim()[1] < 2400
+        assert {line.get_marker() for line in axis.lines} == {"^", "o"}
+    assert problems(figures.full_vb(table[table.dataset == "mnist_5k"], "digits")) == []
+    long = curves(REAL, presets.resolve("quick"), ["aevb"], [0])
+    for axis in figures.lower_bound(long, REAL).axes:
+        assert {line.get_marker() for line in axis.lines} <= {"None", ""}
+
+
 def test_of_the_papers_curves_only_the_algorithms_in_the_key_are_drawn():
     table = curves(REAL, presets.resolve("smoke"), ["aevb"], [0])
     figure = figures.lower_bound(table, REAL)
@@ -208,6 +223,7 @@ SPOILED = {
     "leaves the page": lambda f, a: a.set_title("a title " * 20),
     "'a title' lies on 'over it'": lambda f, a: f.text(0.5, 0.95, "over it"),
     "ends at 3.0, outside its axes": lambda f, a: a.set_ylim(0, 2.5),
+    "is one point, and has no mark": lambda f, a: a.plot([2], [2]),
     "ends beside its axes": lambda f, a: a.set_xlim(0, 2.5),
     "points of 'a title' lie outside": lambda f, a: a.scatter([1, 9], [1, 2]) and a.set_xlim(0, 4),
 }

@@ -197,6 +197,7 @@ ALGORITHMS = {
 }
 NATS = {"mnist": (-150, -95), "frey_face": (0, 1600)}  # the paper's axes
 DASHES = {"train": (3, 1.5), "test": ""}
+MARKS, MARK_SIZE = {"train": "^", "test": "o"}, 4
 
 
 def lower_bound(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
@@ -221,24 +222,30 @@ def lower_bound(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
         limits, sizes = _nats(curves), sorted(set(curves.latent_dim))
         for axis, latent_dim in zip(row, sizes, strict=False):
             panel = {"dataset": name, "latent_dim": latent_dim}
-            theirs |= _curves(axis, table, paper.figure2(), panel, "lower_bound")
+            theirs |= _curves(axis, table, paper.figure2(), panel, "lower_bound", _marks(table))
             below = _below(curves[curves.latent_dim == latent_dim], limits[0])
             axis.set(
                 title="\n".join([f"$N_z$ = {latent_dim}", *below]),
-                xscale="log", xlabel="training samples evaluated",
-                ylim=limits, ylabel="lower bound (nats)" if axis is row[0] else "",
-            )  # fmt: skip
+                xlabel="training samples evaluated",
+                ylim=limits,
+                ylabel="lower bound (nats)" if axis is row[0] else "",
+            )
         for axis in row[len(sizes) :]:
             axis.axis("off")
     shown = [axis for row in rows for axis in row if axis.lines]
-    limits = np.array([axis.get_xlim() for axis in shown])
-    first, last = limits[:, 0].min(), limits[:, 1].max()
-    plt.setp(shown, xlim=(first, last))
-    for axis in shown if last < 30 * first else ():  # too few powers of ten to read it by
+    _log_samples(shown)
+    _key(figure, table, theirs, _marks(table))
+    return figure
+
+
+def _log_samples(axes) -> None:
+    """One logarithmic axis for all panels, from the first point in any to the last."""
+    samples = np.concatenate([line.get_xdata() for axis in axes for line in axis.lines])
+    first, last = samples.min() / 1.15, samples.max() * 1.15
+    plt.setp(axes, xscale="log", xlim=(first, last))
+    for axis in axes if last < 30 * first else ():  # too few powers of ten to read it by
         axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.xaxis.set_minor_formatter(NullFormatter())
-    _key(figure, table, theirs)
-    return figure
 
 
 def _nats(curves: pd.DataFrame) -> tuple[float, float]:
@@ -277,15 +284,14 @@ def marginal_likelihood(table: pd.DataFrame, title: str) -> Figure:
     drawn = False
     for axis, n_train in zip(axes[0], sizes, strict=True):
         panel = {"dataset": table.dataset.iloc[0], "n_train": n_train}
-        look = {"marker": ".", "mec": "none"}
-        drawn |= _curves(axis, ours, theirs, panel, "marginal_log_likelihood", **look)
+        drawn |= _curves(axis, ours, theirs, panel, "marginal_log_likelihood", MARKS)
         axis.set(
             title=r"$N_{\mathrm{train}}$" f" = {n_train:,}",
             xlabel=f"training samples evaluated{unit_name}",
             ylabel="marginal log-likelihood (nats)" if axis is axes[0, 0] else "",
         )
     _suptitle(figure, title)
-    _key(figure, table, drawn)
+    _key(figure, table, drawn, MARKS)
     return figure
 
 
@@ -295,22 +301,31 @@ def full_vb(table: pd.DataFrame, title: str) -> Figure:
     `table`: figure 2's columns, of one data set and latent size; several seeds as there.
     """
     figure, axis = _subplots(1, 1, figsize=(4.8, 3.8))
-    _curves(axis, table, table.iloc[:0], {}, "lower_bound")
-    axis.set(xscale="log", xlabel="training samples evaluated", ylabel="lower bound (nats)")
+    _curves(axis, table, table.iloc[:0], {}, "lower_bound", _marks(table))
+    axis.set(xlabel="training samples evaluated", ylabel="lower bound (nats)")
+    _log_samples([axis])
     _suptitle(figure, title)
-    _key(figure, table, theirs=False)
+    _key(figure, table, False, _marks(table))
     return figure
 
 
-def _curves(axis, ours, theirs, panel: dict, value: str, **look_of_ours) -> bool:
+def _marks(table: pd.DataFrame) -> dict[str, str]:
+    """A mark a point where a curve has so few that it might be none."""
+    points = table.groupby(["dataset", "latent_dim", "algorithm"]).samples.nunique()
+    return MARKS if points.min() < 5 else {}
+
+
+def _curves(axis, ours, theirs, panel: dict, value: str, marks: dict[str, str]) -> bool:
     """Draw into one panel the rows that have the values of `panel`, the paper's behind ours.
 
-    Returns whether the paper has any of these algorithms there.
+    `marks`: split -> the mark of each point of ours, if any. Returns whether the paper has any of
+    these algorithms there.
     """
     colours = dict(zip(ALGORITHMS, sns.color_palette("colorblind"), strict=False))
     theirs = theirs[theirs.algorithm.isin(set(ours.algorithm))]
     drawn = False
-    for source, look in ((theirs, {"lw": 3.5, "alpha": 0.3}), (ours, {"lw": 1.2, **look_of_ours})):
+    marked = {"markers": marks, "ms": MARK_SIZE, "mew": 0} if marks else {}
+    for source, look in ((theirs, {"lw": 3.5, "alpha": 0.3}), (ours, {"lw": 1.2, **marked})):
         curves = source[(source[list(panel)] == pd.Series(panel)).all(axis=1)]
         if not curves.empty:
             drawn |= source is theirs
@@ -321,13 +336,14 @@ def _curves(axis, ours, theirs, panel: dict, value: str, **look_of_ours) -> bool
     return drawn
 
 
-def _key(figure, ours, theirs: bool) -> None:
+def _key(figure, ours, theirs: bool, marks: dict[str, str]) -> None:
     """The legend below all panels."""
     colours, handles, labels = sns.color_palette("colorblind"), [], []
     for colour, (name, label) in zip(colours, ALGORITHMS.items(), strict=False):
         splits = set(ours[ours.algorithm == name].split)
         for split, dashes in ((s, d) for s, d in DASHES.items() if s in splits):
-            handles.append(Line2D([], [], color=colour, lw=1.2, dashes=dashes or (1, 0)))
+            look = {"lw": 1.2, "dashes": dashes or (1, 0), "marker": marks.get(split), "mew": 0}
+            handles.append(Line2D([], [], color=colour, ms=MARK_SIZE, **look))
             labels.append(f"{label}, {split}")
     if (seeds := ours.seed.nunique()) > 1:
         handles.append(Patch(color="grey", alpha=0.3, lw=0))
