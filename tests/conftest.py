@@ -40,7 +40,15 @@ def _own_places(tmp_path_factory, monkeypatch):
     plt.close("all")
 
 
-def pytest_collection_modifyitems(items):
+def pytest_addoption(parser):
+    parser.addoption("--all", action="store_true", help="run also the tests that take long")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--all"):
+        for item in items:
+            if "long" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="takes long: tests/run_all.sh --all"))
     missing = [name for name in datasets.REMOTE if datasets.locate(name) is None]
     if missing:
         reason = f"real data not found: {', '.join(missing)} (let VAE_KERAS_DATA name their folder)"

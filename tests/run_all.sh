@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Lint and test the project in its own environment, which is made where there is none.
-# Further arguments go to pytest: tests/run_all.sh -k bounds
+# Further arguments go to pytest: tests/run_all.sh -k bounds. --all runs also what takes long.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . reproduce/environment.sh

@@ -38,7 +38,9 @@ def left_over(results):
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)]
+)
 def test_an_interrupted_run_says_what_is_stored_and_leaves_nothing_running(tmp_path, number):
     figures = tmp_path / "figures"
     arguments = ["--preset", "quick", "--only", "fig_samples", "--figures-dir", str(figures)]
@@ -64,6 +66,7 @@ def test_an_interrupted_run_says_what_is_stored_and_leaves_nothing_running(tmp_p
     assert left_over(tmp_path) == []
 
 
+@pytest.mark.long
 def test_two_runs_at_once_share_the_work(tmp_path):
     arguments = ["--preset", "smoke", "--only", "fig_graphical_model"]
     arguments += ["--figures-dir", str(tmp_path / "figures")]

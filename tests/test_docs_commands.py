@@ -70,6 +70,7 @@ def nothing_estimated(model, x, *_, **__):
 
 
 @pytest.mark.filterwarnings("ignore:.*EMBEDDED DATA stand in")
+@pytest.mark.long
 @pytest.mark.parametrize("words", PAPERMILL)
 def test_papermill(words, results, tmp_path, monkeypatch):
     """Its arguments as papermill reads them; the cells in this process, without compiling."""

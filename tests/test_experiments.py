@@ -225,7 +225,7 @@ def test_the_first_n_train_points(faces):
         experiments.run(dataclasses.replace(experiment, n_train=9999), faces)
 
 
-@pytest.mark.parametrize("algorithm", ["aevb", "mcem"])
+@pytest.mark.parametrize("algorithm", ["aevb", pytest.param("mcem", marks=pytest.mark.long)])
 def test_a_run_may_record_the_marginal_likelihood(faces, algorithm, monkeypatch):
     """By appendix D on the first points of each split; a stopped run goes on bit for bit."""
     experiment = Experiment(

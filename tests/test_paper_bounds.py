@@ -1,6 +1,6 @@
 """The bounds after 10^6 training samples, with real data and the paper's recipe.
 
-tests/run_all.sh tests/test_paper_bounds.py -rP     # prints the numbers reached
+tests/run_all.sh --all tests/test_paper_bounds.py -rP     # prints the numbers reached
 """
 
 import pytest
@@ -14,6 +14,7 @@ TABLE = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.real_data
 @pytest.mark.parametrize(("name", "latent_dim", "train", "test", "paper"), TABLE)
 def test_the_bound_after_a_million_samples(name, latent_dim, train, test, paper):

@@ -108,6 +108,7 @@ np.savez(folder + "/weights.npz", *vae.get_weights())
 """
 
 
+@pytest.mark.long
 def test_backup_and_restore_goes_on_bit_for_bit(tmp_path):
     def start(folder, die):
         folder.mkdir(exist_ok=True)
