@@ -7,7 +7,6 @@ one compiled program, which runs `train_step` on each.
 
 import contextlib
 import inspect
-import itertools
 
 import keras
 import numpy as np
@@ -289,10 +288,9 @@ class Trainer(keras.Model):
 
         options = tf.data.Options()
         options.autotune.enabled = False  # its thread would hold up the end of `fit` for seconds
-        starts = tf.data.Dataset.from_generator(  # asked only once a callback has restored a model
-            lambda: itertools.count(self.visits, per_epoch),
-            output_signature=tf.TensorSpec([], tf.int64),
-        )
+        # The counter is read only once a callback has restored a model.
+        begin = tf.data.Dataset.from_tensors(0).map(lambda _: self._visits.value.read_value())
+        starts = begin.flat_map(lambda start: tf.data.Dataset.range(start, 2**62, per_epoch))
         return starts.flat_map(epoch).prefetch(1).with_options(options)
 
     def make_train_function(self, force=False):
