@@ -68,11 +68,11 @@ def _make(name, *, preset, force, folder, executed, notebooks) -> tuple[str, flo
     began = time.perf_counter()
     lock = filelock.FileLock(executed / f".{name}.lock")
     try:
-        lock.acquire(blocking=False)
+        held = lock.acquire(blocking=False)
     except filelock.Timeout:
         print(f"{name}: another process draws it, waiting for that", flush=True)
-        lock.acquire(poll_interval=0.5, cancel_check=notebooks.stopping.is_set)
-    with lock:
+        held = lock.acquire(poll_interval=0.5, cancel_check=notebooks.stopping.is_set)
+    with held:
         if not force and provenance.is_fresh(name, preset, folder):  # the other has
             return "fresh", 0.0, ""
         print(f"{name}, preset {preset}", flush=True)
@@ -131,6 +131,8 @@ class _Notebooks:
                 start_new_session=True,
             )
             self._running.add(process)
+            if self.stopping.is_set():  # `stop` came in between, and has not seen it
+                self.stop()
             if self.labelled:
                 _print_labelled(name, process.stdout)
             failed = process.wait()
