@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vae_keras import notebooks, paths, store
+from vae_keras import __main__, notebooks, paths, store
 
 RUN_ALL = ["bash", "reproduce/run_all.sh"]
 
@@ -98,6 +98,15 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     assert "figures cannot be written (Not a directory): let VAE_KERAS_RESULTS name" in sentence
 
 
+def test_a_data_folder_that_is_none(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "nowhere"
+    monkeypatch.setenv("VAE_KERAS_DATA", str(folder))
+    arguments = ["--preset", "smoke", "--only", "fig_manifold"]
+    assert __main__.main(["figures", *arguments, "--figures-dir", str(tmp_path / "figures")]) == 1
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert sentence.startswith(f"Nothing was begun: VAE_KERAS_DATA names '{folder}'")
+
+
 def test_an_order_to_end_is_taken_while_notebooks_run():
     before = signal.getsignal(signal.SIGHUP)
     with notebooks._Notebooks(labelled=False, threads=None):
@@ -142,8 +151,6 @@ def test_the_tests_are_the_same_whenever_they_are_collected():
 
 
 def test_the_store_is_told_of_in_the_words_of_its_states(monkeypatch, tmp_path):
-    from vae_keras import __main__
-
     runs = {"a": {"state": "finished"}, "b": {"state": "stopped"}, "c": {"state": "unreadable"}}
     monkeypatch.setattr(store, "records", lambda: runs)
     assert "holds 1 finished runs and 1 stopped on their way" in __main__._stored()

@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
             chosen.figures_dir or paths.figures(chosen.preset),
             chosen.jobs,
         )
-    except OSError as error:
+    except (OSError, datasets.DataError) as error:
         print(f"Nothing was begun: {error}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

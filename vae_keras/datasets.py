@@ -389,7 +389,7 @@ def stand_ins(names: Iterable[str]) -> dict[str, DataError]:
     """Look for real data sets, download those that are not here: name -> why it stays missing.
 
     Each is asked for once a process, and none where another has found no network. Raises DataError
-    for a local file that is damaged, or a cache that cannot be written.
+    where ``VAE_KERAS_DATA`` names no folder; a local file is looked into only when it is loaded.
     """
     found = {}
     for name in sorted(set(names), key=NAMES.index):
