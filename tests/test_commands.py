@@ -79,21 +79,21 @@ def test_two_runs_at_once_share_the_work(tmp_path):
     assert states == ["fresh", "made"]
 
 
-def test_a_figure_that_does_not_exist(tmp_path):
-    process = start(*RUN_ALL, "--only", "fig_nothing", results=tmp_path)
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == 2
-    assert "invalid choice: 'fig_nothing' (choose from 'fig_full_vb', 'fig_graphical_model'" in out
+def test_a_figure_that_does_not_exist(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("VAE_KERAS_RESULTS", str(tmp_path))
+    with pytest.raises(SystemExit) as stop:
+        __main__.main(["figures", "--only", "fig_nothing"])
+    assert stop.value.code == 2
+    message = "invalid choice: 'fig_nothing' (choose from 'fig_full_vb', 'fig_graphical_model'"
+    assert message in capsys.readouterr().err
     assert not any(tmp_path.iterdir())
 
 
-def test_a_folder_that_cannot_be_written(tmp_path):
+def test_a_folder_that_cannot_be_written(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     arguments = ["--preset", "smoke", "--figures-dir", str(tmp_path / "file" / "figures")]
-    process = start(*RUN_ALL, *arguments, results=tmp_path)
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == 1
-    (sentence,) = out.splitlines()
+    assert __main__.main(["figures", *arguments]) == 1
+    (sentence,) = capsys.readouterr().err.splitlines()
     assert sentence.startswith("Nothing was begun: ")
     assert "figures cannot be written (Not a directory): let VAE_KERAS_RESULTS name" in sentence
 

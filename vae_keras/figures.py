@@ -3,6 +3,7 @@
 Every figure that shows data names the data set in its title, and says so where it is embedded.
 """
 
+import contextlib
 import io
 import json
 import string
@@ -27,9 +28,15 @@ from vae_keras.models.autoencoder import AutoEncoder
 STYLE = Path(__file__).with_name("paper.mplstyle")
 
 
-def _subplots(rows, columns, **kwargs):
+@contextlib.contextmanager
+def _styled():
     plt.get_backend()  # chosen only now, within the context, a notebook's would be undone after it
     with plt.style.context(STYLE):
+        yield
+
+
+def _subplots(rows, columns, **kwargs):
+    with _styled():
         return plt.subplots(rows, columns, **kwargs)
 
 
@@ -210,8 +217,7 @@ def lower_bound(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
     """
     titles = {name: title for name, title in titles.items() if name in set(table.dataset)}
     columns = max(table.groupby("dataset").latent_dim.nunique())
-    plt.get_backend()
-    with plt.style.context(STYLE):
+    with _styled():
         figure = plt.figure(figsize=(max(4.8, 2.5 * columns), 2.6 * len(titles) + 0.4))
         parts = figure.subfigures(len(titles), 1, squeeze=False)[:, 0]
         rows = [part.subplots(1, columns, squeeze=False)[0] for part in parts]
@@ -393,6 +399,6 @@ def save(
 def _rendered(figure: Figure, suffix: str) -> bytes:
     buffer = io.BytesIO()
     metadata = {"CreationDate": None} if suffix == "pdf" else None
-    with plt.style.context(STYLE):
+    with _styled():
         figure.savefig(buffer, format=suffix, metadata=metadata)
     return buffer.getvalue()
