@@ -21,7 +21,8 @@ import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from vae_keras import likelihood, provenance
+from vae_keras import likelihood
+from vae_keras.reproduction import provenance
 
 tfd = tfp.distributions
 HERE = Path(__file__).parent

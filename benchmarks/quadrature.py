@@ -18,7 +18,8 @@ import pandas as pd
 import tensorflow as tf
 from tqdm import tqdm
 
-from vae_keras import datasets, experiments, likelihood, provenance
+from vae_keras import datasets, likelihood
+from vae_keras.reproduction import experiments, provenance
 
 HERE = Path(__file__).parent
 DIGITS = 60

@@ -116,7 +116,7 @@ def using_it() -> dict:
 
 def main():
     """Print and write the tables; see the module."""
-    from vae_keras import paths, provenance
+    from vae_keras.reproduction import paths, provenance
 
     record = {"command": "python benchmarks/sizes.py", **whole_processes(), **using_it()}
     record |= {"device": provenance.device(), "commit": provenance.commit()}

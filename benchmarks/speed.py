@@ -142,7 +142,7 @@ def write(table, chosen, bounds):
     import matplotlib.pyplot as plt
     import seaborn as sns
 
-    from vae_keras import paths, provenance
+    from vae_keras.reproduction import paths, provenance, style
 
     summary = table.groupby("contender", sort=False).samples_per_second.agg(
         ["median", "min", "max"]
@@ -161,7 +161,7 @@ def write(table, chosen, bounds):
         "commit": provenance.commit(),
     }
     paths.replace(HERE / "speed.json", (json.dumps(record, indent=2) + "\n").encode())
-    with plt.style.context(paths.ROOT / "vae_keras" / "paper.mplstyle"):
+    with style.context():
         figure, axes = plt.subplots(figsize=(6.5, 2.8))
         sns.barplot(
             table, y="contender", x="samples_per_second", order=summary.index, estimator="median",

@@ -15,8 +15,9 @@ import pytest
 import tensorflow as tf
 
 import vae_keras
-from vae_keras import datasets, paths
+from vae_keras import datasets
 from vae_keras.layers import Bernoulli, DiagonalGaussian
+from vae_keras.reproduction import paths
 
 tf.config.set_logical_device_configuration(  # two devices, for those tests that divide the work
     tf.config.list_physical_devices("CPU")[0], 2 * [tf.config.LogicalDeviceConfiguration()]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from linear_gaussian import LinearGaussian
+from oracles.linear_gaussian import LinearGaussian
 
 import vae_keras
 from vae_keras.bounds import sgvb_a, sgvb_b

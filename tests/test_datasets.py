@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 import scipy.io
 
-from vae_keras import __main__, datasets
+from vae_keras import datasets
 from vae_keras.datasets import DataError
+from vae_keras.reproduction import command_line
 
 rng = np.random.RandomState(0)
 DIGITS = {
@@ -251,7 +252,7 @@ def test_a_machine_without_network_is_noticed_once(monkeypatch, cache, capsys):
     assert "EMBEDDED DATA stand in, mnist_5k and synthetic_faces" in sentence
     assert "place mnist.npz and frey_rawface.mat by hand" in sentence
     assert len(sentence) < 300
-    assert __main__.main(["data"]) == 1  # the details, on request: everybody is asked again
+    assert command_line.main(["data"]) == 1  # the details, on request: everybody is asked again
     out = capsys.readouterr().out
     for remote in datasets.REMOTE.values():
         assert all(f"{source[0]}: <urlopen error" in out for source in remote.sources)
@@ -281,11 +282,11 @@ def test_the_warning_is_one_line_and_comes_once(cache):
 
 
 def test_the_data_command_says_where_they_are(server, cache, capsys):
-    assert __main__.main(["data"]) == 0
+    assert command_line.main(["data"]) == 0
     out = capsys.readouterr().out
     assert "mnist: http://127.0.0.1" in out
     assert "frey_face: http://127.0.0.1" in out
-    assert __main__.main(["data"]) == 0
+    assert command_line.main(["data"]) == 0
     assert "mnist: local file mnist.npz, verified" in capsys.readouterr().out
 
 
@@ -355,7 +356,7 @@ def test_the_real_sets():
 
 
 def test_a_killed_write_leaves_nothing(monkeypatch, tmp_path):
-    from vae_keras import paths
+    from vae_keras import _files
 
     (tmp_path / "file").write_bytes(b"before")
 
@@ -364,6 +365,6 @@ def test_a_killed_write_leaves_nothing(monkeypatch, tmp_path):
 
     monkeypatch.setattr(Path, "write_bytes", die)
     with pytest.raises(KeyboardInterrupt):
-        paths.replace(tmp_path / "file", b"after")
+        _files.replace(tmp_path / "file", b"after")
     assert (tmp_path / "file").read_bytes() == b"before"
     assert [file.name for file in tmp_path.iterdir()] == ["file"]

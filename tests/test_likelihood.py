@@ -14,7 +14,7 @@ import scipy.special
 import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
-from linear_gaussian import LinearGaussian
+from oracles.linear_gaussian import LinearGaussian
 
 import vae_keras
 from vae_keras import layers, likelihood, posterior

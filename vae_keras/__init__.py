@@ -1,23 +1,28 @@
-"""A Keras 3 reproduction of Kingma and Welling's Auto-Encoding Variational Bayes."""
+"""A Keras 3 library of Kingma and Welling's Auto-Encoding Variational Bayes.
 
-import vae_keras.quiet_start  # noqa: F401  (before anything that imports TensorFlow)
+The models, and a module each for what they are made of. What else a module holds, and each module
+whose name begins with an underscore, may change without notice. `vae_keras.reproduction`, which is
+not imported here, has the paper's experiments.
+"""
+
+__version__ = "0.1.0"
+
+import vae_keras._quiet_start  # noqa: F401  (before anything that imports TensorFlow)
 from vae_keras import (
     bounds,
+    callbacks,
     datasets,
     distributions,
     families,
     layers,
     likelihood,
+    models,
     networks,
     posterior,
     priors,
 )
 from vae_keras.callbacks import NonFiniteBoundError
-from vae_keras.models.full_vb import FullVB
-from vae_keras.models.monte_carlo_em import MonteCarloEM
-from vae_keras.models.vae import VAE
-from vae_keras.models.wake_sleep import WakeSleep
-from vae_keras.version import __version__
+from vae_keras.models import VAE, FullVB, MonteCarloEM, WakeSleep
 
 __all__ = [
     "VAE",
@@ -27,11 +32,13 @@ __all__ = [
     "WakeSleep",
     "__version__",
     "bounds",
+    "callbacks",
     "datasets",
     "distributions",
     "families",
     "layers",
     "likelihood",
+    "models",
     "networks",
     "posterior",
     "priors",

@@ -42,7 +42,7 @@ import scipy.io
 import tensorflow as tf
 from tqdm import tqdm
 
-from vae_keras import paths
+from vae_keras import _files
 
 TOLD = "VAE_KERAS_TOLD"  # of a run's notebooks: missing data sets that the run has told of already
 
@@ -214,12 +214,18 @@ def _verified(remote: _Remote, content: bytes) -> dict[str, np.ndarray]:
 # ------------------------------------------------------------------------- find or download
 
 
+def keras_cache() -> Path:
+    """Keras's own data cache, ``~/.keras/datasets`` unless ``KERAS_HOME`` says otherwise."""
+    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
+    return Path(home).expanduser() / "datasets"
+
+
 def locate(name: str) -> Path | None:
     """The local file of the real data set `name`, or None where it would need a download.
 
     Raises DataError where ``VAE_KERAS_DATA`` names no folder.
     """
-    folders = [paths.keras_cache()]
+    folders = [keras_cache()]
     if configured := os.environ.get("VAE_KERAS_DATA"):
         folders.insert(0, Path(configured).expanduser())
         if not folders[0].is_dir():
@@ -247,10 +253,10 @@ def _fetch(url: str) -> bytes:
 
 def _download(name: str) -> tuple[dict[str, np.ndarray], str]:
     """Download, verify and keep a data set: its arrays and the address that gave it."""
-    remote, cache = REMOTE[name], paths.keras_cache()
+    remote, cache = REMOTE[name], keras_cache()
     target = cache / remote.filename
     try:
-        paths.check_writable(cache)
+        _files.check_writable(cache)
     except OSError as error:
         raise DataError(
             f"cannot write to the data cache {cache} ({error.strerror}): "
@@ -268,7 +274,7 @@ def _download(name: str) -> tuple[dict[str, np.ndarray], str]:
             unreached = type(error) is URLError and not isinstance(error.reason, ssl.SSLError)
             reason = reason if unreached else "no source gave a good copy"
             continue
-        paths.replace(target, content)
+        _files.replace(target, content)
         return arrays, source[0]
     raise DataError(f"{_not_here([name], reason)}. Way out: {_by_hand([name])}", reason, answers)
 
@@ -442,3 +448,17 @@ def load(name: str, allow_embedded: bool = False) -> Dataset:
         if told or missing:
             name = STAND_IN[name]
     return _LOADERS[name]()
+
+
+def report() -> int:
+    """Print where each real data set is, or what every source answered; 1 if any is missing."""
+    status = 0
+    for name in REMOTE:
+        try:
+            print(f"{name}: {load(name).source}, verified")
+        except DataError as error:
+            status = 1
+            print(f"{name}: {error}")
+            for address, answer in error.answers.items():
+                print(f"  {address}: {answer}")
+    return status

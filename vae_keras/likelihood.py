@@ -14,7 +14,7 @@ import pandas as pd
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from vae_keras import checks, noise, posterior
+from vae_keras import _checks, _noise, posterior
 
 tfd = tfp.distributions
 LEAST_ACCEPTANCE = 0.5  # a chain that accepts fewer of its moves has not explored p(z|x)
@@ -59,8 +59,8 @@ def appendix_d(
     """
     if density not in DENSITIES:
         raise ValueError(f"unknown density {density!r}: one of {', '.join(DENSITIES)}")
-    checks.check_movable(model)
-    x = checks.checked_data(x, model)
+    _checks.check_movable(model)
+    x = _checks.checked_data(x, model)
     (dimensions,) = model.prior.event_shape
     least = LEAST_SAMPLES_A_DIMENSION * (dimensions + 1)
     if n_samples < least:
@@ -152,11 +152,11 @@ def importance_sampling(
         raise ValueError(f"n_samples (K) is {n_samples}, but must be at least 1")
     if not 0 <= prior_share < 1:
         raise ValueError(f"prior_share is {prior_share}, but must be at least 0 and below 1")
-    x = checks.checked_data(x, model)
+    x = _checks.checked_data(x, model)
     from_prior = min(round(prior_share * n_samples), n_samples - 1)
     mixed, share = from_prior > 0, from_prior / n_samples
     if mixed:
-        checks.check_one_support(model.encode(x[:1]), model.prior)
+        _checks.check_one_support(model.encode(x[:1]), model.prior)
     log_shares = (math.log1p(-share), math.log(share)) if mixed else (0.0, -math.inf)
 
     def estimate(x, seed, n_samples, from_prior, log_shares):
@@ -214,7 +214,7 @@ def compare(model, x) -> pd.DataFrame:
 def _seed_of(seed, batch):
     """Where the noise of a batch begins, 10^9 draws from where that of any other does."""
     branch, second = divmod(batch, 2)
-    return noise.at(seed, 2**20 * (1000 * second + 1), branch)
+    return _noise.at(seed, 2**20 * (1000 * second + 1), branch)
 
 
 def _log_mean(values):

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from vae_keras import checks, noise
+from vae_keras import _checks, _noise
 from vae_keras.datasets import intensities
 
 tfd = tfp.distributions
@@ -98,8 +98,8 @@ def draw(model, x, n_samples: int, *, seed: int = 0, **options) -> Chains:
     Raises ValueError for a decoder without a gradient in z, data that do not fit the model, or a
     seed that is no non-negative integer.
     """
-    checks.check_movable(model)
-    x = checks.checked_data(x, model)
+    _checks.check_movable(model)
+    x = _checks.checked_data(x, model)
 
     def program(x, seed):
         return chains(model, x, n_samples, seed, **options)
@@ -107,7 +107,7 @@ def draw(model, x, n_samples: int, *, seed: int = 0, **options) -> Chains:
     settings = ("draw", n_samples, *sorted(options.items()))
     made = compiled(model, settings, program)
     axes = Chains(z=1, log_prob=1, acceptance=0, step_size=0)
-    return Chains(*in_batches(made, x, lambda batch: noise.at(seed, 1 + batch), axes))
+    return Chains(*in_batches(made, x, lambda batch: _noise.at(seed, 1 + batch), axes))
 
 
 def chains(model, x: tf.Tensor, n_samples: int, seed, **options) -> Chains:

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from vae_keras import checks, distributions
+from vae_keras import _checks, distributions
 from vae_keras.bounds import ESTIMATORS, Bound
 from vae_keras.models.latent_variable import LatentVariableModel, datapoints, run, total
 
@@ -67,8 +67,8 @@ class AutoEncoder(LatentVariableModel):
             raise ValueError(f"n_samples (L) is {n_samples}, but must be at least 1")
         super().__init__((encoder, decoder), prior, weight_decay, seed, **kwargs)
         self._estimator, self.n_samples = estimator, n_samples
-        shape = checks.input_shape(encoder, "encoder")
-        checks.input_shape(decoder, "decoder")
+        shape = _checks.input_shape(encoder, "encoder")
+        _checks.input_shape(decoder, "decoder")
         if shape is not None and None not in shape[1:]:
             self.build(shape)
 
@@ -77,15 +77,15 @@ class AutoEncoder(LatentVariableModel):
         if self.built:
             return
         posterior = self.encoder(tf.zeros((1, *input_shape[1:])))
-        checks.check_distribution(posterior, "encoder")
+        _checks.check_distribution(posterior, "encoder")
         if self.prior is None:
             self._prior = distributions.standard_normal(posterior.event_shape)
-        checks.check_events(posterior, self.prior)
+        _checks.check_events(posterior, self.prior)
         self.check_posterior(posterior)
-        checks.check_support(posterior, self.prior)
+        _checks.check_support(posterior, self.prior)
         self._choose_estimator(posterior)
         self.check_likelihood(self.decoder(posterior.sample(seed=(0, 0))))
-        checks.check_inputs(self.event_shape, input_shape[1:])
+        _checks.check_inputs(self.event_shape, input_shape[1:])
         self.built = True
 
     @property
@@ -100,7 +100,7 @@ class AutoEncoder(LatentVariableModel):
     def _choose_estimator(self, posterior):
         if self.estimator in ("A", "IW"):
             return
-        if checks.has_closed_form(posterior, self.prior):
+        if _checks.has_closed_form(posterior, self.prior):
             self._estimator = "B"
             return
         missing = f"KL({posterior.name} || {self.prior.name}) in closed form, and TFP has none"

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from vae_keras import checks, distributions
+from vae_keras import _checks, distributions
 from vae_keras.datasets import intensities
 from vae_keras.models.trainer import Trainer
 
@@ -68,14 +68,14 @@ class LatentVariableModel(Trainer):
 
     def check_likelihood(self, likelihood: tfd.Distribution) -> None:
         """Take from p(x|z), for one z, what data x it is over; ValueError if no distribution."""
-        checks.check_distribution(likelihood, "decoder")
+        _checks.check_distribution(likelihood, "decoder")
         self.event_shape = tuple(likelihood.event_shape)
-        self.unit_interval = checks.needs_unit_interval(likelihood)
-        self.pixels = checks.reads_pixels(likelihood)
+        self.unit_interval = _checks.needs_unit_interval(likelihood)
+        self.pixels = _checks.reads_pixels(likelihood)
 
     def read(self, x) -> tf.Tensor:
         """Data x in float32, as the networks see them: uint8 pixels / 255, all else as it is."""
-        x = checks.one_input(x)
+        x = _checks.one_input(x)
         if not self.built:
             self._build_for(x.shape)
         return intensities(x, self.pixels)

@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from vae_keras import checks, distributions, noise, posterior
+from vae_keras import _checks, _noise, distributions, posterior
 from vae_keras.models.latent_variable import LatentVariableModel, datapoints, total
 
 tfd = tfp.distributions
@@ -72,8 +72,8 @@ class MonteCarloEM(LatentVariableModel):
                 raise ValueError(f"{name} is {value}, but must be at least 1")
         if not 0 < acceptance < 1:
             raise ValueError(f"acceptance is {acceptance}, but must lie between 0 and 1")
-        checks.check_fixed_prior(prior, "Monte Carlo EM")
-        shape = checks.input_shape(decoder, "decoder")
+        _checks.check_fixed_prior(prior, "Monte Carlo EM")
+        shape = _checks.input_shape(decoder, "decoder")
         if prior is None:
             if shape is None or None in shape[1:]:
                 raise ValueError("give a prior, or a decoder that knows its input's shape")
@@ -90,8 +90,8 @@ class MonteCarloEM(LatentVariableModel):
         if self.built:
             return
         self.check_likelihood(self.decoder(self.prior.sample(1, seed=(0, 0))))
-        checks.check_movable(self)
-        start = self.prior.sample(self.n_train, seed=noise.at(self.seed, 0))
+        _checks.check_movable(self)
+        start = self.prior.sample(self.n_train, seed=_noise.at(self.seed, 0))
         self.chains = self.add_weight(
             name="chains", shape=start.shape, initializer=lambda *_, **__: start, trainable=False
         )
@@ -161,9 +161,9 @@ class MonteCarloEM(LatentVariableModel):
 
     def fit(self, x=None, *args, **kwargs):
         """As in Keras; see `VAE.fit` and the class on which data."""
-        x = checks.one_input(x)
+        x = _checks.one_input(x)
         if isinstance(x, tf.data.Dataset):
-            x = checks.checked_rows(x, self.n_train)
+            x = _checks.checked_rows(x, self.n_train)
         elif not hasattr(x, "shape"):
             raise ValueError(
                 f"a chain belongs to one datapoint, which a {type(x).__name__} does not tell: fit "

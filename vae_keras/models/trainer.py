@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vae_keras import checks, noise, streams
+from vae_keras import _checks, _noise, _streams
 from vae_keras.callbacks import FiniteBound, set_modes
 
 BATCH_SIZE = 100  # M
@@ -38,7 +38,7 @@ class Trainer(keras.Model):
 
     def __init__(self, seed: int, **kwargs):
         super().__init__(**kwargs)
-        noise.words(seed)  # refuses one that names no stream
+        _noise.words(seed)  # refuses one that names no stream
         self.seed = seed
         # The counters are weights, so they are saved: a loaded model goes on with fresh noise.
         # Evaluation has one of its own, so that looking does not change what is learned.
@@ -84,7 +84,7 @@ class Trainer(keras.Model):
         if device:
             number = number * device.num_replicas_in_sync
             number += tf.cast(device.replica_id_in_sync_group, number.dtype)
-        return noise.at(self.seed, number, branch=0 if training else 1)
+        return _noise.at(self.seed, number, branch=0 if training else 1)
 
     def scaled(self, loss: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         """What a `train_step` differentiates, of the mean loss of a minibatch x.
@@ -276,7 +276,7 @@ class Trainer(keras.Model):
     def _rows(self, n: int, per_epoch: int, at_once: int, shuffle: bool) -> tf.data.Dataset:
         """The row numbers of one epoch after the other, without end, `at_once` at a time."""
         per_epoch = min(n, per_epoch)
-        first, second = noise.words(self.seed)
+        first, second = _noise.words(self.seed)
         of_seed = first if second == 0 else (first << 32) + second
 
         def epoch(visits_before):
@@ -393,20 +393,20 @@ class Trainer(keras.Model):
 
     def _checked(self, x):
         """`x` as an array or a stream that the model can read; else ValueError."""
-        x = checks.one_input(x)
+        x = _checks.one_input(x)
         if isinstance(x, tf.data.Dataset):
             spec = x.element_spec
             _check_unweighted(*spec[2:3] if isinstance(spec, tuple) else ())
-            self._build_for(checks.stream_input(x).shape)
-            return checks.checked_stream(x, self.event_shape, self.unit_interval, self.pixels)
+            self._build_for(_checks.stream_input(x).shape)
+            return _checks.checked_stream(x, self.event_shape, self.unit_interval, self.pixels)
         if hasattr(x, "shape"):
             self._build_for(x.shape)
             self._check_array(x)
             return x
         if isinstance(x, keras.utils.PyDataset):
-            return streams.CheckedPyDataset(x, self._check_batch)
+            return _streams.CheckedPyDataset(x, self._check_batch)
         if inspect.isgenerator(x):
-            return streams.checked_generator(x, self._check_batch)
+            return _streams.checked_generator(x, self._check_batch)
         raise ValueError(
             f"the data are a {type(x).__name__}: give an array, a tf.data.Dataset, a "
             "keras.utils.PyDataset or a generator of minibatches"
@@ -415,13 +415,13 @@ class Trainer(keras.Model):
     def _check_batch(self, batch):
         x, _, weights = keras.utils.unpack_x_y_sample_weight(batch)
         _check_unweighted(sample_weight=weights)
-        x = np.asarray(checks.one_input(x))
+        x = np.asarray(_checks.one_input(x))
         self._build_for(x.shape)
         self._check_array(x)
 
     def _check_array(self, x):
-        checks.check_shape(x.shape, self.event_shape)
-        checks.check_values(x, self.unit_interval, self.pixels)
+        _checks.check_shape(x.shape, self.event_shape)
+        _checks.check_values(x, self.unit_interval, self.pixels)
 
     def _build_for(self, shape):
         if not self.built:

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from vae_keras import checks
+from vae_keras import _checks
 from vae_keras.models.autoencoder import AutoEncoder
 from vae_keras.models.latent_variable import datapoints
 
@@ -30,4 +30,4 @@ class VAE(AutoEncoder):
 
     def check_posterior(self, posterior):
         """Raise ValueError unless gradients flow through the samples of `posterior`."""
-        checks.check_reparameterised(posterior)
+        _checks.check_reparameterised(posterior)

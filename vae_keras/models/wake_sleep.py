@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from vae_keras import checks
+from vae_keras import _checks
 from vae_keras.models.autoencoder import AutoEncoder
 from vae_keras.models.latent_variable import datapoints, total
 
@@ -22,12 +22,12 @@ class WakeSleep(AutoEncoder):
 
     def build(self, input_shape):
         """As every `AutoEncoder`; the prior must be fixed."""
-        checks.check_fixed_prior(self._prior, "wake-sleep")
+        _checks.check_fixed_prior(self._prior, "wake-sleep")
         super().build(input_shape)
 
     def check_posterior(self, posterior):
         """Raise ValueError unless `posterior` has a density wherever the prior draws z."""
-        checks.check_dreams(posterior, self.prior)
+        _checks.check_dreams(posterior, self.prior)
 
     def train_step(self, data):
         """One wake phase and one sleep phase, from the same parameters."""

@@ -1,0 +1,198 @@
+"""Monte Carlo EM: chains against the exact posterior, the M-step against the exact EM gradient."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from oracles.linear_gaussian import LinearGaussian
+
+import vae_keras
+from vae_keras import layers
+
+MOVES = 500_000
+
+
+def mcem(oracle, n_train, **kwargs):
+    """The model of `oracle` itself, with `n_train` chains."""
+    return vae_keras.MonteCarloEM(
+        oracle.vae(*oracle.posterior_map, np.zeros(oracle.w.shape[1])).decoder,
+        n_train,
+        seed=1,
+        **kwargs,
+    )
+
+
+def fit(model, x, step_size, epochs=1, batch_size=None):
+    model.compile(keras.optimizers.SGD(step_size), jit_compile=False)
+    return model.fit(x, batch_size=batch_size or len(x), epochs=epochs, verbose=0).history
+
+
+def test_the_m_step_has_the_exact_em_gradient():
+    """-E_p(z|x) of the gradient of log p(x, z), and an E-step that leaves p(z|x) as it is."""
+    true = LinearGaussian()
+    x = true.draw(20_000)
+    oracle = LinearGaussian(w=true.w + 0.1, b=true.b + 0.2)  # so the gradient is not zero
+    model = mcem(oracle, len(x), updates=1)
+    fit(model, x, 0.0, epochs=30)
+    before = [w.numpy() for w in model.trainable_variables]
+    fit(model, x, 1.0)
+    steps = [b - w.numpy() for b, w in zip(before, model.trainable_variables, strict=True)]
+    a, c = oracle.posterior_map
+    mean = x @ a.T + c
+    residual = x - mean @ oracle.w.T - oracle.b
+    kernel = mean.T @ residual / len(x) - oracle.posterior_covariance @ oracle.w.T
+    exact = [-kernel / oracle.noise**2, -residual.mean(0) / oracle.noise**2]
+    for step, gradient in zip(steps, exact, strict=True):
+        np.testing.assert_allclose(step, gradient, atol=0.03)
+        assert np.abs(gradient).max() > 0.1
+
+
+def test_each_chain_follows_the_posterior_of_its_own_datapoint():
+    """Also where the rows are shuffled, in minibatches of which the last is a partial one."""
+    oracle = LinearGaussian(noise=0.3)
+    x = oracle.draw(250)
+    model = mcem(oracle, len(x))
+    start = model.chains.numpy()
+    np.testing.assert_allclose(np.cov(start.T), np.eye(2), atol=0.3)
+    history = fit(model, x, 0.0, epochs=60, batch_size=100)
+    a, c = oracle.posterior_map
+    scale = np.sqrt(np.diag(oracle.posterior_covariance))
+    errors = (model.chains.numpy() - (x @ a.T + c)) / scale
+    assert np.std(errors, axis=0) == pytest.approx([1, 1], abs=0.2)
+    assert np.mean(history["acceptance"][-20:]) == pytest.approx(0.9, abs=0.03)
+
+
+@pytest.mark.parametrize(("n_train", "variance"), [(1, 0.975), (10, 1.0)])
+def test_one_chain_is_a_little_too_narrow_and_ten_are_not(n_train, variance):
+    """As the class and docs/likelihood.md say of a step size that is adapted for ever."""
+    oracle = LinearGaussian(w=np.ones((5, 1)) / 5**0.5)
+    x = tf.constant(oracle.draw(n_train))
+    model = mcem(oracle, n_train)
+    a, c = oracle.posterior_map
+    mean = tf.constant(x @ a.T + c, tf.float32)
+
+    @tf.function(jit_compile=True)
+    def squares(z, moves):
+        def move(k, z, total):
+            z, _ = model.move(x, z)
+            return k + 1, z, total + tf.cast((z - mean) ** 2, tf.float64)
+
+        start = [0, z, tf.zeros(z.shape, tf.float64)]
+        return tf.while_loop(lambda k, *_: k < moves, move, start)[1:]
+
+    z, _ = squares(model.chains, tf.constant(2000))
+    _, total = squares(z, tf.constant(MOVES))
+    found = np.mean(total) / MOVES / oracle.posterior_covariance[0, 0]
+    assert found == pytest.approx(variance, abs=0.01)
+
+
+def test_it_counts_an_evaluation_of_a_datapoint_each_leapfrog_step_and_update(make_vae, x):
+    model = vae_keras.MonteCarloEM(make_vae().decoder, len(x), weight_decay=0.01)
+    model.compile(jit_compile=False)
+    history = model.fit(x, epochs=2, verbose=0).history
+    assert model.visits == 500
+    assert model.samples == 500 * (10 + 5)
+    assert int(model.optimizer.iterations.numpy()) == 2 * 3 * 5
+    assert history["loss"][0] == pytest.approx(
+        history["weight_decay"][0] - history["log_joint"][0], rel=1e-5
+    )
+
+
+def test_it_learns_a_linear_gaussian_model():
+    """From a bad start, log p(x) comes near that of the model which drew the data."""
+    oracle = LinearGaussian(pixels=4, latent=1)
+    x = oracle.draw(2000)
+    model = mcem(oracle, len(x))
+    model.decoder.layers[0].set_weights([0.1 * np.ones((1, 4)), np.zeros(4)])
+    model.compile(keras.optimizers.Adam(0.01))
+    model.fit(x, epochs=30, verbose=0)
+    kernel, bias = model.decoder.layers[0].get_weights()
+    learned = LinearGaussian(w=kernel.T, b=bias)
+    assert learned.log_likelihood(x).mean() > oracle.log_likelihood(x).mean() - 0.05
+
+
+def test_it_is_a_keras_model(make_vae, x, tmp_path):
+    model = vae_keras.MonteCarloEM(make_vae().decoder, len(x), weight_decay=0.01)
+    model.compile(jit_compile=False)
+    history = model.fit(x, epochs=2, verbose=0, validation_data=x[:50]).history
+    assert set(history) >= {"log_joint", "acceptance", "val_log_joint"}
+    assert model.predict(x, verbose=0).shape == x.shape
+    assert model.sample(3).shape == (3, 12)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for one in (model, loaded):
+        one.fit(x, verbose=0)
+    np.testing.assert_array_equal(model.chains.numpy(), loaded.chains.numpy())
+    for a, b in zip(model.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    rows = np.arange(250, dtype="int32")
+    stream = tf.data.Dataset.from_tensor_slices((x, rows)).batch(50)
+    model.fit(stream, verbose=0)
+    assert model.visits == 1000
+
+
+def streamed(x, rows, size=50):
+    return tf.data.Dataset.from_tensor_slices((x, rows)).batch(size)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (lambda x: [*x, *x], "the data have 500 rows, but there are 250 chains"),
+        (lambda x: list(x), None),
+        (lambda x: streamed(x, np.arange(250)[::-1]), None),
+        (lambda x: streamed(x, np.arange(250) - 1), "-1 is no row of 250 training datapoints"),
+        (lambda x: streamed(x, np.arange(250) % 10), "has 0 more than once: .* not labels"),
+        (lambda x: streamed(x, np.arange(250.0)), "int32 or int64 of shape .*, not .*float64"),
+        (lambda x: streamed(x, np.arange(250, dtype="uint8")), "not .*uint8"),
+        (lambda x: streamed(x, np.ones(250, bool)), "not .*bool"),
+        (lambda x: streamed(x, np.arange(250)[:, None]), r"not .*\(None, 1\)"),
+        (lambda x: streamed(x, {"row": np.arange(250)}), "not {'row'"),
+        (
+            lambda x: tf.data.Dataset.from_tensors((x,)),
+            r"minibatches \(x, row numbers\).* not None",
+        ),
+        (lambda x: iter([(x, np.arange(250))]), "which a list_iterator does not tell: fit on an"),
+    ],
+)
+def test_each_datapoint_must_find_its_own_chain(make_vae, x, data, message):
+    model = vae_keras.MonteCarloEM(make_vae().decoder, len(x))
+    model.compile(jit_compile=False)
+    if message is None:
+        model.fit(data(x), verbose=0)
+        assert model.visits == 250
+        return
+    with pytest.raises(ValueError, match=message):
+        model.fit(data(x), verbose=0)
+    assert model.visits == 0
+
+
+def test_a_stream_whose_rows_turn_bad_later(make_vae, x):
+    model = vae_keras.MonteCarloEM(make_vae().decoder, 200)
+    model.compile(jit_compile=False)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="200 is no row of 200 training"):
+        model.fit(streamed(x, np.arange(250)), verbose=0)
+
+
+def test_what_is_refused(make_vae, x, any_decoder):
+    decoder = make_vae().decoder
+    for change, message in (
+        ({"n_train": 0}, "n_train is 0, but must be at least 1"),
+        ({"updates": 0}, "updates is 0"),
+        ({"leapfrog_steps": 0}, "leapfrog_steps is 0"),
+        ({"acceptance": 1.0}, r"acceptance is 1\.0, but must lie between 0 and 1"),
+        ({"weight_decay": -1.0}, "weight_decay is -1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            vae_keras.MonteCarloEM(decoder, **{"n_train": 10, **change})
+    model = vae_keras.MonteCarloEM(decoder, 10)
+    model.compile()
+    with pytest.raises(ValueError, match="the data have 250 rows, but there are 10 chains"):
+        model.fit(x)
+    with pytest.raises(ValueError, match=r"minibatches \(x, row numbers\)"):
+        model.fit(tf.data.Dataset.from_tensor_slices(x).batch(50))
+    p = layers.Bernoulli(5)
+    rounded = keras.layers.Lambda(lambda z: tf.round(z), output_shape=(2,))
+    rigid = keras.Sequential([keras.Input((2,)), rounded, keras.layers.Dense(5), p])
+    with pytest.raises(ValueError, match="no gradient in z, so HMC cannot move"):
+        vae_keras.MonteCarloEM(rigid, 10)

@@ -1,0 +1,132 @@
+"""Wake-sleep: each phase against the exact gradients of a linear-Gaussian model."""
+
+import keras
+import numpy as np
+import pytest
+from oracles.linear_gaussian import LinearGaussian
+
+import vae_keras
+
+A = np.array([[0.3, -0.2, 0.1, 0.4, 0.0], [-0.1, 0.2, 0.5, 0.0, 0.3]])  # not the exact posterior
+C, LOG_VARIANCE = np.array([0.2, -0.4]), np.array([-0.5, 0.3])
+
+
+@pytest.fixture(scope="module")
+def oracle():
+    return LinearGaussian()
+
+
+def exact_wake_gradients(oracle, x):
+    """Of -E_q log p(x|z), the mean over x, with respect to the decoder's kernel and bias."""
+    m, w = x @ A.T + C, oracle.w.T
+    residual = x - m @ w - oracle.b
+    kernel = m.T @ residual / len(x) - np.diag(np.exp(LOG_VARIANCE)) @ w
+    return -kernel / oracle.noise**2, -residual.mean(0) / oracle.noise**2
+
+
+def exact_sleep_gradients(oracle):
+    """Of -E_p(x,z) log q(z|x), with respect to the encoder's kernel and bias.
+
+    x and r = z - (A x + c) are jointly Gaussian, so E[x r^2] = E[x] E[r^2] + 2 E[r] Cov(x, r).
+    """
+    variance, b = np.exp(LOG_VARIANCE), oracle.b
+    mean_r = -(A @ b + C)
+    covariance = oracle.w - oracle.covariance @ A.T  # of x and r
+    a_w = A @ oracle.w
+    square_r = 1 - 2 * np.diag(a_w) + np.diag(A @ oracle.covariance @ A.T) + mean_r**2
+    x_r = covariance + np.outer(b, mean_r)
+    x_square_r = np.outer(b, square_r) + 2 * covariance * mean_r
+    kernel = [-x_r / variance, (b[:, None] - x_square_r / variance) / 2]
+    bias = [-mean_r / variance, (1 - square_r / variance) / 2]
+    return np.concatenate(kernel, axis=1), np.concatenate(bias)
+
+
+def steps_of(model, x):
+    """What one training step of size 1 moves each weight by."""
+    before = [w.numpy() for w in model.trainable_variables]
+    model.compile(keras.optimizers.SGD(1.0))
+    model.fit(x, batch_size=len(x), verbose=0)
+    return [b - w.numpy() for b, w in zip(before, model.trainable_variables, strict=True)]
+
+
+def test_each_phase_has_the_exact_gradient_and_moves_only_its_own_network(oracle):
+    """The encoder moves by the sleep gradient alone, the decoder by the wake gradient alone."""
+    x = oracle.draw(400_000)
+    model = oracle.vae(A, C, LOG_VARIANCE, algorithm=vae_keras.WakeSleep)
+    steps = steps_of(model, x)
+    exact = [*exact_sleep_gradients(oracle), *exact_wake_gradients(oracle, x)]
+    for step, gradient in zip(steps, exact, strict=True):
+        scale = 1 + np.abs(gradient)
+        np.testing.assert_allclose(step / scale, gradient / scale, atol=0.02)
+
+
+def test_the_weight_decay_pulls_both_networks(oracle):
+    x = oracle.draw(50_000)
+    weights, decayed = (
+        steps_of(oracle.vae(A, C, LOG_VARIANCE, algorithm=vae_keras.WakeSleep, **options), x)
+        for options in ({}, {"weight_decay": 0.5})
+    )
+    before = oracle.vae(A, C, LOG_VARIANCE).trainable_variables
+    for plain, step, weight in zip(weights, decayed, before, strict=True):
+        np.testing.assert_allclose(step - plain, 0.5 * weight.numpy(), atol=1e-4)
+
+
+def test_its_bound_is_measured_as_that_of_aevb(oracle):
+    x = oracle.draw(1000)
+    vae, other = (
+        oracle.vae(A, C, LOG_VARIANCE, algorithm=algorithm)
+        for algorithm in (vae_keras.VAE, vae_keras.WakeSleep)
+    )
+    for model in (vae, other):
+        model.compile()
+    assert vae.evaluate(x, verbose=0) == other.evaluate(x, verbose=0)
+
+
+def test_dreams_are_drawn_from_the_model_and_not_its_means():
+    oracle = LinearGaussian(orthogonal=True)
+    model = oracle.vae(*oracle.posterior_map, LOG_VARIANCE, algorithm=vae_keras.WakeSleep)
+    z, x = (draw.numpy() for draw in model.dream(40_000))
+    np.testing.assert_allclose(np.cov(z.T), np.eye(2), atol=0.04)
+    np.testing.assert_allclose(np.cov(x.T), oracle.covariance, atol=0.08)
+    np.testing.assert_allclose(np.cov(x.T, z.T)[:5, 5:], oracle.w, atol=0.05)
+
+
+def test_it_learns_a_linear_gaussian_model(oracle):
+    """Where q can be almost exact, wake-sleep comes near log p(x)."""
+    model = oracle.vae(0 * A, 0 * C, 0 * C, algorithm=vae_keras.WakeSleep)
+    model.decoder.layers[0].set_weights([0.1 * np.ones((2, 5)), np.zeros(5)])
+    x = oracle.draw(5000)
+    model.compile(keras.optimizers.Adam(0.01))
+    history = model.fit(x, epochs=30, verbose=0).history
+    assert history["elbo"][0] < history["elbo"][-1] - 1
+    assert model.elbo(x, n_samples=10).mean() > oracle.log_likelihood(x).mean() - 0.5
+
+
+def test_it_is_a_keras_model(make_vae, x, tmp_path):
+    vae = make_vae()
+    model = vae_keras.WakeSleep(vae.encoder, vae.decoder, seed=1, weight_decay=0.01)
+    model.compile()
+    history = model.fit(x, epochs=3, verbose=0, validation_data=x).history
+    assert history["loss"][-1] == pytest.approx(
+        history["weight_decay"][-1] - history["elbo"][-1], rel=1e-5
+    )
+    assert "val_elbo" in history
+    assert model.samples == 750
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for one in (model, loaded):
+        one.fit(x, epochs=2, verbose=0)
+    np.testing.assert_array_equal(model.elbo(x), loaded.elbo(x))
+
+
+@pytest.mark.parametrize("algorithm", [vae_keras.VAE, vae_keras.WakeSleep])
+def test_a_frozen_decoder_stays_as_it_is(make_vae, x, algorithm):
+    model = make_vae()
+    model.decoder.trainable = False
+    model = algorithm(model.encoder, model.decoder, weight_decay=0.01)
+    model.compile()
+    before = model.decoder.get_weights(), model.encoder.get_weights()
+    model.fit(x, verbose=0)
+    for a, b in zip(before[0], model.decoder.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(before[1][0], model.encoder.get_weights()[0])

@@ -1,0 +1,1 @@
+"""What the tests compare with, and how they look: shared by all of them."""

@@ -1,0 +1,22 @@
+"""Runs a figure notebook's cells as papermill would, in a shell of the test process: no kernel."""
+
+import builtins
+
+import papermill
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+
+from vae_keras.reproduction import paths
+
+
+def run_cells(name, parameters, monkeypatch):
+    """The error that ended ``reproduce/<name>.ipynb``, or None; `parameters`: what is injected."""
+    notebook = papermill.iorw.load_notebook_node(str(paths.NOTEBOOKS / f"{name}.ipynb"))
+    notebook = papermill.parameterize.parameterize_notebook(notebook, parameters)
+    shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
+    monkeypatch.setattr(builtins, "get_ipython", lambda: shell, raising=False)
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
+        result = shell.run_cell(cell.source, store_history=True)
+        if not result.success:
+            return result.error_before_exec or result.error_in_exec
+    return None

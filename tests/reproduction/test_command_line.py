@@ -1,0 +1,158 @@
+"""The two commands: interrupted, twice at once, collected twice."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from vae_keras.reproduction import command_line, notebooks, paths, store
+
+RUN_ALL = ["bash", "reproduce/run_all.sh"]
+
+
+def start(*arguments, results, **kwargs):
+    """A process as a terminal has it, in a process group of its own."""
+    environment = os.environ | {"VAE_KERAS_RESULTS": str(results), "VAE_KERAS_DATA": ""}
+    return subprocess.Popen(
+        arguments, cwd=paths.ROOT, env=environment, start_new_session=True, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **kwargs,
+    )  # fmt: skip
+
+
+def left_over(results):
+    """Processes that still work for this store."""
+    mark = f"VAE_KERAS_RESULTS={results}".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (process / "environ").read_bytes().split(b"\0"):
+                found.append((process / "cmdline").read_bytes())
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)]
+)
+def test_an_interrupted_run_says_what_is_stored_and_leaves_nothing_running(tmp_path, number):
+    figures = tmp_path / "figures"
+    arguments = ["--preset", "quick", "--only", "fig_samples", "--figures-dir", str(figures)]
+    process = start(*RUN_ALL, *arguments, results=tmp_path)
+    folder = tmp_path / "runs"
+    while not list(folder.glob(".*.lock")):  # until it trains
+        assert process.poll() is None
+        time.sleep(0.1)
+    assert len(left_over(tmp_path)) >= 3  # the command, papermill, the kernel
+    if number == signal.SIGINT:  # as a terminal sends it
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Interrupted." in out
+    assert re.search(r"holds 0 finished runs and \d stopped on their way: start the same comm", out)
+    assert "Traceback" not in out
+    for _ in range(50):
+        if not left_over(tmp_path):
+            break
+        time.sleep(0.2)
+    assert left_over(tmp_path) == []
+
+
+@pytest.mark.long
+def test_two_runs_at_once_share_the_work(tmp_path):
+    arguments = ["--preset", "smoke", "--only", "fig_graphical_model"]
+    arguments += ["--figures-dir", str(tmp_path / "figures")]
+    both = [start(*RUN_ALL, *arguments, results=tmp_path) for _ in range(2)]
+    said = [process.communicate(timeout=120)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    states = sorted(
+        re.search(r"fig_graphical_model +(\w+)", out.split("state")[1])[1] for out in said
+    )
+    assert states == ["fresh", "made"]
+
+
+def test_a_figure_that_does_not_exist(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("VAE_KERAS_RESULTS", str(tmp_path))
+    with pytest.raises(SystemExit) as stop:
+        command_line.main(["figures", "--only", "fig_nothing"])
+    assert stop.value.code == 2
+    message = "invalid choice: 'fig_nothing' (choose from 'fig_full_vb', 'fig_graphical_model'"
+    assert message in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    arguments = ["--preset", "smoke", "--figures-dir", str(tmp_path / "file" / "figures")]
+    assert command_line.main(["figures", *arguments]) == 1
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert sentence.startswith("Nothing was begun: ")
+    assert "figures cannot be written (Not a directory): let VAE_KERAS_RESULTS name" in sentence
+
+
+def test_a_data_folder_that_is_none(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "nowhere"
+    monkeypatch.setenv("VAE_KERAS_DATA", str(folder))
+    arguments = ["--preset", "smoke", "--only", "fig_manifold"]
+    assert (
+        command_line.main(["figures", *arguments, "--figures-dir", str(tmp_path / "figures")]) == 1
+    )
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert sentence.startswith(f"Nothing was begun: VAE_KERAS_DATA names '{folder}'")
+
+
+def test_an_order_to_end_is_taken_while_notebooks_run():
+    before = signal.getsignal(signal.SIGHUP)
+    with notebooks._Notebooks(labelled=False, threads=None):
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(number)
+    assert signal.getsignal(signal.SIGHUP) == before
+
+
+def test_papermill_as_a_user_types_it(tmp_path):
+    """From another folder, into a pipe, without an output path, standard input closed."""
+    if not (paths.ROOT / ".venv/made-from").exists():
+        pytest.skip("this environment was not made by reproduce/environment.py")
+    command = f'"{sys.prefix}/bin/papermill" "{paths.NOTEBOOKS}/fig_graphical_model.ipynb"'
+    command += f' -p figures_dir "{tmp_path}/figures" <&-'
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} | tail -c 1000000 > out.ipynb"],
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "nbformat_minor" in (tmp_path / "out.ipynb").read_text()
+    assert (tmp_path / "figures" / "fig_graphical_model.png").exists()
+
+
+def test_the_tests_are_the_same_whenever_they_are_collected():
+    """Else two workers disagree: no name or order may depend on time, chance or a hash seed."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    processes = []
+    for seed in ("1", "2"):
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        environment.pop("PYTEST_XDIST_WORKER", None)
+        processes.append(
+            subprocess.Popen(
+                [*command, "tests"], cwd=paths.ROOT, env=environment, stdout=subprocess.PIPE
+            )
+        )
+        time.sleep(1.5)  # in different seconds
+    first, second = (p.communicate(timeout=120)[0].decode().splitlines() for p in processes)
+    names = [line for line in first if "::" in line]
+    assert len(names) > 400
+    assert names == [line for line in second if "::" in line]
+
+
+def test_the_store_is_told_of_in_the_words_of_its_states(monkeypatch, tmp_path):
+    runs = {"a": {"state": "finished"}, "b": {"state": "stopped"}, "c": {"state": "unreadable"}}
+    monkeypatch.setattr(store, "records", lambda: runs)
+    assert "holds 1 finished runs and 1 stopped on their way" in command_line._stored()

@@ -1,0 +1,45 @@
+"""What `import vae_keras` stands: closed streams, another backend."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from vae_keras.reproduction import paths
+
+IMPORT = "import vae_keras"
+
+
+def run(shell, **environment):
+    """Run a line of the shell in which $python is this one; what it wrote to both streams."""
+    environment = {"python": sys.executable, "PYTHONPATH": str(paths.ROOT)} | environment
+    return subprocess.run(
+        ["bash", "-c", shell], env=os.environ | environment, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize("streams", ["2>&-", "2>&- >&- <&-", "2>/dev/full"])
+def test_it_can_be_imported_whatever_became_of_the_streams(streams):
+    assert run(f'"$python" -c "{IMPORT}" {streams}').returncode == 0
+
+
+def test_what_python_writes_while_it_is_imported_passes():
+    done = run(f'"$python" -W always::DeprecationWarning -c "{IMPORT}"')
+    assert "DeprecationWarning" in done.stderr
+    assert "cudart_stub" not in done.stderr
+
+
+@pytest.mark.parametrize("how", ["variable", "file"])
+def test_another_backend_is_refused_at_once(how, tmp_path):
+    (tmp_path / "keras.json").write_text(json.dumps({"backend": "torch"}))
+    named = {"variable": {"KERAS_BACKEND": "jax"}, "file": {"KERAS_BACKEND": ""}}[how]
+    done = run(f'"$python" -c "{IMPORT}"', KERAS_HOME=str(tmp_path), **named)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert f"Keras is set to {'jax' if how == 'variable' else 'torch'!r}" in last
+    assert "KERAS_BACKEND=tensorflow" in last
+    if how == "file":  # the variable has the last word
+        done = run(f'"$python" -c "{IMPORT}"', KERAS_HOME=str(tmp_path), KERAS_BACKEND="tensorflow")
+        assert done.returncode == 0, done.stderr

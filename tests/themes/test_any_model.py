@@ -1,0 +1,397 @@
+"""Any networks, any posterior, any prior: what section 1 promises."""
+
+import keras
+import numpy as np
+import pytest
+import scipy.special
+import tensorflow as tf
+import tensorflow_probability as tfp
+from oracles.linear_gaussian import LinearGaussian
+
+from vae_keras import VAE, FullVB, MonteCarloEM, WakeSleep, likelihood
+from vae_keras.bounds import importance_weighted, sgvb_a
+from vae_keras.distributions import standard_normal
+from vae_keras.layers import (
+    Bernoulli,
+    Blockwise,
+    DiagonalGaussian,
+    GaussianMixture,
+    TFPDistribution,
+)
+from vae_keras.priors import Learned
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+PIXELS, LATENT = 12, 2
+
+
+@pytest.fixture
+def x():
+    """250 images of 12 pixels in which one number is to be found, (250, 12)."""
+    rng = np.random.default_rng(0)
+    return scipy.special.expit(3 * rng.normal(size=(250, 1)) * np.linspace(-1, 1, PIXELS)).astype(
+        "float32"
+    )
+
+
+def improves(vae, x, epochs=30, at_least=0.2):
+    before = vae.elbo(x, n_samples=10).mean()
+    history = vae.fit(x, epochs=epochs, verbose=0).history
+    assert np.all(np.isfinite(history["elbo"]))
+    assert vae.elbo(x, n_samples=10).mean() > before + at_least
+    assert np.all(np.isfinite(vae.predict(x[:3], verbose=0)))
+
+
+# ---------------------------------------------------------------------------- networks
+
+
+def test_convolutions(make_vae):
+    tone = np.random.default_rng(0).uniform(size=(150, 1, 1, 1))
+    images = np.tile(tone, (1, 8, 8, 1)).astype("float32")
+    posterior, pixels = DiagonalGaussian(LATENT), Bernoulli((8, 8, 1))
+    encoder = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            keras.layers.Conv2D(4, 3, strides=2, padding="same", activation="relu"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(posterior.params_size),
+            posterior,
+        ]
+    )
+    decoder = keras.Sequential(
+        [
+            keras.Input((LATENT,)),
+            keras.layers.Dense(4 * 4 * 4, activation="relu"),
+            keras.layers.Reshape((4, 4, 4)),
+            keras.layers.Conv2DTranspose(1, 3, strides=2, padding="same"),
+            pixels,
+        ]
+    )
+    vae = make_vae(encoder, decoder)
+    improves(vae, images)
+    assert vae.sample(2).shape == (2, 8, 8, 1)
+
+
+def test_several_decoders_in_one(make_vae, tmp_path):
+    """Binary and real numbers side by side, each with a decoder of its own."""
+    rng = np.random.default_rng(0)
+    x = np.c_[rng.integers(0, 2, (250, 8)), rng.normal(3, 0.3, (250, 4))].astype("float32")
+    bits, reals = Bernoulli(8), DiagonalGaussian(4)
+    z = keras.Input((LATENT,))
+    heads = [keras.layers.Dense(part.params_size)(z) for part in (bits, reals)]
+    joint = Blockwise([bits, reals])(keras.layers.Concatenate()(heads))
+    vae = make_vae(decoder=keras.Model(z, joint))
+    improves(vae, x, at_least=3)
+    z = tf.constant([[0.3, -1.0]])
+    params = [vae.decoder.layers[i](z) for i in (1, 2)]
+    by_hand = bits(params[0]).log_prob(x[:1, :8]) + reals(params[1]).log_prob(x[:1, 8:])
+    np.testing.assert_allclose(vae.decode(z).log_prob(x[:1]), by_hand, rtol=1e-5)
+    vae.save(tmp_path / "vae.keras")
+    again = keras.saving.load_model(tmp_path / "vae.keras")
+    np.testing.assert_allclose(again.decode(z).log_prob(x[:1]), by_hand, rtol=1e-5)
+
+
+def test_only_the_bernoulli_part_of_several_decoders_needs_pixels(make_vae, any_decoder):
+    vae = make_vae(decoder=any_decoder(Blockwise([Bernoulli(8), DiagonalGaussian(4)])))
+    good, bad = np.ones((2, 50, PIXELS), "float32")
+    good[:, 8:], bad[:, 0] = 30, 2
+    stream = tf.data.Dataset.from_tensor_slices
+    vae.fit(good, verbose=0)
+    vae.fit(stream(good).batch(25), verbose=0)
+    for data in (bad, stream(bad).batch(25)):
+        with pytest.raises(ValueError, match=r"pixels lie in \[1, 2\], but a Bernoulli decoder"):
+            vae.fit(data, verbose=0)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"outside \[0, 1\]"):
+        vae.fit(stream(np.concatenate([good, bad])).batch(50), verbose=0)
+
+
+def test_blockwise_joins_vectors():
+    with pytest.raises(ValueError, match="one distribution layer or more, each over a vector"):
+        Blockwise([Bernoulli((2, 2))])
+
+
+class Written(keras.Model):
+    """A subclassed network, as most are written: its layers build themselves."""
+
+    def __init__(self, head, **kwargs):
+        super().__init__(**kwargs)
+        self.head = head
+        self.hidden = keras.layers.Dense(8, "tanh")
+        self.dense = keras.layers.Dense(head.params_size)
+
+    def call(self, inputs, training=None):
+        return self.head(self.dense(self.hidden(inputs)))
+
+    def get_config(self):
+        return super().get_config() | {"head": keras.saving.serialize_keras_object(self.head)}
+
+    @classmethod
+    def from_config(cls, config):
+        head = keras.saving.deserialize_keras_object(config.pop("head"))
+        return cls(head, **config)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Registered(Written):
+    """The same with a `build`, and with weights of its own."""
+
+    def build(self, input_shape):
+        self.hidden.build(input_shape)
+        self.dense.build((None, 8))
+        self.scale = self.add_weight(name="scale", shape=(8,))
+
+    def call(self, inputs):
+        return self.head(self.dense(self.scale * self.hidden(inputs)))
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "network"),
+    [
+        *((name, Written) for name in ("encoder", "decoder", "WakeSleep", "FullVB", "MCEM")),
+        ("both", Registered),
+    ],
+)
+def test_subclassed_networks(algorithm, network, x, any_encoder, any_decoder, tmp_path):
+    """Trained, saved, loaded and cloned; a registered class and one that is passed."""
+    x = x[:50]
+    q, p = DiagonalGaussian(LATENT), Bernoulli(PIXELS)
+    encoder, decoder = network(q), network(p)
+    model = {
+        "encoder": lambda: VAE(encoder, any_decoder()),
+        "decoder": lambda: VAE(any_encoder(q), decoder),
+        "both": lambda: VAE(encoder, decoder),
+        "WakeSleep": lambda: WakeSleep(encoder, decoder),
+        "FullVB": lambda: FullVB(encoder, decoder, n_train=50),
+        "MCEM": lambda: MonteCarloEM(decoder, 50, standard_normal(LATENT)),
+    }[algorithm]()
+    model.compile(jit_compile=False)
+    model.fit(x, verbose=0)
+    model.save(tmp_path / "model.keras")
+    custom = {} if network is Registered else {"Written": Written}
+    loaded = keras.saving.load_model(tmp_path / "model.keras", custom)
+    with keras.saving.custom_object_scope(custom):
+        clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    reconstructed, scores = model.predict(x, verbose=0), model.score(x)
+    for again in (loaded, clone):
+        np.testing.assert_array_equal(again.predict(x, verbose=0), reconstructed)
+        np.testing.assert_array_equal(again.score(x), scores)
+
+
+def test_a_subclassed_decoder_that_was_called_knows_its_input():
+    decoder = Written(Bernoulli(PIXELS))
+    with pytest.raises(ValueError, match="give a prior, or a decoder that knows its input's shape"):
+        MonteCarloEM(decoder, 10)
+    decoder(tf.zeros((1, LATENT)))
+    assert MonteCarloEM(decoder, 10).prior.event_shape == (LATENT,)
+
+
+def test_an_encoder_of_images_of_any_size(tmp_path):
+    """The input shape that the first data gave is saved, and what is refused for it is said."""
+    images, q = np.random.default_rng(0).uniform(size=(20, 6, 6, 1)), DiagonalGaussian(LATENT)
+    convolution = keras.layers.Conv2D(4, 3, name="convolution")
+    pool, dense = keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(q.params_size)
+    encoder = keras.Sequential([keras.Input((None, None, 1)), convolution, pool, dense, q])
+    p = Bernoulli((6, 6, 1))
+    decoder = keras.Sequential(
+        [keras.Input((LATENT,)), keras.layers.Dense(36), keras.layers.Reshape((6, 6, 1)), p]
+    )
+    vae = VAE(encoder, decoder)
+    assert not vae.built
+    vae.compile(jit_compile=False)
+    vae.fit(images, verbose=0)
+    vae.save(tmp_path / "vae.keras")
+    loaded = keras.saving.load_model(tmp_path / "vae.keras")
+    clone = keras.models.clone_model(vae)
+    clone.set_weights(vae.get_weights())
+    for again in (loaded, clone):
+        np.testing.assert_array_equal(again.reconstruct(images), vae.reconstruct(images))
+    unbuilt = VAE.from_config(vae.get_config())
+    with pytest.raises(ValueError, match=r"over \(6, 6, 1\), but the encoder reads \(5, 5, 1\)"):
+        unbuilt.build_from_config({"input_shape": (None, 5, 5, 1)})
+
+
+# --------------------------------------------------------------------------- posteriors
+
+
+def test_a_full_covariance(x, make_vae, any_encoder):
+    vae = make_vae(any_encoder(TFPDistribution("MultivariateNormalTriL", LATENT)), estimator="A")
+    improves(vae, x)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class FlowEncoder(keras.Model):
+    """q(z|x): a diagonal Gaussian through one inverse autoregressive layer (Kingma et al. 2016)."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.gaussian = DiagonalGaussian(LATENT)
+        self.dense = keras.layers.Dense(self.gaussian.params_size)
+        self.coupling = self.add_weight(name="coupling", shape=(2, LATENT, LATENT))
+
+    def build(self, input_shape):
+        self.dense.build(input_shape)
+
+    def shift_and_log_scale(self, z):
+        shift, log_scale = tf.unstack(tf.linalg.band_part(self.coupling, 0, -1))
+        strictly = 1 - tf.eye(LATENT)  # each number from those before it
+        return tf.matmul(z, strictly * shift), tf.tanh(tf.matmul(z, strictly * log_scale))
+
+    def call(self, x):
+        flow = tfb.Invert(tfb.MaskedAutoregressiveFlow(self.shift_and_log_scale))
+        return tfd.TransformedDistribution(self.gaussian(self.dense(x)), flow)
+
+
+def test_an_autoregressive_flow(x, make_vae):
+    encoder = FlowEncoder()
+    vae = make_vae(encoder)
+    with pytest.warns(UserWarning, match="this model uses estimator A"):
+        vae.build((None, PIXELS))
+    before = encoder.coupling.numpy()
+    improves(vae, x)
+    assert np.abs(encoder.coupling.numpy() - before)[:, 0, 1].min() > 0  # the flow learned too
+
+
+# -------------------------------------------------------------------------------- priors
+
+
+def mixture():
+    keras.utils.set_random_seed(1)
+    return Learned(GaussianMixture(LATENT, components=3))
+
+
+def test_a_learned_mixture_as_prior(x, make_vae, tmp_path):
+    prior = mixture()
+    with pytest.warns(UserWarning, match="KL.* in closed form, and TFP has none: .*estimator A"):
+        vae = make_vae(prior=prior)
+    assert vae.estimator == "A"
+    before = prior.params.numpy()
+    improves(vae, x, epochs=150)
+    assert np.all(prior.params.numpy() != before)
+    vae.save(tmp_path / "vae.keras")
+    again = keras.saving.load_model(tmp_path / "vae.keras")  # without a second warning
+    np.testing.assert_array_equal(again.elbo(x), vae.elbo(x))
+    assert again.sample(3).shape == (3, PIXELS)
+
+
+def test_a_learned_gaussian_prior_keeps_estimator_b(x, make_vae):
+    vae = make_vae(prior=Learned(DiagonalGaussian(LATENT), keras.initializers.Zeros()))
+    assert vae.estimator == "B"
+    standard = make_vae()
+    np.testing.assert_allclose(vae.elbo(x[:5]).mean(), standard.elbo(x[:5]).mean(), atol=1.0)
+    kl = tfd.kl_divergence(vae.encode(x[:5]), vae.prior)
+    np.testing.assert_allclose(kl, tfd.kl_divergence(vae.encode(x[:5]), standard_normal(2)))
+
+
+def test_a_fixed_mixture_prior_chooses_estimator_a_and_says_so(make_vae):
+    prior = GaussianMixture(LATENT, 2).distribution(tf.constant(np.arange(10, dtype="float32")))
+    with pytest.warns(UserWarning, match="With estimator='A' there is no warning"):
+        assert make_vae(prior=prior).estimator == "A"
+    assert make_vae(prior=prior, estimator="A").estimator == "A"
+    with pytest.raises(ValueError, match=r"estimator B needs KL.*: use estimator='A'"):
+        make_vae(prior=prior, estimator="B")
+
+
+def test_what_cannot_learn_a_prior_says_so(make_vae):
+    vae = make_vae(compiled=False)
+    with pytest.raises(ValueError, match="wake-sleep cannot learn a prior"):
+        WakeSleep(vae.encoder, vae.decoder, mixture())
+    with pytest.raises(ValueError, match="Monte Carlo EM cannot learn a prior"):
+        MonteCarloEM(vae.decoder, 10, mixture())
+
+
+def test_a_mixture_needs_a_component():
+    with pytest.raises(ValueError, match=r"GaussianMixture\(2, 0\)"):
+        GaussianMixture(2, 0)
+
+
+# ----------------------------------------------------------- the importance-weighted bound
+
+
+def test_with_one_sample_it_is_estimator_a():
+    q = DiagonalGaussian(2)(tf.constant([[0.5, -1.0, 0.3, -2.0]]))
+    z, log_likelihood = q.sample(1, seed=0), tf.constant([[-3.0]])
+    for one, other in zip(
+        importance_weighted(q, standard_normal(2), z, log_likelihood),
+        sgvb_a(q, standard_normal(2), z, log_likelihood),
+        strict=True,
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_it_grows_with_k_up_to_log_p():
+    oracle = LinearGaussian()
+    a, c = oracle.posterior_map
+    x = oracle.draw(500)
+    wide = np.log(np.diag(oracle.posterior_covariance)) + 1.5
+    vae = oracle.vae(a, c, wide, estimator="IW")
+    bounds = [np.mean([vae.elbo(x, n_samples=k) for _ in range(20)]) for k in (1, 3, 10, 100)]
+    exact = oracle.log_likelihood(x).mean()
+    assert bounds[0] == pytest.approx(oracle.bound(x, a, c, wide).mean(), abs=0.1)
+    assert np.all(np.diff(bounds) > 0.01)
+    assert exact - 0.1 < bounds[-1] < exact + 0.02
+    estimate = likelihood.importance_sampling(oracle.vae(a, c, wide), x, 10).log_likelihood
+    assert estimate.mean() == pytest.approx(bounds[2], abs=0.05)  # the same number, in less memory
+
+
+def test_as_objective_it_fits_a_model_with_a_poor_encoder_better():
+    """The plain bound bends the model towards what its encoder can say; this one less."""
+    oracle, keep = LinearGaussian(pixels=1, latent=1, noise=0.5, w=np.array([[1.0]])), {}
+    x = oracle.draw(2000)
+    for estimator, n_samples in (("A", 20), ("IW", 20)):
+        vae = oracle.vae(np.zeros((1, 1)), np.zeros(1), np.zeros(1), estimator=estimator,
+                         n_samples=n_samples)  # fmt: skip
+        vae.encoder.trainable = False  # q(z|x) = p(z), whatever x
+        vae.compile(keras.optimizers.Adam(0.02), jit_compile=False)
+        vae.fit(x, epochs=15, verbose=0)
+        keep[estimator] = abs(float(vae.decoder.layers[0].kernel[0, 0]))
+    assert keep["A"] < 0.1  # the plain bound is best with a decoder that drops z
+    assert keep["IW"] > 0.7
+
+
+def test_an_unknown_estimator_is_refused(make_vae):
+    with pytest.raises(ValueError, match="unknown estimator 'C': one of A, B, IW"):
+        make_vae(estimator="C")
+
+
+def test_its_terms_are_weighted_means():
+    q, p = DiagonalGaussian(2)(tf.constant([[0.5, -1.0, 0.3, -2.0]])), standard_normal(2)
+    z, log_likelihood = q.sample(4, seed=0), tf.constant([[-3.0], [-2.0], [-4.0], [-2.5]])
+    bound = importance_weighted(q, p, z, log_likelihood)
+    weights = np.exp(log_likelihood + p.log_prob(z) - q.log_prob(z))
+    np.testing.assert_allclose(bound.elbo[0], np.log(weights.mean()), rtol=1e-5)
+    expected = np.sum(weights * log_likelihood) / weights.sum()
+    np.testing.assert_allclose(bound.reconstruction[0], expected, rtol=1e-5)
+
+
+# -------------------------------------------------------------------------- as compiled
+
+
+@pytest.mark.parametrize("case", ["gamma", "mixture", "blockwise"])
+def test_xla_compiles_it(case, x, make_vae, any_encoder, any_decoder):
+    """What `compile()` does by default."""
+    positive = tfd.Independent(tfd.LogNormal(tf.zeros(2), 1.0), 1)
+    settings = {
+        "gamma": lambda: {"encoder": any_encoder(TFPDistribution("Gamma", 2)), "prior": positive},
+        "mixture": lambda: {"prior": mixture()},
+        "blockwise": lambda: {
+            "decoder": any_decoder(Blockwise([Bernoulli(8), TFPDistribution("Beta", 4)]))
+        },
+    }[case]()
+    vae = make_vae(**settings, estimator="A", compiled=False)
+    vae.compile()
+    whole = x[:200]  # a partial minibatch would be compiled as well
+    assert np.all(np.isfinite(vae.fit(whole, epochs=3, verbose=0).history["elbo"]))
+    assert vae.sample(2).shape == (2, PIXELS)
+
+
+def test_training_is_told_to_the_networks(x, make_vae):
+    posterior = DiagonalGaussian(LATENT)
+    normalise = keras.layers.BatchNormalization()
+    encoder = keras.Sequential(
+        [keras.Input((PIXELS,)), normalise, keras.layers.Dense(posterior.params_size), posterior]
+    )
+    vae = make_vae(encoder)
+    vae.evaluate(x, verbose=0)
+    np.testing.assert_array_equal(normalise.moving_mean, np.zeros(PIXELS))
+    vae.fit(x, epochs=150, verbose=0)
+    np.testing.assert_allclose(normalise.moving_mean, x.mean(0), atol=0.05)

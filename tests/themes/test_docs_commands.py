@@ -1,0 +1,129 @@
+"""Every command that a page or a notebook shows runs: at preset smoke, on a few samples."""
+
+import ast
+import itertools
+import json
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import click.testing
+import nbformat
+import numpy as np
+import papermill.cli
+import pytest
+import tensorflow as tf
+from oracles.in_process import run_cells
+
+from vae_keras import datasets, likelihood
+from vae_keras.models.monte_carlo_em import MonteCarloEM
+from vae_keras.reproduction import command_line, notebooks, paths, presets, training
+
+PAGES = [
+    paths.ROOT / "README.md", *(paths.ROOT / "docs").glob("*.md"),
+    *paths.NOTEBOOKS.glob("*.ipynb"), *(paths.ROOT / "notebooks").glob("*.ipynb"),
+]  # fmt: skip
+
+
+def read(page):
+    if page.suffix == ".md":
+        return page.read_text()
+    cells = nbformat.read(page, as_version=4).cells
+    return "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+
+
+def shown(*called):
+    """The arguments of what the pages call by one of these words, each command once."""
+    found = {}
+    for page in sorted(PAGES):
+        text = read(page)
+        blocks = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
+        spans = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+        for line in [line for block in blocks for line in block.splitlines()] + spans:
+            line = line.removeprefix(".venv/bin/")
+            for start in (word for word in called if re.match(rf"{word}(\s|$)", line)):
+                words = shlex.split(line.removeprefix(start), comments=True)
+                words = words[: words.index("|")] if "|" in words else words
+                found[shlex.join(words)] = words
+    return [pytest.param(words, id=line or "alone") for line, words in sorted(found.items())]
+
+
+PAPERMILL, KIT = shown("papermill"), shown("python -m vae_keras")
+RUN_ALL = shown("reproduce/run_all.sh")
+
+
+def test_there_are_commands_and_each_is_whole():
+    assert len(PAPERMILL) >= 15
+    assert len(KIT) >= 3
+    assert len(RUN_ALL) >= 3
+    for page in PAGES:
+        assert not re.search(r"`-[pfry] ", read(page)), f"{page.name}: options of which command?"
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return tmp_path_factory.mktemp("results")
+
+
+def nothing_estimated(model, x, *_, **__):
+    return likelihood.Estimate(*np.ones((3, len(x))))
+
+
+@pytest.mark.filterwarnings("ignore:.*EMBEDDED DATA stand in")
+@pytest.mark.long
+@pytest.mark.parametrize("words", PAPERMILL)
+def test_papermill(words, results, tmp_path, monkeypatch):
+    """Its arguments as papermill reads them; the cells in this process, without compiling."""
+    monkeypatch.chdir(paths.ROOT)
+    asked = {}
+    monkeypatch.setattr(papermill.cli, "execute_notebook", lambda **given: asked.update(given))
+    done = click.testing.CliRunner().invoke(papermill.cli.papermill, words)
+    assert done.exit_code == 0, done.output
+    parameters = asked["parameters"] | {"preset": "smoke", "samples": 200}
+    if "-f" in words:
+        parameters |= presets.read("smoke") | {"samples": 200}
+    if "figures_dir" in parameters:
+        parameters["figures_dir"] = str(tmp_path / "mine")
+    name = Path(asked["input_path"]).stem
+    assert Path(asked["input_path"]) == Path("reproduce", f"{name}.ipynb")
+
+    monkeypatch.delenv("VAE_KERAS_DATA", raising=False)
+    monkeypatch.setenv("VAE_KERAS_RESULTS", str(results))  # shared: most train the same models
+    monkeypatch.setattr(paths, "FIGURES", tmp_path)
+    monkeypatch.setattr(training, "FIRST_FEW", 1)
+    # Estimators of log p(x) and HMC on the whole training set are slow, and tested elsewhere.
+    for estimator in ("appendix_d", "importance_sampling"):
+        monkeypatch.setattr(likelihood, estimator, nothing_estimated)
+    monkeypatch.setattr(MonteCarloEM, "score", lambda self, x: np.zeros(len(x)))
+    tf.config.run_functions_eagerly(True)
+    try:
+        error = run_cells(name, parameters, monkeypatch)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    assert error is None, error
+    (record,) = tmp_path.glob(f"*/{name}.json")
+    drawn = json.loads(record.read_text())["parameters"]
+    for key in set(words[1:]) & set(drawn) - {"preset", "samples"}:  # as it was written
+        (written,) = [w for before, w in itertools.pairwise(words) if before == key]
+        assert drawn[key] == ast.literal_eval(written)
+
+
+@pytest.mark.parametrize("words", KIT)
+def test_the_kits_own_commands(words, capsys):
+    missing = words == ["data"] and not all(map(datasets.locate, datasets.REMOTE))
+    assert command_line.main(words) == int(missing)
+    assert capsys.readouterr().out or "--drop" in words
+
+
+@pytest.mark.parametrize("words", RUN_ALL)
+def test_run_all(words, monkeypatch):
+    """It passes its arguments on, to a command that has tests of its own."""
+    if words == ["--help"]:
+        command = [paths.ROOT / "reproduce" / "run_all.sh", *words]
+        assert subprocess.check_output(command, text=True).startswith("usage: reproduce/run_all.sh")
+        return
+    asked = []
+    monkeypatch.setattr(notebooks, "run", lambda *given: asked.append(given) or 0)
+    assert command_line.main(["figures", *words]) == 0
+    assert asked[0][0] == notebooks.NAMES

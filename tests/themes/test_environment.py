@@ -1,0 +1,205 @@
+"""The set-up: what is locked, what an environment may have become, and what is refused, how."""
+
+import importlib.metadata
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+
+from vae_keras.reproduction import paths
+
+ROOT = paths.ROOT
+
+
+@pytest.fixture
+def environment(tmp_path, monkeypatch):
+    """reproduce/environment.py as a module, of a project in `tmp_path`; `commands`: what it ran."""
+    spec = importlib.util.spec_from_file_location("environment", ROOT / "reproduce/environment.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    lock = tmp_path / "requirements.lock"
+    lock.write_text("")
+    places = {"ROOT": tmp_path, "VENV": tmp_path / ".venv", "LOCK": lock}
+    places |= {"PYTHON": tmp_path / ".venv/bin/python", "DONE": tmp_path / ".venv/made-from"}
+    for name, value in places.items():
+        monkeypatch.setattr(module, name, value)
+    run = module.really_run = module._run
+    module.commands = []
+
+    def only_make_the_environment(command, counted=False):
+        module.commands.append([str(word) for word in command])
+        if "venv" in command:
+            run([*command[:3], "--without-pip", *command[3:]])
+
+    monkeypatch.setattr(module, "_run", only_make_the_environment)
+    return module
+
+
+def installed(environment):
+    return [c for c in environment.commands if "--require-hashes" in c]
+
+
+# ------------------------------------------------------------------------------ what is locked
+
+
+def requirements(file):
+    """Name -> the requirements of a file, without hashes, comments and the project itself."""
+    text = re.sub(r"\\\n", " ", (ROOT / file).read_text())
+    lines = [re.sub(r"#.*|--hash=\S+", "", line).strip() for line in text.splitlines()]
+    found = [Requirement(line) for line in lines if line and not line.startswith("-e")]
+    return [(re.sub(r"[-_.]+", "-", r.name).lower(), r) for r in found]
+
+
+def test_the_lock_agrees_with_the_direct_pins():
+    """Else `python reproduce/environment.py --lock` is to be run, and its result committed."""
+    pins, locked = dict(requirements("requirements.txt")), requirements("requirements.lock")
+    text = (ROOT / "requirements.lock").read_text()
+    versions = {name: {str(r.specifier) for n, r in locked if n == name} for name, _ in locked}
+    assert {n: {str(r.specifier)} for n, r in pins.items()} == {n: versions.get(n) for n in pins}
+    direct = re.findall(
+        r"^([\w.-]+)==(?:.*\n)(?:    .*\n)*?    #.* -r requirements.txt", text, re.M
+    )
+    assert {re.sub(r"[-_.]+", "-", name).lower() for name in direct} == set(pins)
+
+
+def test_every_locked_package_has_a_version_and_hashes():
+    text = re.sub(r"\\\n", " ", (ROOT / "requirements.lock").read_text())
+    lines = [line for line in text.splitlines() if re.match(r"\w", line)]
+    assert len(lines) > 100
+    assert [line for line in lines if "==" not in line or "--hash=sha256:" not in line] == []
+
+
+def test_this_environment_is_what_is_locked():
+    if not (ROOT / ".venv/made-from").exists() or sys.prefix != str(ROOT / ".venv"):
+        pytest.skip("this environment was not made by reproduce/environment.py")
+    here = default_environment()
+    for name, requirement in requirements("requirements.lock"):
+        if requirement.marker is None or requirement.marker.evaluate(here):
+            assert requirement.specifier.contains(importlib.metadata.version(name)), name
+
+
+# ---------------------------------------------------------------- what an environment has become
+
+
+def test_it_is_made_once(environment, capsys):
+    assert environment.main() == 0
+    assert "Setting up .venv" in capsys.readouterr().out
+    assert len(installed(environment)) == 1
+    assert environment.main() == 0
+    assert len(installed(environment)) == 1
+    environment.LOCK.write_text("# another lock\n")
+    assert environment.main() == 0
+    assert len(installed(environment)) == 2
+    assert (environment.VENV / "etc/jupyter/jupyter_lab_config.json").exists()
+
+
+def test_a_set_up_that_was_killed_goes_on(environment, monkeypatch):
+    run = environment._run
+    with monkeypatch.context() as patch:
+
+        def killed(command, counted=False):
+            if "--require-hashes" in command:
+                raise KeyboardInterrupt
+            run(command, counted)
+
+        patch.setattr(environment, "_run", killed)
+        assert environment.main() == 130
+    assert environment.PYTHON.exists()
+    assert environment.main() == 0
+    assert len(installed(environment)) == 1
+    assert sum("venv" in command for command in environment.commands) == 1
+
+
+def test_a_package_that_is_half_there_is_installed_anew(environment):
+    environment.main()
+    (packages,) = (environment.VENV / "lib").glob("python3.*/site-packages")
+    about = packages / "half-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: half\nVersion: 1.0\n")
+    environment.DONE.unlink()
+    environment.main()  # no RECORD
+    assert "--force-reinstall" in installed(environment)[-1]
+    (about / "RECORD").write_text("half/__init__.py,,\nhalf-1.0.dist-info/METADATA,,\n")
+    environment.DONE.unlink()
+    environment.main()  # a file is missing
+    assert "--force-reinstall" in installed(environment)[-1]
+    (packages / "half").mkdir()
+    (packages / "half/__init__.py").write_text("")
+    environment.DONE.unlink()
+    environment.main()
+    assert "--force-reinstall" not in installed(environment)[-1]
+
+
+@pytest.mark.parametrize("what", ["of Python 3.10", "broken"])
+def test_a_foreign_environment_is_made_anew(environment, what, capsys):
+    environment.PYTHON.parent.mkdir(parents=True)
+    environment.PYTHON.write_text("#!/bin/sh\necho 3 10\n" if "3.10" in what else "#!/nowhere\n")
+    environment.PYTHON.chmod(0o755)
+    assert environment.main() == 0
+    assert f".venv is {what}: it is made anew" in capsys.readouterr().out
+    assert environment._version(environment.PYTHON) == sys.version_info[:2]
+
+
+def test_a_project_that_was_moved_is_set_up_again(environment):
+    environment.main()
+    made_from = environment.DONE.read_text()
+    environment.DONE.write_text(made_from.replace(str(environment.ROOT), "/elsewhere"))
+    environment.main()
+    assert len(installed(environment)) == 2
+
+
+# ------------------------------------------------------------------------------ what is refused
+
+
+def test_a_full_disk(environment, monkeypatch, capsys):
+    usage = type("usage", (), {"free": 1e9})
+    monkeypatch.setattr(environment.shutil, "disk_usage", lambda _: usage)
+    assert environment.main() == 1
+    assert re.search(r"has 1\.0 GB left, and \.venv needs 3: make room", capsys.readouterr().err)
+    assert not environment.VENV.exists()
+
+
+def test_a_project_that_cannot_be_written(environment, monkeypatch, capsys):
+    monkeypatch.setattr(environment.os, "access", lambda *_: False)
+    assert environment.main() == 1
+    assert "cannot be written, and holds no finished .venv: copy" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("ERROR: [Errno 28] No space left on device", "the disk is full: .venv needs about 3 GB"),
+        ("OSError: [Errno 30] Read-only file system", "cannot be written: copy the project"),
+        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES", "not the one that requirements.lock"),
+        ("ERROR: No matching distribution found", "see pip's message above"),
+    ],
+)
+def test_a_step_that_fails(environment, output, message, capsys):
+    command = [sys.executable, "-c", f"print({output!r}); raise SystemExit(1)"]
+    with pytest.raises(environment.SetUpError, match=message):
+        environment.really_run(command)
+    assert output in capsys.readouterr().err
+
+
+def test_another_python_is_refused_at_once(tmp_path):
+    for name in ("python3.11", "python3.12", "python3.13", "python"):
+        (tmp_path / name).write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "python3").write_text(
+        '#!/bin/sh\n[ "$1" = -S ] && exit 1\necho " python3 is 3.14."\n'
+    )
+    for file in tmp_path.iterdir():
+        file.chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-c", ". reproduce/environment.sh"],
+        cwd=ROOT, env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "TensorFlow 2.21 needs Python 3.11, 3.12 or 3.13" in done.stderr
+    assert "python3 is 3.14." in done.stderr
+    assert done.stdout == ""

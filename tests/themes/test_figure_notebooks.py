@@ -1,0 +1,185 @@
+"""Every figure notebook: its shape, a full run at preset smoke, freshness, failures."""
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import filelock
+import nbformat
+import papermill
+import pytest
+from matplotlib.image import imread
+from oracles.in_process import run_cells
+
+from vae_keras.reproduction import paths, presets, training
+from vae_keras.reproduction.command_line import main
+
+NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
+NAMES = [file.stem for file in NOTEBOOKS]
+
+
+def test_there_are_the_figures_of_the_paper():
+    figures = {"graphical_model", "lower_bound", "marginal_likelihood", "manifold", "samples"}
+    assert {f"fig_{name}" for name in figures} <= set(NAMES)
+
+
+@pytest.mark.parametrize("file", NOTEBOOKS, ids=NAMES)
+def test_shape(file):
+    notebook = nbformat.read(file, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    (parameters,) = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
+    assert parameters is code[0]
+    for statement in ast.parse(parameters.source).body:
+        assert isinstance(statement, ast.Assign)
+        ast.literal_eval(statement.value)
+    names = set(presets.assigned(parameters.source))
+    assert {"preset", "figures_dir"} <= names
+    text = "".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    for name in names:
+        assert re.search(rf"^\|.*`{name}`.* \|", text, re.MULTILINE), f"{name} is not documented"
+    assert f"papermill reproduce/{file.name} out.ipynb -p" in text
+    for cell in code:
+        assert cell.outputs == []
+        assert cell.execution_count is None
+        assert len(cell.source.splitlines()) <= 12
+        assert not re.search(r"^\s*(def|class) ", cell.source, re.MULTILINE)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """All figures at preset smoke without the real data; what the command wrote on the way.
+
+    Made once, by whichever process comes first; not to be changed.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder, said = shared / "figures at smoke", shared / "figures at smoke.json"
+    with filelock.FileLock(shared / "figures at smoke.lock"):
+        if not said.exists():
+            said.write_text(json.dumps(make_all_figures(folder, shared)))
+    return folder
+
+
+def make_all_figures(folder, shared):
+    command = [sys.executable, "-m", "vae_keras", "figures", "--preset", "smoke", "--jobs", "2"]
+    environment = {k: v for k, v in os.environ.items() if k != "VAE_KERAS_DATA"} | {
+        "KERAS_HOME": str(shared / "keras"),
+        "VAE_KERAS_RESULTS": str(shared / "results"),
+        "https_proxy": "http://127.0.0.1:9",
+    }
+    done = subprocess.run(
+        [*command, "--figures-dir", str(folder)],
+        env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout, done.stderr
+
+
+def test_the_run_says_once_what_stands_in_and_where_the_figures_are(made):
+    out, err = json.loads(made.with_suffix(".json").read_text())
+    (sentence,) = err.strip().splitlines()
+    assert "No MNIST and no Frey Face here, and there is no network" in sentence
+    assert "EMBEDDED DATA stand in, mnist_5k and synthetic_faces" in sentence
+    assert "let VAE_KERAS_DATA name that folder" in sentence
+    assert "EMBEDDED" not in out
+    assert out.splitlines()[-1] == f"The figures are in {made}"
+    assert out.count("made") == len(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_leaves_the_figure_and_how_it_came_about(made, name):
+    record = json.loads((made / f"{name}.json").read_text())
+    assert record["preset"] == "smoke"
+    for file in record["files"]:
+        assert (made / file).stat().st_size > 0
+    picture = imread(made / f"{name}.png")
+    assert picture.shape[1] > 600  # two inches at 300 dpi
+    assert picture[..., :3].std() > 0.05
+    assert (made / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+    assert {"commit", "device", "versions", "wall_time_s", "sources"} <= set(record)
+    for run in record["runs"]:
+        assert run["samples"] == 2000
+        assert run["seed"] == 0
+    if record["runs"]:
+        header = (made / f"{name}.csv").read_text().splitlines()[0]
+        columns = "dataset,latent_dim,algorithm,split,samples,lower_bound,seed"
+        if name == "fig_marginal_likelihood":
+            measured = "marginal_log_likelihood,error,acceptance"
+            columns = columns.replace(",", ",n_train,", 1).replace("lower_bound", measured)
+        assert header == columns
+
+
+def test_a_second_run_does_nothing_and_a_deleted_file_is_made_again(
+    made, tmp_path, capsys, monkeypatch
+):
+    made = shutil.copytree(made, tmp_path / "figures")
+    monkeypatch.delenv("VAE_KERAS_DATA", raising=False)
+    arguments = ["figures", "--preset", "smoke", "--figures-dir", str(made)]
+    times = {file: file.stat().st_mtime_ns for file in made.iterdir()}
+    assert main(arguments) == 0
+    assert {file: file.stat().st_mtime_ns for file in made.iterdir()} == times
+    assert capsys.readouterr().out.count("fresh") == len(NAMES)
+    (made / "fig_graphical_model.pdf").unlink()
+    assert main([*arguments, "--only", "fig_graphical_model"]) == 0
+    assert (made / "fig_graphical_model.pdf").exists()
+    assert "made" in capsys.readouterr().out
+
+
+def test_another_preset_is_not_fresh(made, tmp_path, capsys, monkeypatch):
+    made = shutil.copytree(made, tmp_path / "figures")
+    monkeypatch.setenv("VAE_KERAS_DATA", str(tmp_path / "nowhere"))
+    arguments = ["figures", "--preset", "standard", "--figures-dir", str(made)]
+    assert main([*arguments, "--only", "fig_manifold", "--only", "fig_graphical_model"]) == 1
+    out = capsys.readouterr().out
+    assert re.search(r"fig_manifold +FAILED .*DataError: VAE_KERAS_DATA names .*nowhere", out)
+    assert re.search(r"fig_graphical_model +made", out)  # one failure does not stop the others
+    assert json.loads((made / "fig_manifold.json").read_text())["preset"] == "smoke"
+
+
+@pytest.mark.filterwarnings("ignore:.*EMBEDDED DATA stand in")
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"latent_gird": 12}, "no parameter latent_gird: it has .*latent_grid"),
+        ({"preset": "fast"}, "unknown preset 'fast': one of smoke, quick, standard, paper"),
+        ({"samples": 0}, "samples is 0, but must be a whole number of at least 1"),
+        ({"latent_grid": 1}, "latent_grid is 1, but must be a whole number of at least 2"),
+        ({"latent_grid": "1"}, "latent_grid is 1, but must be a whole number of at least 2"),
+        ({"latent_grid": "many"}, "latent_grid is 'many', but must be a value like 20"),
+        ({"allow_embedded": "false"}, "allow_embedded is 'false', but must be "),
+        ({"step_size": "fast"}, "step_size is 'fast', but must be above 0 and finite, or None"),
+        ({"seed": "[0, 1]"}, r"seed is \[0, 1\], but must be an integer, at least 0"),
+        ({"rows": "0"}, "rows is 0, but must be a whole number of at least 1"),
+        ({"latent_dims": "[]"}, "there is no experiment to run: each list of sizes"),
+        ({"latent_dims": "[two]"}, r"latent_dim is '\[two\]', but must be an integer"),
+    ],
+)
+def test_a_bad_parameter_ends_at_once(parameters, message, monkeypatch):
+    """Before any training; the command line passes as strings what is no number."""
+    monkeypatch.setattr(training, "train", lambda *_: pytest.fail("it trains"))
+    name = "fig_samples" if {"rows", "latent_dims"} & set(parameters) else "fig_manifold"
+    assert re.search(message, str(run_cells(name, parameters, monkeypatch)))
+
+
+def test_a_misspelt_parameter_ends_papermill_at_once(tmp_path):
+    source, out = paths.NOTEBOOKS / "fig_manifold.ipynb", tmp_path / "out.ipynb"
+    with pytest.raises(papermill.PapermillExecutionError, match="has no parameter latent_gird"):
+        papermill.execute_notebook(source, out, {"latent_gird": 12}, progress_bar=False)
+
+
+def test_the_command_refuses_what_it_does_not_know(capsys):
+    for arguments, message in (
+        (["--preset", "fast"], "invalid choice: 'fast'"),
+        (["--only", "fig_nothing"], "invalid choice: 'fig_nothing'"),
+        (["--jobs", "0"], "--jobs is 0, but must be at least 1"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(["figures", *arguments])
+        assert stop.value.code == 2
+        assert message in capsys.readouterr().err

@@ -1,0 +1,112 @@
+"""JupyterLab as a reader has it, in a real browser: skipped where no Chromium is installed."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import nbformat
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from vae_keras.reproduction import paths
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None,
+    reason="JupyterLab not tried in a browser: no Chromium here (apt-get install chromium)",
+)
+BEGIN = "notebooks/00_begin_here.ipynb"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of what a reader opens, without stored outputs, the figure at preset smoke."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("notebooks", "reproduce", "figures"):
+        shutil.copytree(paths.ROOT / name, folder / name)
+    for file in folder.glob("*/*.ipynb"):
+        notebook = nbformat.read(file, as_version=4)
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
+        nbformat.write(notebook, file)
+    figure = folder / "reproduce" / "fig_manifold.ipynb"
+    text = figure.read_text().replace('preset = \\"quick\\"', 'preset = \\"smoke\\"')
+    figure.write_text(text.replace("figures_dir = None", f"figures_dir = '{folder}'"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(project, tmp_path_factory):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root",
+        f"--ServerApp.root_dir={project}", f"--ServerApp.port={port}", "--IdentityProvider.token=",
+    ]  # fmt: skip
+    environment = {
+        k: v for k, v in os.environ.items() if k not in ("MPLBACKEND", "TF_CPP_MIN_LOG_LEVEL")
+    }
+    environment |= {
+        "VAE_KERAS_RESULTS": str(tmp_path_factory.mktemp("results")),
+        "JUPYTER_CONFIG_DIR": str(tmp_path_factory.mktemp("config")),
+    }
+    server = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(120):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/api", timeout=2)
+                break
+            except OSError:
+                time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+@pytest.fixture
+def page():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser.new_page(viewport={"width": 1400, "height": 1000})
+        browser.close()
+
+
+def test_it_opens_at_the_landing_page(page, address):
+    if not os.path.exists(os.path.join(sys.prefix, "etc", "jupyter", "jupyter_lab_config.json")):
+        pytest.skip("this environment was not made by reproduce/environment.sh")
+    page.goto(address)
+    expect(page.get_by_role("heading", name="Begin here")).to_be_visible(timeout=60_000)
+    assert page.url.endswith(BEGIN)
+
+
+@pytest.mark.parametrize(
+    "notebook",
+    ["notebooks/01_the_problem", pytest.param("reproduce/fig_manifold", marks=pytest.mark.long)],
+)
+def test_run_all_cells_shows_the_pictures(page, address, notebook):
+    page.goto(f"{address}/lab/tree/{notebook}.ipynb?reset")  # no other notebook is open
+    panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+    expect(panel).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=60_000)
+    assert panel.locator(".jp-OutputArea-output").count() == 0
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    expect(panel.locator(".jp-OutputArea-output img").first).to_be_visible(timeout=240_000)
+    idle = panel.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']")
+    expect(idle).to_be_visible(timeout=240_000)
+    warnings = panel.locator(".jp-OutputArea-output[data-mime-type*='stderr']").all_inner_texts()
+    assert [text for text in warnings if "EMBEDDED DATA stand in" not in text] == []
+    assert panel.locator(".jp-OutputArea-output[data-mime-type*='error']").count() == 0
+    picture = panel.locator(".jp-OutputArea-output img").first
+    assert picture.evaluate("image => image.naturalWidth") > 300
+    assert re.search(r"\[\d+\]:", panel.inner_text())

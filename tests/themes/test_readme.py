@@ -1,0 +1,52 @@
+"""What the README shows works as it stands."""
+
+import dataclasses
+import re
+
+import pytest
+
+from vae_keras import datasets
+from vae_keras.reproduction import paths
+
+README = (paths.ROOT / "README.md").read_text()
+
+
+@pytest.mark.filterwarnings("ignore:.*EMBEDDED DATA stand in")
+def test_the_quick_start_runs(monkeypatch, tmp_path):
+    """On the embedded digits: no folder is named and no source answers."""
+    monkeypatch.delenv("VAE_KERAS_DATA", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    unreachable = dataclasses.replace(datasets.REMOTE["mnist"], sources=(("file:///nowhere",),))
+    monkeypatch.setitem(datasets.REMOTE, "mnist", unreachable)
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(code.strip().splitlines()) <= 16
+    values = {}
+    exec(code, values)
+    assert values["digits"].shape == (16, 784)
+    assert (tmp_path / "vae.keras").exists()
+
+
+def test_every_file_that_the_readme_names_exists():
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (paths.ROOT / target).exists(), target
+    for command in re.findall(
+        r"^(?:\.venv/bin/\w+ )?((?:reproduce|tests)/\w+\.sh)", README, re.MULTILINE
+    ):
+        assert (paths.ROOT / command).exists(), command
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", *(f"docs/{file.name}" for file in (paths.ROOT / "docs").glob("*.md"))]
+)
+def test_what_a_page_links_to_is_there(page):
+    folder = (paths.ROOT / page).parent
+    targets = re.findall(r"\]\(([^)#]+)\)", (paths.ROOT / page).read_text())
+    missing = [t for t in targets if not t.startswith("http") and not (folder / t).exists()]
+    assert missing == []
+
+
+def test_the_commands_of_the_readme_name_files_that_are_there():
+    named = re.findall(r"[\w/.]+\.(?:py|sh|ipynb|yaml)\b", README)
+    made = {"results/out.ipynb", "out.ipynb"}
+    assert [f for f in set(named) - made if not (paths.ROOT / f).exists()] == []

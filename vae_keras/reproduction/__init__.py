@@ -1,0 +1,24 @@
+"""The paper's experiments on top of the library: its settings, its curves, its figures.
+
+From the settings of one curve to a figure:
+
+- `experiments`: an `Experiment`, all that decides one curve, and `run_all`;
+- `step_size`, `training`, `measures`: the paper's rule, one run, what is recorded along the way;
+- `store`, `checkpoints`: finished runs, and how one that was killed goes on;
+- `paper`: the curves that the paper itself has;
+- `figures`, `style`: what is drawn of them, and in which colours;
+- `presets`, `provenance`, `version`: how large, how it came about, by which code;
+- `notebooks`, `command_line`, `paths`: ``python -m vae_keras``, and where it keeps things.
+
+It needs packages that the library does without: ``pip install "vae-keras[reproduction]"``. Raises
+ImportError where one of them is missing.
+"""
+
+from importlib.util import find_spec
+
+_NEEDED = ("filelock", "matplotlib", "nbformat", "papermill", "seaborn", "yaml")
+if _missing := [name for name in _NEEDED if find_spec(name) is None]:
+    raise ImportError(
+        f"vae_keras.reproduction needs {', '.join(_missing)}, which the library does without: "
+        'pip install "vae-keras[reproduction]"'
+    )

@@ -1,0 +1,379 @@
+"""Tables and trained models in, figures out. Trains nothing.
+
+Every figure that shows data names the data set in its title, and says so where it is embedded.
+"""
+
+import io
+import json
+import string
+import textwrap
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import scipy.stats
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Patch
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from vae_keras import _files
+from vae_keras.datasets import Dataset
+from vae_keras.models.autoencoder import AutoEncoder
+from vae_keras.reproduction import paper, paths, provenance, style
+from vae_keras.reproduction.experiments import Run
+
+
+def _suptitle(figure: Figure, text: str) -> None:
+    """A title over the whole figure, in as many lines as its width asks for."""
+    figure.suptitle(textwrap.fill(text, int(12 * figure.get_figwidth())))
+
+
+def _in_two(title: str) -> str:
+    """What stands in brackets after a title, as with embedded data, in a line of its own."""
+    return title.replace(" (", "\n(")
+
+
+def check_at_least(name: str, value: int, least: int) -> None:
+    """Raise ValueError for a parameter that is no whole number, or below its `least`."""
+    if not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} is {value!r}, but must be a whole number of at least {least}")
+
+
+def graphical_model() -> Figure:
+    """Figure 1: the model p(z) p(x|z) in solid arrows, the approximation q(z|x) in dashed ones."""
+    figure, axes = style.subplots(1, 1, figsize=(3.2, 2.6))
+    radius, black = 0.32, "#000000"
+    nodes = {  # centre, label, observed
+        "phi": ((0.0, 1.4), r"$\phi$", None),
+        "z": ((1.5, 1.4), r"$\mathbf{z}$", False),
+        "theta": ((3.0, 1.4), r"$\theta$", None),
+        "x": ((1.5, 0.0), r"$\mathbf{x}$", True),
+    }
+    for centre, label, observed in nodes.values():
+        if observed is not None:
+            face = "#c8c8c8" if observed else "white"
+            axes.add_patch(Circle(centre, radius, facecolor=face, edgecolor=black, zorder=2))
+        axes.annotate(label, centre, ha="center", va="center", fontsize=13, zorder=3)
+
+    def arrow(start, end, dashed=False, bend=0.0):
+        (a, _, seen_a), (b, _, seen_b) = nodes[start], nodes[end]
+        shrink = {True: 0.36, False: 0.36, None: 0.2}
+        a, b = np.array(a), np.array(b)
+        unit = (b - a) / np.linalg.norm(b - a)
+        axes.add_patch(
+            FancyArrowPatch(
+                a + shrink[seen_a] * unit,
+                b - shrink[seen_b] * unit,
+                connectionstyle=f"arc3,rad={bend}",
+                arrowstyle="-|>",
+                mutation_scale=12,
+                linestyle=(0, (4, 2)) if dashed else "-",
+                color=black,
+            )
+        )
+
+    arrow("z", "x")
+    arrow("theta", "z")
+    arrow("theta", "x")
+    arrow("phi", "z", dashed=True)
+    arrow("x", "z", dashed=True, bend=-0.6)
+    box = FancyBboxPatch(
+        (0.85, -0.62), 1.3, 2.55, boxstyle="round,pad=0,rounding_size=0.12", fill=False
+    )
+    axes.add_patch(box)
+    axes.annotate(r"$N$", (2.03, -0.5), ha="center", va="center", fontsize=12)
+    axes.set(xlim=(-0.4, 3.4), ylim=(-0.8, 2.1), aspect="equal")
+    axes.axis("off")
+    return figure
+
+
+def latent_grid(n: int) -> np.ndarray:
+    """`n` x `n` points of a 2-D latent space, (n * n, 2), row by row from the top left.
+
+    The middles of n x n cells of the unit square, through the inverse CDF of N(0, 1) (figure 4).
+    """
+    check_at_least("latent_grid", n, 2)
+    quantiles = scipy.stats.norm.ppf((np.arange(n) + 0.5) / n)
+    z2, z1 = np.meshgrid(quantiles[::-1], quantiles, indexing="ij")
+    return np.stack([z1.ravel(), z2.ravel()], axis=-1).astype(np.float32)
+
+
+def tile(images: np.ndarray, image_shape: tuple[int, int], columns: int) -> np.ndarray:
+    """Lay flat images, (rows * columns, height * width), out as one picture, row by row."""
+    height, width = image_shape
+    grid = images.reshape(-1, columns, height, width)
+    return grid.transpose(0, 2, 1, 3).reshape(-1, columns * width)
+
+
+def manifold_means(model: AutoEncoder, n: int) -> np.ndarray:
+    """E[x|z] on `latent_grid(n)`, (n * n, pixels). Raises ValueError unless latent_dim is 2."""
+    if tuple(model.prior.event_shape) != (2,):
+        raise ValueError(
+            f"a manifold needs a 2-D latent space, but this one's is "
+            f"{tuple(model.prior.event_shape)}: use N_z = 2"
+        )
+    return model.decode(latent_grid(n)).mean().numpy()
+
+
+def _show_images(axes, picture, title):
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="none")
+    axes.set(title=title, xticks=[], yticks=[])
+    axes.grid(False)
+
+
+def manifold(
+    faces: Run, digits: Run, face_grid: int, digit_grid: int, codes: pd.DataFrame
+) -> Figure:
+    """Figure 4: (a) the manifold of faces, (b) of digits; and the digits' test set in the plane.
+
+    `face_grid`, `digit_grid`: tiles along each side. `codes`: columns z1, z2, digit, as
+    `latent_codes` gives them.
+    """
+    figure, axes = style.subplots(1, 3, figsize=(11.4, 4.6), width_ratios=(20 / 28, 1, 1))
+    panels = ((faces, face_grid), (digits, digit_grid))
+    for letter, axis, (run, n) in zip("ab", axes, panels, strict=False):
+        picture = tile(manifold_means(run.model, n), run.data.image_shape, n)
+        _show_images(axis, picture, f"({letter}) {_in_two(run.data.title)}")
+        axis.set(
+            xlabel=r"$z_1$: quantiles of N(0, 1)  $\rightarrow$",
+            ylabel=r"$z_2$: quantiles of N(0, 1)  $\rightarrow$",
+        )
+    axis = axes[2]
+    sns.scatterplot(
+        codes, x="z1", y="z2", hue="digit", palette=sns.color_palette("colorblind", 10), s=5,
+        linewidth=0, alpha=0.6, ax=axis, legend="full", rasterized=True,
+    )  # fmt: skip
+    legend = axis.legend(title="digit", loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    for handle in legend.legend_handles:
+        handle.set(markersize=7, alpha=1)
+    edge = max(4, 1.05 * codes[["z1", "z2"]].abs().to_numpy().max())
+    axis.set(
+        title=f"test set of {_in_two(digits.data.title)}, mean of q(z|x)",
+        xlabel="$z_1$",
+        ylabel="$z_2$",
+        xlim=(-edge, edge),
+        ylim=(-edge, edge),
+        aspect="equal",
+    )
+    _suptitle(figure, f"Learned 2-D manifolds after {digits.samples:,} training samples")
+    for _ in range(3):  # beside pictures of fixed shape the layout settles slowly
+        figure.draw_without_rendering()
+    return figure
+
+
+def latent_codes(model: AutoEncoder, data: Dataset) -> pd.DataFrame:
+    """The mean of q(z|x) of every test image: columns z1, z2, digit."""
+    codes = model.encode(data.x_test).mean().numpy().round(4)
+    return pd.DataFrame({"z1": codes[:, 0], "z2": codes[:, 1], "digit": data.y_test.astype(int)})
+
+
+def samples(runs: list[Run], rows: int) -> Figure:
+    """Figure 5: `rows` x `rows` draws of z ~ p(z), shown as E[x|z], from each model."""
+    check_at_least("rows", rows, 1)
+    figure, axes = style.subplots(1, len(runs), figsize=(3 * len(runs), 3.6), squeeze=False)
+    for letter, axis, run in zip(string.ascii_letters, axes[0], runs, strict=False):
+        picture = tile(run.model.sample(rows * rows, mean=True), run.data.image_shape, rows)
+        _show_images(axis, picture, f"({letter}) {run.experiment.latent_dim}-D latent space")
+    title = f"{runs[0].data.title}: random samples after {runs[0].samples:,} training samples"
+    _suptitle(figure, title)
+    return figure
+
+
+def lower_bound(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
+    """Figure 2: the bound against training samples, a panel a data set and latent size.
+
+    `table`: figure 2's columns; of several seeds the mean is drawn, and their range. `titles`:
+    data set -> what stands above its row of panels. The axes are the paper's where ours come to lie
+    in them, else those of ours. The paper's own curves, where there are any, lie behind ours, wide
+    and pale.
+    """
+    titles = {name: title for name, title in titles.items() if name in set(table.dataset)}
+    columns = max(table.groupby("dataset").latent_dim.nunique())
+    with style.context():
+        figure = plt.figure(figsize=(max(4.8, 2.5 * columns), 2.6 * len(titles) + 0.4))
+        parts = figure.subfigures(len(titles), 1, squeeze=False)[:, 0]
+        rows = [part.subplots(1, columns, squeeze=False)[0] for part in parts]
+    theirs = False
+    for part, row, (name, title) in zip(parts, rows, titles.items(), strict=True):
+        part.suptitle(title)
+        curves = table[table.dataset == name]
+        limits, sizes = _nats(curves), sorted(set(curves.latent_dim))
+        for axis, latent_dim in zip(row, sizes, strict=False):
+            panel = {"dataset": name, "latent_dim": latent_dim}
+            theirs |= _curves(axis, table, paper.figure2(), panel, "lower_bound", _marks(table))
+            below = _below(curves[curves.latent_dim == latent_dim], limits[0])
+            axis.set(
+                title="\n".join([f"$N_z$ = {latent_dim}", *below]),
+                xlabel="training samples evaluated",
+                ylim=limits,
+                ylabel="lower bound (nats)" if axis is row[0] else "",
+            )
+        for axis in row[len(sizes) :]:
+            axis.axis("off")
+    shown = [axis for row in rows for axis in row if axis.lines]
+    _log_samples(shown)
+    _key(figure, table, theirs, _marks(table))
+    return figure
+
+
+def _log_samples(axes) -> None:
+    """One logarithmic axis for all panels, from the first point in any to the last."""
+    samples = np.concatenate([line.get_xdata() for axis in axes for line in axis.lines])
+    first, last = samples.min() / 1.15, samples.max() * 1.15
+    plt.setp(axes, xscale="log", xlim=(first, last))
+    for axis in axes if last < 30 * first else ():  # too few powers of ten to read it by
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _nats(curves: pd.DataFrame) -> tuple[float, float]:
+    """The axis of one data set's panels: the paper's, made longer where ours end beyond it."""
+    last = curves.samples == curves.groupby(["latent_dim", "algorithm"]).samples.transform("max")
+    best = curves[last].groupby("latent_dim").lower_bound.max().min()
+    least, most = curves.lower_bound.min(), curves.lower_bound.max()
+    margin = max(0.05 * (most - least), 1)
+    low, high = style.NATS.get(curves.dataset.iloc[0], (np.inf, -np.inf))
+    return low if low < best else least - margin, max(high, most + margin)
+
+
+def _below(curves: pd.DataFrame, low: float) -> list[str]:
+    """A line for each algorithm that ends below the axis: nobody would see that it is missing."""
+    end = curves[curves.samples == curves.groupby("algorithm").samples.transform("max")]
+    return [
+        f"{style.ALGORITHMS[name]} ends at {bound:.0f}"
+        for name, bound in end.groupby("algorithm").lower_bound.mean().items()
+        if bound < low
+    ]
+
+
+def marginal_likelihood(table: pd.DataFrame, title: str) -> Figure:
+    """Figure 3: log p(x) against training samples, a panel a size of the training set.
+
+    `table`: figure 3's columns; otherwise as `lower_bound`.
+    """
+    sizes = sorted(set(table.n_train))
+    figure, axes = style.subplots(
+        1, len(sizes), figsize=(max(4.8, 3.8 * len(sizes)), 3.8), squeeze=False
+    )
+    unit, unit_name = (1e6, " (millions)") if table.samples.max() >= 1e5 else (1, "")
+    ours, theirs = (
+        curves.assign(samples=curves.samples / unit) for curves in (table, paper.figure3())
+    )
+    drawn = False
+    for axis, n_train in zip(axes[0], sizes, strict=True):
+        panel = {"dataset": table.dataset.iloc[0], "n_train": n_train}
+        drawn |= _curves(axis, ours, theirs, panel, "marginal_log_likelihood", style.MARKS)
+        axis.set(
+            title=r"$N_{\mathrm{train}}$" f" = {n_train:,}",
+            xlabel=f"training samples evaluated{unit_name}",
+            ylabel="marginal log-likelihood (nats)" if axis is axes[0, 0] else "",
+        )
+    _suptitle(figure, title)
+    _key(figure, table, drawn, style.MARKS)
+    return figure
+
+
+def full_vb(table: pd.DataFrame, title: str) -> Figure:
+    """Full VB against the MAP estimate: the bound against training samples.
+
+    `table`: figure 2's columns, of one data set and latent size; several seeds as there.
+    """
+    figure, axis = style.subplots(1, 1, figsize=(4.8, 3.8))
+    _curves(axis, table, table.iloc[:0], {}, "lower_bound", _marks(table))
+    axis.set(xlabel="training samples evaluated", ylabel="lower bound (nats)")
+    _log_samples([axis])
+    _suptitle(figure, title)
+    _key(figure, table, False, _marks(table))
+    return figure
+
+
+def _marks(table: pd.DataFrame) -> dict[str, str]:
+    """A mark a point where a curve has so few that it might be none."""
+    points = table.groupby(["dataset", "latent_dim", "algorithm"]).samples.nunique()
+    return style.MARKS if points.min() < 5 else {}
+
+
+def _curves(axis, ours, theirs, panel: dict, value: str, marks: dict[str, str]) -> bool:
+    """Draw into one panel the rows that have the values of `panel`, the paper's behind ours.
+
+    `marks`: split -> the mark of each point of ours, if any. Returns whether the paper has any of
+    these algorithms there.
+    """
+    colours = style.colours()
+    theirs = theirs[theirs.algorithm.isin(set(ours.algorithm))]
+    drawn = False
+    marked = {"markers": marks, "ms": style.MARK_SIZE, "mew": 0} if marks else {}
+    for source, look in ((theirs, {"lw": 3.5, "alpha": 0.3}), (ours, {"lw": 1.2, **marked})):
+        curves = source[(source[list(panel)] == pd.Series(panel)).all(axis=1)]
+        if not curves.empty:
+            drawn |= source is theirs
+            sns.lineplot(
+                curves, x="samples", y=value, hue="algorithm", palette=colours, style="split",
+                dashes=style.DASHES, errorbar=("pi", 100), legend=False, ax=axis, **look,
+            )  # fmt: skip
+    return drawn
+
+
+def _key(figure, ours, theirs: bool, marks: dict[str, str]) -> None:
+    """The legend below all panels."""
+    colours, handles, labels = style.colours(), [], []
+    for name, label in style.ALGORITHMS.items():
+        splits = set(ours[ours.algorithm == name].split)
+        for split, dashes in ((s, d) for s, d in style.DASHES.items() if s in splits):
+            look = {"lw": 1.2, "dashes": dashes or (1, 0), "marker": marks.get(split), "mew": 0}
+            handles.append(Line2D([], [], color=colours[name], ms=style.MARK_SIZE, **look))
+            labels.append(f"{label}, {split}")
+    if (seeds := ours.seed.nunique()) > 1:
+        handles.append(Patch(color="grey", alpha=0.3, lw=0))
+        labels.append(f"range of {seeds} seeds")
+    if theirs:
+        handles.append(Line2D([], [], color="grey", lw=3.5, alpha=0.3))
+        labels.append("the paper's own curves")
+    for columns in range(min(len(labels), 6), 0, -1):  # as many as the page is wide
+        legend = figure.legend(
+            handles, labels, loc="outside lower center", ncols=columns, frameon=False
+        )
+        if legend.get_window_extent().width < figure.bbox.width or columns == 1:
+            return
+        legend.remove()
+
+
+def save(
+    figure: Figure,
+    name: str,
+    parameters: dict,
+    runs: list[Run] = (),
+    tables: dict[str, pd.DataFrame] | None = None,
+) -> Path:
+    """Write ``<name>.png``, ``.pdf``, a CSV a table and, last, ``<name>.json`` with the provenance.
+
+    `parameters`: the notebook's ``globals()``, from which the values of its parameters cell are
+    taken. `tables`: file stem -> table. Returns the folder: the parameter ``figures_dir``, else
+    ``figures/<preset>/``, or ``figures/custom/`` where another parameter is not the preset's.
+    """
+    preset = parameters["preset"]
+    values = provenance.parameters(name, preset, parameters)
+    own = values == provenance.parameters(name, preset)
+    folder = Path(str(parameters["figures_dir"] or paths.figures(preset if own else "custom")))
+    files = {}
+    for suffix in ("png", "pdf"):
+        files[f"{name}.{suffix}"] = _rendered(figure, suffix)
+    for stem, table in (tables or {}).items():
+        files[f"{stem}.csv"] = table.to_csv(index=False).encode()
+    record = provenance.record(name, values, list(runs), sorted(files))
+    files[f"{name}.json"] = (json.dumps(record, indent=2) + "\n").encode()
+    for file, content in files.items():
+        _files.replace(folder / file, content)
+    print(f"written: {paths.shown(folder / name)}.png and what belongs to it")
+    return folder
+
+
+def _rendered(figure: Figure, suffix: str) -> bytes:
+    buffer = io.BytesIO()
+    metadata = {"CreationDate": None} if suffix == "pdf" else None
+    with style.context():
+        figure.savefig(buffer, format=suffix, metadata=metadata)
+    return buffer.getvalue()

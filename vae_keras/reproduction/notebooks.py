@@ -1,0 +1,190 @@
+"""Runs the figure notebooks that are not fresh, each by papermill in a process of its own."""
+
+import contextlib
+import functools
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import filelock
+import nbformat
+import yaml
+
+from vae_keras import _files, datasets
+from vae_keras.reproduction import paths, presets, provenance
+
+NAMES = sorted(file.stem for file in paths.NOTEBOOKS.glob("fig_*.ipynb"))
+
+
+def run(names: list[str], preset: str, force: bool, folder: Path, jobs: int = 1) -> int:
+    """Run each notebook that is not fresh, then print a table; 1 if any failed, else 0.
+
+    The figures go to `folder`, the executed notebooks to ``notebooks/<preset>/`` in the store.
+    `jobs`: notebooks side by side, with the cores divided. Raises KeyboardInterrupt, with no
+    notebook left running, when this process is interrupted or told to end, and OSError where a
+    folder cannot be written.
+    """
+    names = list(dict.fromkeys(names))
+    executed = paths.results() / "notebooks" / preset
+    for place in (folder, executed):
+        try:
+            _files.check_writable(place)
+        except OSError as error:
+            raise OSError(
+                f"{place} cannot be written ({error.strerror}): let VAE_KERAS_RESULTS name a "
+                "folder for runs and notebooks, and --figures-dir one for figures"
+            ) from error
+    stale = [n for n in names if force or not provenance.is_fresh(n, preset, folder)]
+    rows = dict.fromkeys(names, ("fresh", 0.0, ""))
+    jobs = min(jobs, max(1, len(stale)))
+    threads = max(1, _cores() // jobs) if jobs > 1 else None
+    with _looked_for_data(stale, preset), _Notebooks(jobs > 1, threads) as notebooks:
+        make = functools.partial(
+            _make, preset=preset, force=force, folder=folder, executed=executed, notebooks=notebooks
+        )
+        with ThreadPoolExecutor(jobs) as executor:
+            try:
+                for name, row in zip(stale, executor.map(make, stale), strict=True):
+                    rows[name] = row
+            except KeyboardInterrupt:
+                notebooks.stop()
+                executor.shutdown(wait=True, cancel_futures=True)
+                raise
+    print(f"\n{'figure':<24} {'state':<7} {'time':>7}")
+    for name, (state, seconds, why) in rows.items():
+        print(f"{name:<24} {state:<7} {seconds:6.0f}s  {why}".rstrip())
+    print(f"The figures are in {paths.shown(folder)}", flush=True)
+    return int(any(state == "FAILED" for state, _, _ in rows.values()))
+
+
+def _make(name, *, preset, force, folder, executed, notebooks) -> tuple[str, float, str]:
+    """Run one notebook, unless another process has: its state, the seconds, and why it failed."""
+    began = time.perf_counter()
+    lock = filelock.FileLock(executed / f".{name}.lock")
+    try:
+        held = lock.acquire(blocking=False)
+    except filelock.Timeout:
+        print(f"{name}: another process draws it, waiting for that", flush=True)
+        held = lock.acquire(poll_interval=0.5, cancel_check=notebooks.stopping.is_set)
+    with held:
+        if not force and provenance.is_fresh(name, preset, folder):  # the other has
+            return "fresh", 0.0, ""
+        print(f"{name}, preset {preset}", flush=True)
+        values = presets.read(preset)
+        known = provenance.parameters(name, preset)
+        values = {key: value for key, value in values.items() if key in known}
+        output = executed / f"{name}.ipynb"
+        why = notebooks.execute(name, values | {"figures_dir": str(folder)}, output)
+    return ("FAILED" if why else "made"), time.perf_counter() - began, why
+
+
+class _Notebooks:
+    """The notebooks that run now: processes in sessions of their own, so that Ctrl-C is ours.
+
+    `labelled`: what they print comes a line at a time, after the name. `threads`: of TensorFlow, in
+    each; None: as many as it likes. In its context an order to end is a KeyboardInterrupt.
+    """
+
+    def __init__(self, labelled: bool, threads: int | None):
+        self.labelled, self.threads = labelled, threads
+        self.stopping, self._running = threading.Event(), set()
+
+    def __enter__(self):
+        self._before = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                self._before[number] = signal.signal(number, signal.default_int_handler)
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def execute(self, name: str, values: dict, output: Path) -> str:
+        """Run ``reproduce/<name>.ipynb`` with these values; returns why it failed, or nothing."""
+        command = [
+            sys.executable, "-m", "papermill", "--no-progress-bar", "--stdout-file", "-",
+            "--parameters_yaml", yaml.safe_dump(values), "--kernel", "python3",
+            str(paths.NOTEBOOKS / f"{name}.ipynb"), str(output),
+        ]  # fmt: skip
+        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+        if self.threads:
+            threads = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")
+            environment |= dict.fromkeys(threads, str(self.threads))
+        log = output.with_suffix(".log")
+        with open(log, "wb") as file:
+            if self.stopping.is_set():
+                return "interrupted"
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if self.labelled else None,
+                stderr=file,  # papermill's own trace, and what TensorFlow's C++ code writes
+                env=environment,
+                cwd=paths.ROOT,
+                start_new_session=True,
+            )
+            self._running.add(process)
+            if self.stopping.is_set():  # `stop` came in between, and has not seen it
+                self.stop()
+            if self.labelled:
+                _print_labelled(name, process.stdout)
+            failed = process.wait()
+            self._running.discard(process)
+        return _failure(output, log) if failed else ""
+
+    def stop(self) -> None:
+        """Kill what runs: a kernel ends with its papermill, and the store is whole at any time."""
+        self.stopping.set()
+        for process in list(self._running):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def _print_labelled(name, stream) -> None:
+    rest = ""
+    for block in iter(lambda: stream.read1(1 << 16), b""):
+        *lines, rest = re.split(r"[\r\n]+", rest + block.decode(errors="replace"))
+        for line in filter(str.strip, lines):
+            print(f"{name}: {line.rstrip()}", flush=True)
+
+
+def _failure(output: Path, log: Path) -> str:
+    """The error in an executed notebook, else the last line of papermill's own trace."""
+    with contextlib.suppress(OSError, ValueError, nbformat.reader.NotJSONError):
+        for cell in nbformat.read(output, as_version=4).cells:
+            for error in (o for o in cell.get("outputs", []) if o.output_type == "error"):
+                return f"{error.ename}: {error.evalue} (see {paths.shown(output)})"
+    lines = log.read_text(errors="replace").split("\n")
+    return f"{next(filter(None, reversed(lines)), 'no word of why')} (see {paths.shown(log)})"
+
+
+@contextlib.contextmanager
+def _looked_for_data(names: list[str], preset: str) -> Iterator[None]:
+    """Look for the data once for all notebooks, and say in one sentence what stands in for what."""
+    needed = {real for name in names for real in provenance.data_sets(name)}
+    if not presets.read(preset)["allow_embedded"] or not needed:
+        yield
+        return
+    missing = datasets.stand_ins(needed)
+    if missing:
+        print(datasets.sentence(missing), file=sys.stderr, flush=True)
+    before = os.environ.get(datasets.TOLD)
+    os.environ[datasets.TOLD] = ",".join(missing)
+    try:
+        yield
+    finally:
+        del os.environ[datasets.TOLD]
+        if before is not None:
+            os.environ[datasets.TOLD] = before
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -1,0 +1,140 @@
+"""Presets and parameters: what a notebook's one parameters cell means."""
+
+import ast
+import builtins
+import contextlib
+from dataclasses import dataclass
+
+import yaml
+
+from vae_keras.reproduction import paths
+
+NAMES = ("smoke", "quick", "standard", "paper")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A preset, as its YAML file has it or as overridden.
+
+    `samples`: training samples evaluated by each model. `allow_embedded`: whether embedded data
+    may stand in for real data that are not found. `mnist_latent_dims`, `frey_face_latent_dims`:
+    the sizes N_z of figure 2's panels. `n_train`: the sizes of the training sets of figure 3's.
+    """
+
+    preset: str
+    samples: int
+    allow_embedded: bool
+    mnist_latent_dims: list[int]
+    frey_face_latent_dims: list[int]
+    n_train: list[int]
+
+
+def read(preset: str) -> dict:
+    """The values in ``reproduce/presets/<preset>.yaml``. Raises ValueError for an unknown one."""
+    if preset not in NAMES:
+        raise ValueError(f"unknown preset {preset!r}: one of {', '.join(NAMES)}")
+    return yaml.safe_load((paths.PRESETS / f"{preset}.yaml").read_text())
+
+
+def resolve(
+    preset: str,
+    samples: int | None = None,
+    allow_embedded: bool | None = None,
+    mnist_latent_dims: list[int] | None = None,
+    frey_face_latent_dims: list[int] | None = None,
+    n_train: list[int] | None = None,
+) -> Settings:
+    """The settings of a preset, with those given here in place of its own unless they are None.
+
+    Called in a notebook, it also looks at what papermill passed: it gives each parameter the type
+    that the notebook's own value has (see `typed`), and raises ValueError for one that the notebook
+    does not have, since a misspelt name would otherwise be ignored.
+    """
+    values = read(preset)
+    _take_from_papermill(values)
+    given = {
+        "samples": samples,
+        "allow_embedded": allow_embedded,
+        "mnist_latent_dims": mnist_latent_dims,
+        "frey_face_latent_dims": frey_face_latent_dims,
+        "n_train": n_train,
+    }
+    for name, value in given.items():
+        value = typed(value, values[name])
+        if value is None:
+            continue
+        sizes = value if isinstance(values[name], list) else []
+        if name == "samples" and (not _is_whole(value) or value < 1):
+            raise ValueError(f"samples is {value!r}, but must be a whole number of at least 1")
+        if name == "allow_embedded" and value not in (True, False):
+            raise ValueError(f"allow_embedded is {value!r}, but must be True or False")
+        if not all(_is_whole(n) and n > 0 for n in sizes):
+            raise ValueError(f"{name} is {sizes!r}, but must be a list of whole numbers above 0")
+        values[name] = bool(value) if name == "allow_embedded" else value
+    return Settings(**values)
+
+
+def _is_whole(value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def typed(value, default):
+    """A parameter as it was meant: papermill's ``-p`` passes all but numbers as strings.
+
+    Where `default`, the value in its place, is no string, a string is read as Python: "[0, 1]",
+    "None". Where it is a list, one value is a list of one; where it is a whole number, 1e6 is 10^6.
+    """
+    if isinstance(value, str) and not isinstance(default, str):
+        with contextlib.suppress(ValueError, SyntaxError, TypeError):  # a word stays a word
+            value = ast.literal_eval(value)
+    if isinstance(default, list) and value is not None:
+        return list(value) if isinstance(value, list | tuple) else [value]
+    if _is_whole(default) and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _take_from_papermill(of_preset: dict) -> None:
+    """Check the names that papermill injected into this notebook, and give the values their type.
+
+    `of_preset`: what stands for None.
+    """
+    shell = getattr(builtins, "get_ipython", lambda: None)()
+    defaults = dict(of_preset)
+    for cell in shell.user_ns.get("In", []) if shell else []:
+        values = assigned(cell)
+        if cell.startswith("# Parameters\n"):  # by papermill
+            if unknown := set(values) - set(defaults):
+                raise ValueError(
+                    f"this notebook has no parameter {', '.join(sorted(unknown))}: it has "
+                    f"{', '.join(sorted(defaults))}"
+                )
+            known = set(values) & set(shell.user_ns)
+            for name in known - {"figures_dir"}:  # which is a path, whatever it looks like
+                value = typed(shell.user_ns[name], defaults[name])
+                if isinstance(value, str) and not isinstance(defaults[name], str | None):
+                    raise ValueError(
+                        f"{name} is {value!r}, but must be a value like {defaults[name]!r}"
+                    )
+                shell.user_ns[name] = value
+            continue
+        defaults |= {n: defaults.get(n) if value is None else value for n, value in values.items()}
+
+
+def assigned(source: str) -> dict:
+    """Name -> value of a cell's top-level assignments; none where it is not plain Python.
+
+    A value that is no literal is None.
+    """
+    try:
+        body = ast.parse(source).body
+    except SyntaxError:
+        return {}
+    found = {}
+    for node in (node for node in body if isinstance(node, ast.Assign)):
+        for target in (target for target in node.targets if isinstance(target, ast.Name)):
+            try:
+                found[target.id] = ast.literal_eval(node.value)
+            except ValueError:
+                found[target.id] = None
+    return found

@@ -1,0 +1,126 @@
+"""How a figure came about: what its JSON says, and whether it is still fresh."""
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import time
+from pathlib import Path
+
+import nbformat
+
+from vae_keras import datasets
+from vae_keras.reproduction import paths, presets, version
+from vae_keras.reproduction.version import commit
+
+_IMPORTED = time.perf_counter()  # a notebook imports the kit in its first cell
+PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "numpy", "matplotlib", "seaborn")
+
+
+def parameters(name: str, preset: str, given: dict | None = None) -> dict:
+    """All that decides figure `name`: its parameters but `figures_dir`, as the preset has them.
+
+    `given`: values in place of those of the parameters cell of ``reproduce/<name>.ipynb``. None
+    stands for the preset's own value, as in `presets.resolve`.
+    """
+    (cell,) = [c for c in _cells(name) if "parameters" in c.metadata.get("tags", [])]
+    values = presets.assigned(cell.source)
+    given, of_preset = (given or {}) | {"preset": preset}, presets.read(preset)
+    values = {key: given.get(key, value) for key, value in values.items() if key != "figures_dir"}
+    return {
+        key: of_preset[key] if value is None and key in of_preset else value
+        for key, value in values.items()
+    }
+
+
+def data_sets(name: str) -> list[str]:
+    """The real data sets that ``reproduce/<name>.ipynb`` asks for."""
+    code = "".join(cell.source for cell in _cells(name) if cell.cell_type == "code")
+    return [real for real in datasets.REMOTE if f'"{real}"' in code]
+
+
+def _cells(name: str) -> list:
+    return nbformat.read(paths.NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
+
+
+def source_hash(name: str) -> str:
+    """A hash of the notebook's code and of the package, with its data and its style.
+
+    Another value, another figure perhaps. What a preset says is no part of it: `parameters` has it.
+    """
+    code = [cell.source for cell in _cells(name) if cell.cell_type == "code"]
+    return hashlib.sha256(json.dumps([version.SOURCES, *code]).encode()).hexdigest()[:16]
+
+
+def record(name: str, values: dict, runs: list, files: list[str]) -> dict:
+    """What the JSON beside a figure holds.
+
+    `values`: what `parameters` gave; `runs`: those of `vae_keras.reproduction.experiments`.
+    """
+    return {
+        "figure": name,
+        "preset": values["preset"],
+        "parameters": values,
+        "runs": [_summary(run) for run in runs],
+        "data": {
+            run.data.name: {
+                "title": run.data.title,
+                "embedded": run.data.embedded,
+                "source": run.data.source,
+                "sha256": run.data.sha256,
+            }
+            for run in runs
+        },
+        "device": device(),
+        "wall_time_s": round(time.perf_counter() - _IMPORTED, 1),
+        "versions": {
+            "vae_keras": version.__version__,
+            "python": platform.python_version(),
+            **{package: importlib.metadata.version(package) for package in PACKAGES},
+        },
+        "commit": commit(),
+        "sources": source_hash(name),
+        "files": files,
+    }
+
+
+def _summary(run) -> dict:
+    """The settings of a run and how it went; its curve stands in the figure's CSV."""
+    went = {key: value for key, value in run.record.items() if key not in ("experiment", "curve")}
+    about = {"data": run.data.title, "embedded": run.data.embedded}
+    return run.record["experiment"] | went | about
+
+
+def device() -> str:
+    """The accelerator that TensorFlow sees, else the processor."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        return ", ".join(tf.config.experimental.get_device_details(g)["device_name"] for g in gpus)
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"CPU, {len(models)} x {models[0]}" if models else f"CPU, {platform.machine()}"
+
+
+def is_fresh(name: str, preset: str, folder: Path) -> bool:
+    """Whether `folder` holds what ``reproduce/<name>.ipynb`` would draw at this preset.
+
+    Fresh means: by these sources, with the very same parameters, every file there, and no embedded
+    data where the real data are found by now.
+    """
+    try:
+        found = json.loads((folder / f"{name}.json").read_text())
+        return (
+            found["sources"] == source_hash(name)
+            and found["parameters"] == parameters(name, preset)
+            and all((folder / file).is_file() for file in found["files"])
+            and not any(
+                datasets.locate(real)
+                for real, stand_in in datasets.STAND_IN.items()
+                if stand_in in found["data"]
+            )
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

@@ -1,0 +1,40 @@
+"""The paper's rule for Adagrad's step size: the best of three after the first few iterations."""
+
+import math
+
+from vae_keras.callbacks import NonFiniteBoundError
+
+STEP_SIZES = (0.01, 0.02, 0.1)  # of which the paper chooses
+FIRST_FEW = 10  # iterations, after which they are compared
+
+
+def choose(experiment, model, x) -> dict:
+    """Set the step size of `model`, which is left as it was otherwise; the evidence for a record.
+
+    `experiment`: an `experiments.Experiment`, whose own step size goes before the rule. `x`: the
+    training set. Each candidate begins at the model's weights, and is judged by `model.score` of
+    the first 10,000 of x, in nats.
+    """
+    if experiment.step_size is not None:
+        return {"step_size": experiment.step_size}
+    variables = [*model.variables, *model.optimizer.variables]
+    before = [variable.numpy() for variable in variables]
+    trials = {}
+    for step_size in STEP_SIZES:
+        model.optimizer.learning_rate.assign(step_size)
+        try:
+            model.fit(
+                x,
+                batch_size=experiment.batch_size,
+                steps_per_epoch=min(FIRST_FEW, -(-len(x) // experiment.batch_size)),
+                verbose=0,
+            )
+            score = float(model.score(x[:10_000]).mean())
+        except NonFiniteBoundError:
+            score = -math.inf
+        trials[str(step_size)] = round(score, 2) if math.isfinite(score) else None
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
+    best = max(STEP_SIZES, key=lambda s: -math.inf if (b := trials[str(s)]) is None else b)
+    model.optimizer.learning_rate.assign(best)
+    return {"step_size": best, "trials": trials}

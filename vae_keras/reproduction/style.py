@@ -1,0 +1,38 @@
+"""How the figures look: the colour of each algorithm, the dashes of each split, one style file."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import seaborn as sns
+
+FILE = Path(__file__).with_name("paper.mplstyle")
+ALGORITHMS = {  # name -> how a legend calls it; their order is that of the colours
+    "aevb": "AEVB",
+    "wake_sleep": "wake-sleep",
+    "mcem": "Monte Carlo EM",
+    "full_vb": "full VB",
+}
+DASHES = {"train": (3, 1.5), "test": ""}
+MARKS, MARK_SIZE = {"train": "^", "test": "o"}, 4
+NATS = {"mnist": (-150, -95), "frey_face": (0, 1600)}  # the paper's axes
+
+
+def colours() -> dict[str, tuple[float, float, float]]:
+    """Algorithm -> its colour, of seaborn's palette for the colour-blind."""
+    return dict(zip(ALGORITHMS, sns.color_palette("colorblind"), strict=False))
+
+
+@contextlib.contextmanager
+def context() -> Iterator[None]:
+    """The style of all figures, for as long as one is made or written."""
+    plt.get_backend()  # chosen only now, within the context, a notebook's would be undone after it
+    with plt.style.context(FILE):
+        yield
+
+
+def subplots(rows: int, columns: int, **kwargs):
+    """Matplotlib's, in the style of all figures."""
+    with context():
+        return plt.subplots(rows, columns, **kwargs)

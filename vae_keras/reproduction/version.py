@@ -1,0 +1,64 @@
+"""Which code made a run or a figure: number, commit of the checkout, hash of the files."""
+
+import hashlib
+import subprocess
+from pathlib import Path
+
+from vae_keras import __version__
+
+
+def hash_of(package: Path) -> str:
+    """A hash of all files in a folder, data and styles among them, and of their names.
+
+    What Python or an editor left there, in ``__pycache__`` or hidden, does not count.
+    """
+    digest = hashlib.sha256()
+    for file in sorted(path for path in package.rglob("*") if path.is_file()):
+        name = file.relative_to(package)
+        if not any(part.startswith((".", "__pycache__")) for part in name.parts):
+            content = file.read_bytes()
+            digest.update(f"{name.as_posix()} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:16]
+
+
+PACKAGE = Path(__file__).parents[1]
+SOURCES = hash_of(PACKAGE)  # of what is imported now, whatever becomes of the files while it runs
+
+
+def commit() -> str | None:
+    """The commit of the checkout, `-dirty` after it where sources differ; None outside one."""
+
+    def git(*arguments):
+        command = ["git", *arguments]
+        try:
+            done = subprocess.run(command, cwd=PACKAGE.parent, capture_output=True, text=True)
+        except OSError:  # there is no git
+            return ""
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    if not git("ls-files", "vae_keras/__init__.py"):  # installed, within another checkout perhaps
+        return None
+    changed = git("status", "--porcelain", "--", "vae_keras", "reproduce")
+    return git("rev-parse", "HEAD") + ("-dirty" if changed else "")
+
+
+def this() -> dict:
+    """This version, as the record of a run has it that it makes."""
+    return {"version": __version__, "commit": commit(), "sources": SOURCES}
+
+
+def makers(record: dict) -> list[dict]:
+    """The versions that made a run, by its record, one after the other; an unknown one is {}."""
+    return record.get("made_by") or [{}]
+
+
+def others(record: dict) -> str:
+    """In words, who made a run where that was not this version alone, or not of known data."""
+    made_by, names = makers(record), []
+    if "data_sha256" in record and all(m.get("sources") == SOURCES for m in made_by):
+        return ""
+    for made in made_by:
+        head, dirty, _ = (made.get("commit") or "").partition("-dirty")
+        at = f"commit {head[:8]}{dirty}" if head else f"sources {made.get('sources')}"
+        names.append(f"version {made['version']} ({at})" if made else "an unknown version")
+    return " and then ".join(names) + ("" if "data_sha256" in record else " on unknown data")
