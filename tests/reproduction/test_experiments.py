@@ -445,7 +445,7 @@ def test_a_project_that_cannot_be_written(tmp_path, monkeypatch):
 
 
 def test_short_runs_measure_the_first_points_only(faces, monkeypatch):
-    monkeypatch.setattr(training, "BOUNDED", {0: 30, 400: None})
+    monkeypatch.setattr(measures, "BOUNDED", {0: 30, 400: None})
     seen = []
     elbo = VAE.elbo
     monkeypatch.setattr(VAE, "elbo", lambda self, x: seen.append(len(x)) or elbo(self, x))
