@@ -1,15 +1,15 @@
 """What is checked before work begins: clear errors instead of late ones."""
 
 import inspect
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 from tensorflow_probability.python.distributions.distribution import DiscreteDistributionMixin
 
-tfd = tfp.distributions
+from vae_keras.typing import Data, Decoding, Shape
 
 
 def input_shape(network: keras.Model, name: str) -> tuple | None:
@@ -62,7 +62,7 @@ def stream_input(dataset: tf.data.Dataset) -> tf.TensorSpec:
     return one_input(spec[0] if isinstance(spec, tuple) else spec)
 
 
-def check_distribution(output, network: str) -> None:
+def check_distribution(output: Any, network: str) -> None:
     """Raise ValueError unless `output`, which `network` gave, is a distribution."""
     if not isinstance(output, tfd.Distribution):
         raise ValueError(
@@ -71,7 +71,7 @@ def check_distribution(output, network: str) -> None:
         )
 
 
-def check_reparameterised(posterior) -> None:
+def check_reparameterised(posterior: tfd.Distribution) -> None:
     """Raise ValueError unless gradients flow through the samples of `posterior`."""
     if posterior.reparameterization_type != tfd.FULLY_REPARAMETERIZED:
         raise ValueError(
@@ -81,7 +81,7 @@ def check_reparameterised(posterior) -> None:
         )
 
 
-def check_events(posterior, prior) -> None:
+def check_events(posterior: tfd.Distribution, prior: tfd.Distribution) -> None:
     """Raise ValueError unless `posterior` and `prior` are over events of one shape."""
     if posterior.event_shape != prior.event_shape:
         raise ValueError(
@@ -90,7 +90,7 @@ def check_events(posterior, prior) -> None:
         )
 
 
-def check_support(posterior, prior) -> None:
+def check_support(posterior: tfd.Distribution, prior: tfd.Distribution) -> None:
     """Raise ValueError where `posterior` draws z that have no density under `prior`."""
     if isinstance(_base(prior), DiscreteDistributionMixin):
         raise ValueError(f"the prior {prior.name} is discrete, but z must be continuous")
@@ -119,7 +119,7 @@ class _Support(NamedTuple):
     def __str__(self):
         return "a simplex" if self.simplex else f"({self.low.min():g}, {self.high.max():g})"
 
-    def within(self, other) -> bool:
+    def within(self, other: "_Support") -> bool:
         inside = np.all((self.low >= other.low) & (self.high <= other.high))
         return self.simplex == other.simplex and bool(inside)
 
@@ -127,7 +127,7 @@ class _Support(NamedTuple):
 FAR = 1e30  # unconstrained; what comes near it goes to infinity
 
 
-def _support(distribution) -> _Support | None:
+def _support(distribution: tfd.Distribution) -> _Support | None:
     """The support, by the bijector onto it that TFP has; None where it has none."""
     distribution = _base(distribution)
     if isinstance(distribution, tfd.MixtureSameFamily):
@@ -150,7 +150,7 @@ def _support(distribution) -> _Support | None:
     return _Support(np.where(low < -near, -np.inf, low), np.where(high > near, np.inf, high))
 
 
-def check_dreams(posterior, prior) -> None:
+def check_dreams(posterior: tfd.Distribution, prior: tfd.Distribution) -> None:
     """Raise ValueError unless `posterior` has a density wherever `prior` draws z."""
     inner, outer = _support(prior), _support(posterior)
     if inner is not None and outer is not None and not inner.within(outer):
@@ -160,7 +160,7 @@ def check_dreams(posterior, prior) -> None:
         )
 
 
-def check_one_support(posterior, prior) -> None:
+def check_one_support(posterior: tfd.Distribution, prior: tfd.Distribution) -> None:
     """Raise ValueError unless both are over the same z."""
     one, other = _support(posterior), _support(prior)
     if one is not None and other is not None and not (one.within(other) and other.within(one)):
@@ -170,7 +170,7 @@ def check_one_support(posterior, prior) -> None:
         )
 
 
-def has_closed_form(posterior, prior) -> bool:
+def has_closed_form(posterior: tfd.Distribution, prior: tfd.Distribution) -> bool:
     """Whether TFP knows KL(posterior || prior), which estimator B needs."""
     try:
         tfd.kl_divergence(posterior, prior)
@@ -179,7 +179,7 @@ def has_closed_form(posterior, prior) -> bool:
     return True
 
 
-def check_fixed_prior(prior, algorithm: str) -> None:
+def check_fixed_prior(prior: tfd.Distribution | keras.Layer | None, algorithm: str) -> None:
     """Raise ValueError for a prior that is to be learned."""
     if isinstance(prior, keras.Layer):
         raise ValueError(
@@ -188,7 +188,7 @@ def check_fixed_prior(prior, algorithm: str) -> None:
         )
 
 
-def check_inputs(event_shape, input_shape) -> None:
+def check_inputs(event_shape: Shape, input_shape: Shape) -> None:
     """Raise ValueError unless the decoder gives a distribution over what the encoder reads."""
     if tuple(event_shape) != tuple(input_shape):
         raise ValueError(
@@ -197,7 +197,7 @@ def check_inputs(event_shape, input_shape) -> None:
         )
 
 
-def needs_unit_interval(likelihood) -> bool | np.ndarray:
+def needs_unit_interval(likelihood: tfd.Distribution) -> bool | np.ndarray:
     """Whether `likelihood` is only defined for pixels in [0, 1]; (n,) where some of n must be."""
     if isinstance(likelihood, tfd.Blockwise):
         parts = likelihood.distributions
@@ -206,7 +206,7 @@ def needs_unit_interval(likelihood) -> bool | np.ndarray:
     return any(isinstance(part, tfd.Bernoulli) for part in _parts(likelihood))
 
 
-def reads_pixels(likelihood) -> bool:
+def reads_pixels(likelihood: tfd.Distribution) -> bool:
     """Whether uint8 data are images for `likelihood`: unless it, or a part of it, is over counts.
 
     Counts are what every discrete family is over but Bernoulli's, whose pixels may be grey.
@@ -234,7 +234,7 @@ def _base(distribution):
     return distribution
 
 
-def check_movable(model) -> None:
+def check_movable(model: Decoding) -> None:
     """Raise ValueError unless HMC can move in the model's latent space: vectors, and a gradient."""
     z = model.prior.sample(1, seed=(0, 0))
     if z.shape.rank != 2:
@@ -259,7 +259,7 @@ def check_movable(model) -> None:
         )
 
 
-def checked_data(x, model):
+def checked_data(x: Data, model: Decoding) -> Data:
     """`x` for `datasets.intensities`; ValueError unless they are datapoints of p(x|z)."""
     likelihood, x = model.decode(model.prior.sample(1, seed=(0, 0))), one_input(x)
     pixels = reads_pixels(likelihood)
@@ -268,7 +268,7 @@ def checked_data(x, model):
     return x if pixels else np.asarray(x, np.float32)
 
 
-def check_shape(shape, input_shape) -> None:
+def check_shape(shape: Shape, input_shape: Shape) -> None:
     """Raise ValueError unless data of `shape` are datapoints of `input_shape`, at least one."""
     if len(shape) != 1 + len(input_shape) or tuple(shape[1:]) != tuple(input_shape):
         expected = ("n", *input_shape)
@@ -280,11 +280,11 @@ def check_shape(shape, input_shape) -> None:
         raise ValueError("the data set is empty: give at least one datapoint")
 
 
-def _show(shape) -> str:
+def _show(shape: Shape) -> str:
     return "(" + ", ".join("n" if size is None else str(size) for size in shape) + ")"
 
 
-def check_values(x, unit_interval: bool | np.ndarray, pixels: bool) -> None:
+def check_values(x: Data, unit_interval: bool | np.ndarray, pixels: bool) -> None:
     """Raise ValueError for NaN or infinite values, or for pixels outside [0, 1] where needed.
 
     Where uint8 are `pixels`, to be read as x / 255, also for 0 and 1 alone: no image is so dark.
@@ -315,7 +315,7 @@ def check_values(x, unit_interval: bool | np.ndarray, pixels: bool) -> None:
 
 
 def checked_stream(
-    dataset: tf.data.Dataset, input_shape, unit_interval: bool | np.ndarray, pixels: bool
+    dataset: tf.data.Dataset, input_shape: Shape, unit_interval: bool | np.ndarray, pixels: bool
 ) -> tf.data.Dataset:
     """The same `tf.data` stream of x, (x,) or (x, y); a bad batch raises as `check_values` does."""
     spec, first = dataset.element_spec, stream_input(dataset)
@@ -346,7 +346,7 @@ def checked_rows(dataset: tf.data.Dataset, n_train: int) -> tf.data.Dataset:
     A later one whose numbers are not rows, as `check_rows` has it, is an InvalidArgumentError.
     """
     spec = dataset.element_spec
-    rows = spec[1] if isinstance(spec, tuple) and len(spec) > 1 else None
+    rows: Any = spec[1] if isinstance(spec, tuple) and len(spec) > 1 else None
     if getattr(rows, "dtype", None) not in (tf.int32, tf.int64) or rows.shape.rank not in (1, None):
         raise ValueError(
             "a chain belongs to one datapoint, so a stream must say which: minibatches (x, row "
@@ -382,7 +382,7 @@ def check_rows(rows: np.ndarray, n_train: int) -> None:
         )
 
 
-def _assert_between(x, low, high, where: str):
+def _assert_between(x, low, high, where):
     least, most = tf.reduce_min(x), tf.reduce_max(x)
     # A comparison with NaN is False, so it asks for what is good.
     good = (least >= low) & (most <= high)

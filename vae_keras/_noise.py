@@ -5,6 +5,8 @@ import operator
 import numpy as np
 import tensorflow as tf
 
+from vae_keras.typing import Seed
+
 
 def words(seed: int, branch: int = 0) -> tuple[int, int]:
     """Where the stream of `seed` begins, a TFP seed: two int32 words, to whose second one counts.
@@ -26,7 +28,7 @@ def words(seed: int, branch: int = 0) -> tuple[int, int]:
     return -1 - int(first >> 1), int(second) - 2**31
 
 
-def at(seed: int, n, branch: int = 0) -> tf.Tensor:
+def at(seed: int, n: int | tf.Tensor, branch: int = 0) -> Seed:
     """The TFP seed, (2,), of draw `n` of the stream of `seed`; n, also a tensor, is at least 0.
 
     A stream, or branch of one, comes round after 2^32 draws. Raises ValueError as `words` does.

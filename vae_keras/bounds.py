@@ -8,26 +8,31 @@ from typing import NamedTuple
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
-tfd = tfp.distributions
+from vae_keras.typing import Draws, PerDatapoint, PerDraw
 
 
 class Bound(NamedTuple):
     """An estimate of the bound and of its two terms, each of shape (M,): elbo = recon. - kl."""
 
-    elbo: tf.Tensor
-    reconstruction: tf.Tensor
-    kl: tf.Tensor
+    elbo: PerDatapoint
+    reconstruction: PerDatapoint
+    kl: PerDatapoint
 
 
-def sgvb_a(posterior, prior, z: tf.Tensor, log_likelihood: tf.Tensor) -> Bound:
+def sgvb_a(
+    posterior: tfd.Distribution, prior: tfd.Distribution, z: Draws, log_likelihood: PerDraw
+) -> Bound:
     """Estimator A, equation 6: the mean over L of log p(x, z) - log q(z|x). For any q and p."""
     reconstruction = tf.reduce_mean(log_likelihood, axis=0)
     kl = tf.reduce_mean(posterior.log_prob(z) - prior.log_prob(z), axis=0)
     return Bound(reconstruction - kl, reconstruction, kl)
 
 
-def sgvb_b(posterior, prior, z: tf.Tensor, log_likelihood: tf.Tensor) -> Bound:
+def sgvb_b(
+    posterior: tfd.Distribution, prior: tfd.Distribution, z: Draws, log_likelihood: PerDraw
+) -> Bound:
     """Estimator B, equation 7: the KL in closed form, only the reconstruction sampled.
 
     Raises NotImplementedError where TFP knows no closed form for this pair.
@@ -38,7 +43,9 @@ def sgvb_b(posterior, prior, z: tf.Tensor, log_likelihood: tf.Tensor) -> Bound:
     return Bound(reconstruction - kl, reconstruction, kl)
 
 
-def importance_weighted(posterior, prior, z: tf.Tensor, log_likelihood: tf.Tensor) -> Bound:
+def importance_weighted(
+    posterior: tfd.Distribution, prior: tfd.Distribution, z: Draws, log_likelihood: PerDraw
+) -> Bound:
     """Burda et al. (2015): the log of the mean over L of p(x, z) / q(z|x). For any q and p.
 
     With one sample estimator A; with more a tighter bound of log p(x). The reconstruction is the

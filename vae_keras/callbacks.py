@@ -2,6 +2,7 @@
 
 import math
 import sys
+from typing import Any
 
 import keras
 import numpy as np
@@ -29,20 +30,21 @@ class FiniteBound(keras.callbacks.Callback):
     def __init__(self, every: int = 60_000):
         super().__init__()
         self.every = every
+        self._good: Any = None
 
     def _take(self):
         self._taken_at = self.model.samples
         variables = [*self.model.variables, *self.model.optimizer.variables]
         return [(variable, variable.numpy()) for variable in variables]
 
-    def on_train_begin(self, logs=None):  # noqa: D102
+    def on_train_begin(self, logs: Any = None) -> None:  # noqa: D102
         self._good = None
 
-    def on_epoch_begin(self, epoch, logs=None):  # noqa: D102
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: D102
         self._candidate = self._take()  # the first after any callback has restored a model
         self._good = self._good or self._candidate
 
-    def on_train_batch_end(self, batch, logs=None):  # noqa: D102
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: D102
         loss = float(logs["loss"])
         if not math.isfinite(loss):
             self._give_up(f"the loss became {loss}")
@@ -50,12 +52,12 @@ class FiniteBound(keras.callbacks.Callback):
         if self.model.samples - self._taken_at >= self.every:
             self._candidate = self._take()
 
-    def on_train_end(self, logs=None):  # noqa: D102
+    def on_train_end(self, logs: Any = None) -> None:  # noqa: D102
         # The last update comes after the last loss.
         if not all(np.all(np.isfinite(w.numpy())) for w in self.model.trainable_variables):
             self._give_up("the weights stopped being finite")
 
-    def _give_up(self, what: str):
+    def _give_up(self, what: str) -> None:
         samples = self.model.samples
         for variable, value in self._good:
             variable.assign(value)
@@ -68,7 +70,7 @@ class FiniteBound(keras.callbacks.Callback):
         )
 
 
-def set_modes(callbacks) -> None:
+def set_modes(callbacks: Any) -> None:
     """Tell those of Keras's callbacks that monitor a metric, and have no mode, which is better.
 
     Keras finds that out itself only for metrics that are given to `compile`.
@@ -86,7 +88,7 @@ class StopAtSamples(keras.callbacks.Callback):
         super().__init__()
         self.samples = samples
 
-    def on_train_batch_end(self, batch, logs=None):  # noqa: D102
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: D102
         if self.model.samples >= self.samples:
             self.model.stop_training = True
 
@@ -98,7 +100,7 @@ class Progress(keras.callbacks.Callback):
         super().__init__()
         self.samples, self.description = samples, description
 
-    def on_train_begin(self, logs=None):  # noqa: D102
+    def on_train_begin(self, logs: Any = None) -> None:  # noqa: D102
         stream = sys.stdout if "ipykernel" in sys.modules else sys.stderr  # not in a red box
         self._bar = tqdm(
             total=self.samples,
@@ -111,10 +113,10 @@ class Progress(keras.callbacks.Callback):
             disable=stream is None,  # closed
         )
 
-    def on_train_batch_end(self, batch, logs=None):  # noqa: D102
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: D102
         name, shown = next((n, s) for n, s in OBJECTIVES.items() if n in logs)
         self._bar.set_postfix_str(f"{shown} {float(logs[name]):.1f} nats", refresh=False)
         self._bar.update(min(self.model.samples, self.samples) - self._bar.n)
 
-    def on_train_end(self, logs=None):  # noqa: D102
+    def on_train_end(self, logs: Any = None) -> None:  # noqa: D102
         self._bar.close()

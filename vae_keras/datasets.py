@@ -35,6 +35,7 @@ from dataclasses import dataclass
 from gzip import decompress
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import numpy as np
@@ -43,6 +44,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from vae_keras import _files
+from vae_keras.typing import Data
 
 TOLD = "VAE_KERAS_TOLD"  # of a run's notebooks: missing data sets that the run has told of already
 
@@ -87,7 +89,7 @@ class Dataset:
         digest = hashlib.sha256()
         for x in (self.x_train, self.x_test):
             digest.update(f"{x.dtype} {x.shape}".encode())
-            digest.update(np.ascontiguousarray(x))
+            digest.update(np.ascontiguousarray(x).data)
         return digest.hexdigest()
 
 
@@ -97,7 +99,7 @@ def unit(x: np.ndarray) -> np.ndarray:
     return x.astype(np.float32) / np.float32(255 if x.dtype == np.uint8 else 1)
 
 
-def intensities(x, pixels: bool = True) -> tf.Tensor:
+def intensities(x: Data, pixels: bool = True) -> tf.Tensor:
     """What a model reads, in float32: uint8 as x / 255 where they are `pixels`, all else as is."""
     x = tf.convert_to_tensor(x)
     if x.dtype == tf.uint8 and pixels:
@@ -126,7 +128,7 @@ def _idx(array: np.ndarray) -> bytes:
 
 def _npz_of_idx(parts: list[bytes]) -> bytes:
     """MNIST's four compressed IDX files as one container like Keras's."""
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for key, part in zip(("x_train", "y_train", "x_test", "y_test"), parts, strict=True):
         try:
             idx = decompress(part)
@@ -289,7 +291,7 @@ def _by_hand(names: list[str]) -> str:
     return f"place {files} by hand in a folder and let VAE_KERAS_DATA name that folder"
 
 
-def _real(name: str) -> tuple[dict[str, np.ndarray], str]:
+def _real(name: str) -> tuple[dict[str, Any], str]:
     file = locate(name)
     if file is None:
         return _download(name)
@@ -305,7 +307,7 @@ def _real(name: str) -> tuple[dict[str, np.ndarray], str]:
 # --------------------------------------------------------------------------------- the sets
 
 
-def _split(x: np.ndarray, n_test: int, y: np.ndarray | None = None) -> dict[str, np.ndarray]:
+def _split(x: np.ndarray, n_test: int, y: np.ndarray | None = None) -> dict[str, Any]:
     order = np.random.RandomState(0).permutation(len(x))
     test, train = order[:n_test], order[n_test:]
     parts = {"x_train": x[train], "x_test": x[test]}

@@ -7,10 +7,9 @@ scalar code. Philox, asked for by name, is several times as fast there.
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from vae_keras import families
-
-tfd = tfp.distributions
 
 
 class Normal(tfd.Normal):
@@ -73,7 +72,9 @@ def serialize(distribution: tfd.Distribution) -> dict:
 def deserialize(config: dict) -> tfd.Distribution:
     """Make the distribution that `serialize` described."""
     parameters = {name: _unpack(value) for name, value in config["parameters"].items()}
-    return named(config["distribution"])(**parameters)
+    family = named(config["distribution"])
+    assert family is not None  # `serialize` knew it
+    return family(**parameters)
 
 
 def named(name: str) -> type[tfd.Distribution] | None:
@@ -94,7 +95,7 @@ def centre(distribution: tfd.Distribution) -> tf.Tensor:
         return mean
 
 
-def _pack(value, what: str):
+def _pack(value, what):
     if isinstance(value, tfd.Distribution):
         return serialize(value)
     if isinstance(value, bool | int | float | str):

@@ -2,8 +2,9 @@
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
 
-tfb, tfd = tfp.bijectors, tfp.distributions
 Property = tfp.util.ParameterProperties
 
 

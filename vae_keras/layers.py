@@ -15,18 +15,20 @@ distribution is not an array, call the model, `model(x).mean()`, rather than `mo
 Parameters stay in float32 under mixed precision: log densities are sums over many pixels.
 """
 
+import functools
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
+from tensorflow_probability import distributions as tfd
 
 from vae_keras import distributions
+from vae_keras.typing import Parameters, Shape
 
-tfd = tfp.distributions
 _register = keras.saving.register_keras_serializable(package="vae_keras")
 
 
@@ -37,7 +39,7 @@ class DistributionLayer(keras.layers.Layer):
     (batch, ...) and event shape `event_shape`, an int or a tuple of ints, all at least 1.
     """
 
-    def __init__(self, event_shape: int | tuple[int, ...], **kwargs):
+    def __init__(self, event_shape: int | tuple[int, ...], **kwargs: Any):
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         shape = (event_shape,) if isinstance(event_shape, int | np.integer) else tuple(event_shape)
@@ -53,16 +55,16 @@ class DistributionLayer(keras.layers.Layer):
         """The size that the last axis of the input must have."""
         raise NotImplementedError
 
-    def distribution(self, params: tf.Tensor) -> tfd.Distribution:
+    def distribution(self, params: Parameters) -> tfd.Distribution:
         """The distribution with these unconstrained parameters."""
         raise NotImplementedError
 
-    def call(self, params):
+    def call(self, params: Parameters) -> tfd.Distribution:
         """Return a `tfd.Distribution`; see the class."""
         self._check(params.shape)
         return self.distribution(params)
 
-    def compute_output_spec(self, params):
+    def compute_output_spec(self, params: keras.KerasTensor) -> keras.KerasTensor:
         """What Keras's functional API sees instead of a distribution: a tensor of its shape."""
         self._check(params.shape)
         batch = params.shape[: len(params.shape) - len(self.event_shape)]
@@ -81,7 +83,7 @@ class DistributionLayer(keras.layers.Layer):
         events = len(self.event_shape) - len(distribution.event_shape)
         return tfd.Independent(distribution, events) if events else distribution
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The configuration from which Keras makes the layer again."""
         return super().get_config() | {"event_shape": self.event_shape}
 
@@ -94,7 +96,7 @@ class DiagonalGaussian(DistributionLayer):
     def params_size(self) -> int:  # noqa: D102
         return 2 * self.event_shape[-1]
 
-    def distribution(self, params):  # noqa: D102
+    def distribution(self, params: Parameters) -> tfd.Distribution:  # noqa: D102
         mu, log_variance = tf.split(params, 2, axis=-1)
         return self._independent(distributions.Normal(mu, tf.exp(0.5 * log_variance)))
 
@@ -103,7 +105,7 @@ class DiagonalGaussian(DistributionLayer):
 class SigmoidMeanGaussian(DiagonalGaussian):
     """As `DiagonalGaussian`, the mean passed through a sigmoid: the paper's p(x|z) of Frey Face."""
 
-    def distribution(self, params):  # noqa: D102
+    def distribution(self, params: Parameters) -> tfd.Distribution:  # noqa: D102
         logits, log_variance = tf.split(params, 2, axis=-1)
         return self._independent(
             distributions.Normal(tf.sigmoid(logits), tf.exp(0.5 * log_variance))
@@ -121,8 +123,12 @@ class Bernoulli(DistributionLayer):
     def params_size(self) -> int:  # noqa: D102
         return self.event_shape[-1]
 
-    def distribution(self, params):  # noqa: D102
+    def distribution(self, params: Parameters) -> tfd.Distribution:  # noqa: D102
         return self._independent(distributions.Bernoulli(logits=params, dtype=tf.float32))
+
+
+def _constrained(bijector, part, others):
+    return bijector(part)
 
 
 # Parameters that must lie between others, for which TFP has no bijector of one parameter.
@@ -157,16 +163,17 @@ class TFPDistribution(DistributionLayer):
         family: str | type[tfd.Distribution],
         event_shape: int | tuple[int, ...],
         fixed: Mapping[str, ArrayLike] | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(event_shape, **kwargs)
         name = family if isinstance(family, str) else family.__name__
-        self.family = distributions.named(name) if isinstance(family, str) else family
-        self.family = self.family or keras.saving.get_registered_object(name)
-        if not (isinstance(self.family, type) and issubclass(self.family, tfd.Distribution)):
+        found: Any = distributions.named(name) if isinstance(family, str) else family
+        found = found or keras.saving.get_registered_object(name)
+        if not (isinstance(found, type) and issubclass(found, tfd.Distribution)):
             raise ValueError(
                 f"unknown family {family!r}: give a class of tfp.distributions or its name"
             )
+        self.family: Any = found
         self.fixed = {key: self._constant(key, value) for key, value in (fixed or {}).items()}
         properties = self.family.parameter_properties(dtype=tf.float32)
         if unknown := set(self.fixed) - set(properties):
@@ -175,7 +182,7 @@ class TFPDistribution(DistributionLayer):
                 f"{', '.join(properties)}"
             )
         # name: (from unconstrained, and those before it, to where it must lie; size of last axis)
-        self._learned = {}
+        self._learned: dict[str, tuple[Callable, int]] = {}
         for parameter, property_ in properties.items():
             if parameter in self.fixed or not (property_.is_preferred and property_.is_tensor):
                 continue
@@ -186,7 +193,7 @@ class TFPDistribution(DistributionLayer):
                 self._learned[parameter] = (_BETWEEN[parameter], shape[-1])
             else:
                 size = int(bijector.inverse_event_shape(shape)[-1])
-                self._learned[parameter] = (lambda part, _, b=bijector: b(part), size)
+                self._learned[parameter] = (functools.partial(_constrained, bijector), size)
         self._check_fixed()
 
     def _constant(self, parameter, value):
@@ -222,7 +229,7 @@ class TFPDistribution(DistributionLayer):
     def params_size(self) -> int:  # noqa: D102
         return sum(size for _, size in self._learned.values())
 
-    def distribution(self, params):  # noqa: D102
+    def distribution(self, params: Parameters) -> tfd.Distribution:  # noqa: D102
         parts = tf.split(params, [size for _, size in self._learned.values()], axis=-1)
         values = dict(self.fixed)
         if "dtype" in inspect.signature(self.family).parameters:  # categories count in integers
@@ -231,7 +238,7 @@ class TFPDistribution(DistributionLayer):
             values[name] = constrain(part, values)
         return self._independent(self.family(**values))
 
-    def get_config(self):  # noqa: D102
+    def get_config(self) -> dict[str, Any]:  # noqa: D102
         name = self.family.__name__
         if self.family not in (distributions.named(name), getattr(tfd, name, None)):
             name = keras.saving.get_registered_name(self.family)
@@ -239,7 +246,7 @@ class TFPDistribution(DistributionLayer):
         return super().get_config() | {"family": name, "fixed": fixed}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> keras.Layer:
         """Make the layer that `get_config` described."""
         # Files of earlier versions hold arrays as Keras writes them.
         return cls(**config | {"fixed": keras.saving.deserialize_keras_object(config["fixed"])})
@@ -254,7 +261,7 @@ class GaussianMixture(DistributionLayer):
     for less than one component.
     """
 
-    def __init__(self, event_shape: int, components: int, **kwargs):
+    def __init__(self, event_shape: int, components: int, **kwargs: Any):
         super().__init__(event_shape, **kwargs)
         if components < 1 or len(self.event_shape) > 1:
             raise ValueError(
@@ -267,7 +274,7 @@ class GaussianMixture(DistributionLayer):
     def params_size(self) -> int:  # noqa: D102
         return self.components * (1 + 2 * self.event_shape[0])
 
-    def distribution(self, params):  # noqa: D102
+    def distribution(self, params: Parameters) -> tfd.Distribution:  # noqa: D102
         size = self.components * self.event_shape[0]
         logits, mu, log_variance = tf.split(params, [self.components, size, size], axis=-1)
         apart = tf.concat([tf.shape(logits), self.event_shape], 0)
@@ -275,7 +282,7 @@ class GaussianMixture(DistributionLayer):
         parts = tfd.Independent(distributions.Normal(mu, tf.exp(0.5 * log_variance)), 1)
         return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), parts)
 
-    def get_config(self):  # noqa: D102
+    def get_config(self) -> dict[str, Any]:  # noqa: D102
         event_shape = self.event_shape[0]
         config = super().get_config() | {"event_shape": event_shape}
         return config | {"components": self.components}
@@ -294,32 +301,32 @@ class Blockwise(DistributionLayer):
     Raises ValueError for no layers, or layers over more than vectors.
     """
 
-    def __init__(self, layers: Sequence[DistributionLayer], **kwargs):
+    def __init__(self, layers: Sequence[DistributionLayer], **kwargs: Any):
         if not layers or any(len(layer.event_shape) > 1 for layer in layers):
             raise ValueError("Blockwise needs one distribution layer or more, each over a vector")
         super().__init__(sum(layer.event_shape[0] for layer in layers), **kwargs)
         self.layers = list(layers)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Nothing: none of them has weights."""
 
     @property
     def params_size(self) -> int:  # noqa: D102
         return sum(layer.params_size for layer in self.layers)
 
-    def distribution(self, params):  # noqa: D102
+    def distribution(self, params: Parameters) -> tfd.Distribution:  # noqa: D102
         parts = tf.split(params, [layer.params_size for layer in self.layers], axis=-1)
         return tfd.Blockwise(
             [layer.distribution(part) for layer, part in zip(self.layers, parts, strict=True)]
         )
 
-    def get_config(self):  # noqa: D102
+    def get_config(self) -> dict[str, Any]:  # noqa: D102
         config = super().get_config()
         del config["event_shape"]
         return config | {"layers": [keras.saving.serialize_keras_object(p) for p in self.layers]}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> keras.Layer:
         """Make the layer that `get_config` described."""
         layers = [keras.saving.deserialize_keras_object(part) for part in config["layers"]]
         return cls(**config | {"layers": layers})

@@ -7,16 +7,17 @@ it; importance sampling needs `encode(x)` as well.
 import functools
 import math
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
-from vae_keras import _checks, _noise, posterior
+from vae_keras import _checks, _noise, _programs, posterior
+from vae_keras.typing import Data, Decoding, Encoding, Nats
 
-tfd = tfp.distributions
 LEAST_ACCEPTANCE = 0.5  # a chain that accepts fewer of its moves has not explored p(z|x)
 RELIABLE_DIMENSIONS = 5  # the paper: appendix D is good below about five
 LEAST_SAMPLES_A_DIMENSION = 3  # to fit a Gaussian with a full covariance
@@ -29,8 +30,8 @@ class Estimate(NamedTuple):
     `acceptance`: (N,), the rate that HMC reached; None without HMC.
     """
 
-    log_likelihood: np.ndarray
-    error: np.ndarray
+    log_likelihood: Nats
+    error: Nats
     acceptance: np.ndarray | None = None
 
 
@@ -38,8 +39,8 @@ class Estimate(NamedTuple):
 
 
 def appendix_d(
-    model,
-    x,
+    model: Decoding,
+    x: Data,
     n_samples: int = 50,
     *,
     density: str = "gaussian",
@@ -84,18 +85,18 @@ def appendix_d(
         return -_log_mean(log_ratio), _error_of_log_mean(log_ratio), chains.acceptance
 
     settings = ("appendix D", n_samples, density, leapfrog_steps, burn_in)
-    made = posterior.compiled(model, settings, estimate)
+    made = _programs.compiled(model, settings, estimate)
     seed_of = functools.partial(_seed_of, seed)
-    parts = posterior.in_batches(made, x, seed_of, axes=(0, 0, 0))
-    found = Estimate(*(values.numpy() for values in parts))
-    stuck = int(np.sum(found.acceptance < LEAST_ACCEPTANCE))
+    parts = _programs.in_batches(made, x, seed_of, axes=(0, 0, 0))
+    nats, error, acceptance = (values.numpy() for values in parts)
+    stuck = int(np.sum(acceptance < LEAST_ACCEPTANCE))
     if stuck:
         warnings.warn(
             f"{stuck} of {len(x)} chains accept less than {LEAST_ACCEPTANCE:.0%} of their moves, "
             f"where 90% was asked: their estimates mean little; raise burn_in (now {burn_in})",
             stacklevel=2,
         )
-    return found
+    return Estimate(nats, error, acceptance)
 
 
 def _gaussian(z):
@@ -132,7 +133,7 @@ DENSITIES = {"gaussian": _gaussian, "kde": _kernels}
 
 
 def importance_sampling(
-    model, x, n_samples: int = 1000, *, prior_share: float = 0.0, seed: int = 0
+    model: Encoding, x: Data, n_samples: int = 1000, *, prior_share: float = 0.0, seed: int = 0
 ) -> Estimate:
     """log mean_k p(x, z_k) / q(z_k|x) over `n_samples` (K) draws from the encoder.
 
@@ -182,14 +183,14 @@ def importance_sampling(
         relative = tf.exp(squares - 2 * total) - 1 / n
         return total - tf.math.log(n), tf.sqrt(tf.maximum(relative, 0.0))
 
-    made = posterior.compiled(model, ("importance sampling", mixed), estimate)
+    made = _programs.compiled(model, ("importance sampling", mixed), estimate)
     k = tf.constant(n_samples), tf.constant(from_prior), tf.constant(log_shares)
     seed_of = functools.partial(_seed_of, seed)
-    parts = posterior.in_batches(lambda x, seed: made(x, seed, *k), x, seed_of, axes=(0, 0))
+    parts = _programs.in_batches(lambda x, seed: made(x, seed, *k), x, seed_of, axes=(0, 0))
     return Estimate(*(values.numpy() for values in parts))
 
 
-def compare(model, x) -> pd.DataFrame:
+def compare(model: Any, x: Data) -> pd.DataFrame:
     """Both estimates of log p(x) of a model with an encoder, and its lower bound, on the same x.
 
     Half the draws of importance sampling come from the prior, for datapoints that the encoder

@@ -4,20 +4,16 @@ A model here is anything with `decode(z)` and `prior`, continuous over vectors; 
 `encode(x)` as well, the chains begin there.
 """
 
-import hashlib
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-import keras
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
-from vae_keras import _checks, _noise
-from vae_keras.datasets import intensities
+from vae_keras import _checks, _noise, _programs
+from vae_keras.typing import Codes, Data, Decoding, Draws, Minibatch, PerDatapoint, PerDraw, Seed
 
-tfd = tfp.distributions
-BATCH = 1000  # datapoints whose chains run in one compiled program
-SMALLEST = 8  # of them, at least
 CANDIDATES = 500  # draws from the prior, of which a chain takes one to begin at
 SHORTEST = 0.5  # a move takes this share of the step size, or more
 
@@ -28,10 +24,10 @@ class Chains(NamedTuple):
     `acceptance` (N,): the rate after burn-in. `step_size` (N,).
     """
 
-    z: tf.Tensor
-    log_prob: tf.Tensor
-    acceptance: tf.Tensor
-    step_size: tf.Tensor
+    z: Draws
+    log_prob: PerDraw
+    acceptance: PerDatapoint
+    step_size: PerDatapoint
 
 
 class Jittered(tfp.mcmc.HamiltonianMonteCarlo):
@@ -42,7 +38,9 @@ class Jittered(tfp.mcmc.HamiltonianMonteCarlo):
     `store_parameters_in_results=True`.
     """
 
-    def one_step(self, current_state, previous_kernel_results, seed=None):
+    def one_step(
+        self, current_state: Codes, previous_kernel_results: Any, seed: Seed | None = None
+    ) -> tuple[Codes, Any]:
         """As TFP's."""
         seed_share, seed_move = tf.unstack(tfp.random.split_seed(seed))
         share = tf.random.stateless_uniform([], seed_share, SHORTEST, 1.0)
@@ -57,11 +55,11 @@ def _with_step_size(results, step_size):
 
 
 def hmc(
-    log_prob,
-    start: tf.Tensor,
+    log_prob: Callable[[Codes], PerDatapoint],
+    start: Codes,
     n_samples: int,
     *,
-    seed,
+    seed: Seed,
     leapfrog_steps: int = 4,
     burn_in: int = 150,
     target: float = 0.9,
@@ -92,7 +90,7 @@ def hmc(
     return Chains(z, log_probs, acceptance, step_size[-1, :, 0])
 
 
-def draw(model, x, n_samples: int, *, seed: int = 0, **options) -> Chains:
+def draw(model: Decoding, x: Data, n_samples: int, *, seed: int = 0, **options: Any) -> Chains:
     """Draw from p(z|x) by HMC for each datapoint of x, (N, *input); options as `hmc` has them.
 
     Raises ValueError for a decoder without a gradient in z, data that do not fit the model, or a
@@ -105,24 +103,24 @@ def draw(model, x, n_samples: int, *, seed: int = 0, **options) -> Chains:
         return chains(model, x, n_samples, seed, **options)
 
     settings = ("draw", n_samples, *sorted(options.items()))
-    made = compiled(model, settings, program)
+    made = _programs.compiled(model, settings, program)
     axes = Chains(z=1, log_prob=1, acceptance=0, step_size=0)
-    return Chains(*in_batches(made, x, lambda batch: _noise.at(seed, 1 + batch), axes))
+    return Chains(*_programs.in_batches(made, x, lambda batch: _noise.at(seed, 1 + batch), axes))
 
 
-def chains(model, x: tf.Tensor, n_samples: int, seed, **options) -> Chains:
+def chains(model: Decoding, x: Minibatch, n_samples: int, seed: Seed, **options: Any) -> Chains:
     """As `draw`, for use in a compiled program, of intensities x."""
     seed_start, seed_chain = tf.unstack(tfp.random.split_seed(seed))
     start = begin(model, x, seed_start)
     return hmc(lambda z: log_joint(model, x, z), start, n_samples, seed=seed_chain, **options)
 
 
-def log_joint(model, x: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
+def log_joint(model: Decoding, x: Minibatch, z: Codes | Draws) -> PerDatapoint | PerDraw:
     """log p(x, z), (...,), of z (..., N, d) for x (N, *input)."""
     return model.prior.log_prob(z) + model.decode(z).log_prob(x)
 
 
-def begin(model, x: tf.Tensor, seed) -> tf.Tensor:
+def begin(model: Decoding, x: Minibatch, seed: Seed) -> Codes:
     """Where the chains of x begin, (N, d): a draw from the encoder, roughly one from p(z|x) else.
 
     Without an encoder each takes one of a few hundred draws from the prior, with probability in
@@ -135,85 +133,3 @@ def begin(model, x: tf.Tensor, seed) -> tf.Tensor:
     log_likelihood = tf.map_fn(lambda one: model.decode(one[None]).log_prob(x), z)
     choice = tfd.Categorical(logits=tf.transpose(log_likelihood)).sample(seed=seed_choice)
     return tf.gather(z, choice)
-
-
-# ------------------------------------------------------------------------------ compiled programs
-
-
-# Attributes that Keras gives a model as it trains.
-OF_TRAINING = {
-    "built", "compiled", "history", "loss", "optimizer", "predict_function", "steps_per_execution",
-    "stop_evaluating", "stop_predicting", "stop_training", "test_function", "train_function",
-    "unrolled_steps_per_execution",
-}  # fmt: skip
-
-
-class _Programs(dict):
-    """What was compiled for a model, among its attributes: it goes when the model goes."""
-
-    def __reduce__(self):
-        return _Programs, ()  # a copy of the model, or one that is pickled, compiles its own
-
-
-def compiled(model, settings: tuple, program):
-    """`program` compiled by XLA, or what an earlier call made of it for `model` and `settings`.
-
-    It follows the values of variables, wherever they are, and is made anew where an attribute of
-    the model was replaced, or a number or an array in one. What else may change, deeper within, is
-    to be a variable. A model without a `__dict__`, as a named tuple, has it compiled at each call.
-    """
-    made = tf.function(program, jit_compile=True)
-    if not hasattr(model, "__dict__"):
-        return made
-    programs = vars(model).setdefault("_programs", _Programs())
-    leaves = list(_leaves(model))
-    now = [_identity(leaf) for leaf in leaves]
-    key = id(model), settings  # a shallow copy has the very programs of the original
-    if key not in programs or programs[key][0] != now:
-        programs[key] = now, leaves, made  # the leaves too, lest their ids be used again
-    return programs[key][-1]
-
-
-def _leaves(model):
-    """What a program has read once and for all: each attribute's name, and what is in it."""
-    for name, value in vars(model).items():
-        trained = isinstance(model, keras.Model) and (name[0] == "_" or name in OF_TRAINING)
-        kept = isinstance(value, keras.Layer | tfd.Distribution) or not trained
-        if kept and not isinstance(value, _Programs):
-            yield name
-            yield from _inside(value)
-
-
-def _inside(value):
-    if isinstance(value, list | tuple):
-        for one in value:
-            yield from _inside(one)
-    elif isinstance(value, dict):
-        yield from _inside(list(value.items()))
-    else:
-        yield value
-
-
-def _identity(leaf):
-    """Equal for one object, and for numbers, strings and arrays of one value."""
-    if isinstance(leaf, np.ndarray | np.generic):
-        return leaf.dtype.str, leaf.shape, hashlib.sha256(leaf.tobytes()).digest()
-    return (type(leaf), leaf) if isinstance(leaf, int | float | str) else id(leaf)
-
-
-def in_batches(program, x, seed_of, axes) -> list[tf.Tensor]:
-    """What `program(x, seed)` gives, of `BATCH` datapoints at a time; `axes`: theirs, of each part.
-
-    `seed_of(i)`: the i-th batch's seed. A smaller batch is filled up with rows of its own to a
-    power of two, so that data of all lengths make eight programs at most.
-    """
-    parts = []
-    for i in range(-(-len(x) // BATCH)):
-        batch = intensities(x[i * BATCH : (i + 1) * BATCH])
-        n = len(batch)
-        size = min(BATCH, max(SMALLEST, 2 ** (n - 1).bit_length()))
-        values = program(tf.gather(batch, tf.range(size) % n), seed_of(i))
-        parts.append(
-            [v[(slice(None),) * axis + (slice(n),)] for v, axis in zip(values, axes, strict=True)]
-        )
-    return [tf.concat(v, axis) for v, axis in zip(zip(*parts, strict=True), axes, strict=True)]

@@ -1,11 +1,11 @@
 """A prior p(z) that is trained along with the networks."""
 
+from typing import Any
+
 import keras
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from vae_keras.layers import DistributionLayer
-
-tfd = tfp.distributions
 
 
 @keras.saving.register_keras_serializable(package="vae_keras")
@@ -18,7 +18,7 @@ class Learned(keras.layers.Layer):
     by default N(0, 0.5^2), so that the components of a mixture begin apart.
     """
 
-    def __init__(self, layer: DistributionLayer, initializer=None, **kwargs):
+    def __init__(self, layer: DistributionLayer, initializer: Any = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.layer = layer
         self.initializer = initializer or keras.initializers.RandomNormal(stddev=0.5)
@@ -30,7 +30,7 @@ class Learned(keras.layers.Layer):
         """p(z) with the weights as they are, through which gradients flow to them."""
         return self.layer.distribution(self.params.value)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The configuration from which Keras makes the prior again."""
         return super().get_config() | {
             "layer": keras.saving.serialize_keras_object(self.layer),
@@ -38,7 +38,7 @@ class Learned(keras.layers.Layer):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "Learned":
         """Make the prior that `get_config` described."""
         nested = {name: config[name] for name in ("layer", "initializer")}
         made = {n: keras.saving.deserialize_keras_object(v) for n, v in nested.items()}

@@ -1,17 +1,17 @@
 """What every model with an encoder and a decoder shares: all but the way it learns."""
 
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from vae_keras import _checks, distributions
 from vae_keras.bounds import ESTIMATORS, Bound
 from vae_keras.models.latent_variable import LatentVariableModel, datapoints, run, total
-
-tfd = tfp.distributions
+from vae_keras.typing import Codes, Data, Minibatch, Nats, Shape
 
 
 class AutoEncoder(LatentVariableModel):
@@ -59,7 +59,7 @@ class AutoEncoder(LatentVariableModel):
         n_samples: int = 1,
         weight_decay: float = 0.0,
         seed: int | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         if estimator not in (None, *ESTIMATORS):
             raise ValueError(f"unknown estimator {estimator!r}: one of {', '.join(ESTIMATORS)}")
@@ -72,7 +72,7 @@ class AutoEncoder(LatentVariableModel):
         if shape is not None and None not in shape[1:]:
             self.build(shape)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Make the networks' weights, and check on one datapoint of zeros that they fit."""
         if self.built:
             return
@@ -93,7 +93,7 @@ class AutoEncoder(LatentVariableModel):
         """ "A", "B" or "IW"; where none was given, None until `build` chooses one."""
         return self._estimator
 
-    def build_from_config(self, config):
+    def build_from_config(self, config: dict[str, Any]) -> None:
         """Build for the inputs of the saved model. Keras's own would pass over what is refused."""
         self.build(config["input_shape"])
 
@@ -118,22 +118,22 @@ class AutoEncoder(LatentVariableModel):
 
     # ------------------------------------------------------------------------ the model
 
-    def encode(self, x, training: bool = False) -> tfd.Distribution:
+    def encode(self, x: Minibatch, training: bool = False) -> tfd.Distribution:
         """q(z|x) for x of shape (M, *input); `training`: as a Keras layer has it."""
         return run(self.encoder, self.read(x), training)
 
-    def call(self, x):
+    def call(self, x: Minibatch) -> tf.Tensor:
         """Reconstruct x: the mean of p(x|z) at the mean of q(z|x). So does `predict`.
 
         Where q has no mean, as Cauchy, its mode stands in, or a mean of draws.
         """
         return distributions.centre(self.decode(distributions.centre(self.encode(x))))
 
-    def decode_drawn(self, z, training: bool) -> tfd.Distribution:
+    def decode_drawn(self, z: Codes, training: bool) -> tfd.Distribution:
         """p(x|z) as the bound has it: `decode`, unless the decoder's parameters are drawn too."""
         return self.decode(z, training)
 
-    def bound(self, x, n_samples: int | None = None, training: bool = False) -> Bound:
+    def bound(self, x: Minibatch, n_samples: int | None = None, training: bool = False) -> Bound:
         """Estimate the lower bound and its terms, each (M,), with L = n_samples fresh samples."""
         x, n_samples = self.read(x), n_samples or self.n_samples
         posterior = self.encode(x, training)
@@ -143,11 +143,11 @@ class AutoEncoder(LatentVariableModel):
         log_likelihood = tf.reshape(
             self.decode_drawn(flat, training).log_prob(repeated), (n_samples, -1)
         )
-        return ESTIMATORS[self.estimator](posterior, self.prior, z, log_likelihood)
+        return ESTIMATORS[str(self.estimator)](posterior, self.prior, z, log_likelihood)
 
     # ------------------------------------------------------------------------ measuring
 
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Estimate the bound of a minibatch with fresh noise."""
         bound = self.bound(datapoints(data))
         return self.record_bound(bound, self.decay(self.trainable_variables))
@@ -156,14 +156,14 @@ class AutoEncoder(LatentVariableModel):
         """The loss, a scalar: `decay` - the mean bound, and the networks' own regularisers."""
         return total(decay - tf.reduce_mean(bound.elbo), *self.losses)
 
-    def record_bound(self, bound: Bound, decay: tf.Tensor) -> dict:
+    def record_bound(self, bound: Bound, decay: tf.Tensor) -> dict[str, tf.Tensor]:
         """Take a minibatch's bound into the metrics, and return their values."""
         values = (self.loss_of(bound, decay), *bound, decay)
         return self.record(tf.shape(bound.elbo)[0], values)
 
     # ----------------------------------------------------------------------- using it
 
-    def elbo(self, x, n_samples: int = 1, batch_size: int = 1000) -> np.ndarray:
+    def elbo(self, x: Data, n_samples: int = 1, batch_size: int = 1000) -> Nats:
         """The lower bound of each datapoint in nats, (N,), estimated with `n_samples` samples."""
         if n_samples < 1:
             raise ValueError(f"n_samples (L) is {n_samples}, but must be at least 1")
@@ -171,7 +171,7 @@ class AutoEncoder(LatentVariableModel):
         batches = [x[i : i + batch_size] for i in range(0, len(x), batch_size)]
         return np.concatenate([self._elbo(batch, n_samples).numpy() for batch in batches])
 
-    def score(self, x) -> np.ndarray:
+    def score(self, x: Data) -> Nats:
         """By what step sizes are compared: the lower bound, (N,)."""
         return self.elbo(x)
 
@@ -179,12 +179,12 @@ class AutoEncoder(LatentVariableModel):
     def _elbo(self, x, n_samples):
         return self.bound(x, n_samples).elbo
 
-    def reconstruct(self, x) -> np.ndarray:
+    def reconstruct(self, x: Data) -> np.ndarray:
         """The mean of p(x|z) at the mean of q(z|x), of x's shape."""
         return self.predict(x, verbose=0)
 
     # ------------------------------------------------------------------- saving it
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The configuration from which Keras makes the model again."""
         return super().get_config() | {"estimator": self.estimator, "n_samples": self.n_samples}

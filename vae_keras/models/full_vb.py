@@ -1,15 +1,16 @@
 """Full variational Bayes (appendix F): a posterior over the decoder's parameters as well."""
 
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from vae_keras import distributions
 from vae_keras.models.vae import VAE
+from vae_keras.typing import Codes, Shape
 
-tfd = tfp.distributions
 FIRST_STD = 0.05  # of q(theta)
 # Adagrad's sums of squares begin at 0.1. The gradient of a log variance, a few 10^-4, is nothing
 # beside that, and in its own units it would hardly move in 10^7 samples; in units of ten it does.
@@ -41,13 +42,13 @@ class FullVB(VAE):
     METRICS = ("loss", "elbo", "reconstruction", "kl", "kl_parameters")
     SETTINGS = (*VAE.SETTINGS, "n_train")
 
-    def __init__(self, encoder: keras.Model, decoder: keras.Model, n_train: int, **kwargs):
+    def __init__(self, encoder: keras.Model, decoder: keras.Model, n_train: int, **kwargs: Any):
         if n_train < 1:
             raise ValueError(f"n_train is {n_train}, but must be at least 1")
         self.n_train = n_train
         super().__init__(encoder, decoder, **kwargs)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """As every `AutoEncoder`, and the log variances of q(theta)."""
         if self.built:
             return
@@ -76,19 +77,19 @@ class FullVB(VAE):
             )
         ]
 
-    def decode_drawn(self, z, training):
+    def decode_drawn(self, z: Codes, training: bool) -> tfd.Distribution:
         """p(x|z, theta) for a draw theta = mu + sigma zeta, zeta from N(0, I)."""
         theta = [q.sample(seed=self.noise_seed(training)) for q in self.q_theta()]
         likelihood, _ = self.decoder.stateless_call(theta, [], z)
         return likelihood
 
-    def decay(self, variables) -> tf.Tensor:
+    def decay(self, variables: list[keras.Variable]) -> tf.Tensor:
         """KL(q(theta) || N(0, I)) / N, and the encoder's w/2 |phi|^2."""
         del variables  # the encoder's and the decoder's have a prior each
         prior = tfd.Normal(0.0, 1.0)
         kl = [tf.reduce_sum(tfd.kl_divergence(q, prior)) for q in self.q_theta()]
         return tf.add_n(kl) / self.n_train + super().decay(self.encoder.trainable_variables)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The configuration from which Keras makes the model again."""
         return super().get_config() | {"n_train": self.n_train}

@@ -2,17 +2,18 @@
 
 import inspect
 import random
+from collections.abc import Sequence
+from typing import Any, Self
 
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from vae_keras import _checks, distributions
 from vae_keras.datasets import intensities
 from vae_keras.models.trainer import Trainer
-
-tfd = tfp.distributions
+from vae_keras.typing import Codes, Data, Minibatch
 
 
 class LatentVariableModel(Trainer):
@@ -43,7 +44,7 @@ class LatentVariableModel(Trainer):
         prior: tfd.Distribution | keras.Layer | None,
         weight_decay: float,
         seed: int | None,
-        **kwargs,
+        **kwargs: Any,
     ):
         if weight_decay < 0:
             raise ValueError(f"weight_decay is {weight_decay}, but must be at least 0")
@@ -54,8 +55,8 @@ class LatentVariableModel(Trainer):
         self._means = [keras.metrics.Mean(name) for name in self.METRICS]
 
     @property
-    def prior(self) -> tfd.Distribution | None:
-        """p(z); of a learned one, as it stands now."""
+    def prior(self) -> tfd.Distribution:
+        """p(z); of a learned one, as it stands now. None where `build` is still to make it."""
         return self._prior.now() if isinstance(self._prior, keras.Layer) else self._prior
 
     def __setattr__(self, name, value):
@@ -73,24 +74,24 @@ class LatentVariableModel(Trainer):
         self.unit_interval = _checks.needs_unit_interval(likelihood)
         self.pixels = _checks.reads_pixels(likelihood)
 
-    def read(self, x) -> tf.Tensor:
+    def read(self, x: Data) -> Minibatch:
         """Data x in float32, as the networks see them: uint8 pixels / 255, all else as it is."""
         x = _checks.one_input(x)
         if not self.built:
             self._build_for(x.shape)
         return intensities(x, self.pixels)
 
-    def decode(self, z, training: bool = False) -> tfd.Distribution:
+    def decode(self, z: Codes, training: bool = False) -> tfd.Distribution:
         """p(x|z) for z of shape (M, *latent); `training`: as a Keras layer has it."""
         return run(self.decoder, z, training)
 
-    def decay(self, variables) -> tf.Tensor:
+    def decay(self, variables: list[keras.Variable]) -> tf.Tensor:
         """w/2 |variables|^2: for w = 1/N, -log N(variables; 0, I) / N up to a constant (MAP)."""
         if not (self.weight_decay and variables):  # none: a frozen network
             return tf.zeros([])
         return 0.5 * self.weight_decay * tf.add_n([_sum_of_squares(w) for w in variables])
 
-    def record(self, n, values) -> dict:
+    def record(self, n: tf.Tensor, values: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
         """Take `values` of a minibatch of `n`, scalars or (n,), into the metrics of METRICS."""
         for mean, value in zip(self._means, values, strict=True):
             if (
@@ -102,7 +103,7 @@ class LatentVariableModel(Trainer):
         return {mean.name: mean.result() for mean in self._means}
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.metrics.Metric]:
         """Means over the datapoints seen since the epoch began."""
         return self._means
 
@@ -117,7 +118,7 @@ class LatentVariableModel(Trainer):
         likelihood = self.decode(self.prior.sample(n, seed=self.noise_seed()))
         return likelihood.mean() if mean else likelihood.sample(seed=self.noise_seed())
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The configuration from which Keras makes the model again."""
         config = super().get_config() | {
             name: keras.saving.serialize_keras_object(getattr(self, name)) for name in self.NETWORKS
@@ -133,7 +134,9 @@ class LatentVariableModel(Trainer):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Self:
         """Make the model that `get_config` described."""
         config = dict(config)
         for name in cls.NETWORKS:
@@ -145,7 +148,7 @@ class LatentVariableModel(Trainer):
         return cls(**config)
 
 
-def run(network: keras.Model, inputs, training: bool) -> tfd.Distribution:
+def run(network: keras.Model, inputs: tf.Tensor, training: bool) -> tfd.Distribution:
     """What `network` gives; in training its Dropout and BatchNormalization are told so."""
     told = training and "training" in inspect.signature(network.call).parameters
     return network(inputs, training=True) if told else network(inputs)
@@ -163,6 +166,6 @@ def _sum_of_squares(w):
     return tf.reduce_sum(tf.linalg.matvec(squares, tf.ones_like(squares[0])))
 
 
-def datapoints(data) -> tf.Tensor:
+def datapoints(data: Any) -> Minibatch:
     """X of a minibatch (x,), (x, y) or x."""
     return keras.utils.unpack_x_y_sample_weight(data)[0]

@@ -1,14 +1,17 @@
 """Monte Carlo EM (appendix E), the baseline without an encoder."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from vae_keras import _checks, _noise, distributions, posterior
 from vae_keras.models.latent_variable import LatentVariableModel, datapoints, total
+from vae_keras.typing import Codes, Data, Minibatch, Nats, Rows, Shape
 
-tfd = tfp.distributions
 FIRST_STEP_SIZE = 0.1
 BURN_IN = 50  # transitions of a chain that begins anew, to infer z where no chain is kept
 
@@ -63,7 +66,7 @@ class MonteCarloEM(LatentVariableModel):
         acceptance: float = 0.9,
         weight_decay: float = 0.0,
         seed: int | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         for name, value in (
             ("n_train", n_train), ("leapfrog_steps", leapfrog_steps), ("updates", updates),
@@ -84,7 +87,7 @@ class MonteCarloEM(LatentVariableModel):
         self.evaluations = leapfrog_steps + updates
         self.build(None)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Make the weights and the chains, which begin at draws from the prior."""
         del input_shape  # the decoder knows
         if self.built:
@@ -105,7 +108,7 @@ class MonteCarloEM(LatentVariableModel):
 
     # ------------------------------------------------------------------------ training
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Move the chains of a minibatch by HMC, then update the weights with what they found."""
         x, rows, _ = keras.utils.unpack_x_y_sample_weight(data)
         z, acceptance = self.move(x, tf.gather(self.chains, rows))  # E
@@ -119,7 +122,7 @@ class MonteCarloEM(LatentVariableModel):
         self.count_visits(x)
         return self.record_z(values, acceptance)
 
-    def move(self, x: tf.Tensor, z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def move(self, x: Minibatch, z: Codes) -> tuple[Codes, tf.Tensor]:
         """One HMC transition from z, (M, d), which adapts the step size: z and the acceptance."""
         kernel = tfp.mcmc.SimpleStepSizeAdaptation(
             self.transition(x), num_adaptation_steps=1, target_accept_prob=self.acceptance
@@ -130,7 +133,7 @@ class MonteCarloEM(LatentVariableModel):
         self.step_size.assign(results.new_step_size)
         return tf.stop_gradient(z), _rate(results.inner_results.log_accept_ratio)
 
-    def transition(self, x: tf.Tensor) -> tfp.mcmc.TransitionKernel:
+    def transition(self, x: Minibatch) -> tfp.mcmc.TransitionKernel:
         """HMC on p(z|x) with the step size so far."""
         x = self.read(x)
         return posterior.Jittered(
@@ -140,7 +143,7 @@ class MonteCarloEM(LatentVariableModel):
             store_parameters_in_results=True,
         )
 
-    def measure(self, x: tf.Tensor, z: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, ...]:
+    def measure(self, x: Minibatch, z: Codes, training: bool = False) -> tuple[tf.Tensor, ...]:
         """The loss, log p(x, z), log p(x|z), each (M,) but the first, and the decay."""
         reconstruction = self.decode(z, training).log_prob(self.read(x))
         log_joint = reconstruction + self.prior.log_prob(z)
@@ -148,18 +151,20 @@ class MonteCarloEM(LatentVariableModel):
         loss = total(decay - tf.reduce_mean(log_joint), *self.losses)
         return loss, log_joint, reconstruction, decay
 
-    def record_z(self, values, acceptance) -> dict:
+    def record_z(
+        self, values: tuple[tf.Tensor, ...], acceptance: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         """Take what `measure` gave into the metrics, and return their values."""
         loss, log_joint, reconstruction, decay = values
         return self.record(
             tf.shape(log_joint)[0], (loss, log_joint, reconstruction, acceptance, decay)
         )
 
-    def minibatch(self, x, rows):
+    def minibatch(self, x: Minibatch, rows: Rows) -> tuple[Minibatch, Rows]:
         """The datapoints in these rows, and the rows: which chains are theirs."""
         return tf.gather(x, rows), rows
 
-    def fit(self, x=None, *args, **kwargs):
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """As in Keras; see `VAE.fit` and the class on which data."""
         x = _checks.one_input(x)
         if isinstance(x, tf.data.Dataset):
@@ -178,7 +183,7 @@ class MonteCarloEM(LatentVariableModel):
 
     # ------------------------------------------------------------------------ measuring
 
-    def infer(self, x) -> tuple[tf.Tensor, tf.Tensor]:
+    def infer(self, x: Minibatch) -> tuple[Codes, tf.Tensor]:
         """Draw z of p(z|x) for each of x by chains that begin anew: (M, d), and the acceptance."""
         start = posterior.begin(self, self.read(x), self.noise_seed())
         z, log_accept = tfp.mcmc.sample_chain(
@@ -191,18 +196,18 @@ class MonteCarloEM(LatentVariableModel):
         )
         return z[0], _rate(log_accept)
 
-    def call(self, x):
+    def call(self, x: Minibatch) -> tf.Tensor:
         """Reconstruct x: the mean of p(x|z) at a z from p(z|x). So does `predict`."""
         x = tf.ensure_shape(x, (None, *self.event_shape))  # an exported model is not told
         return self.decode(self.infer(x)[0]).mean()
 
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Measure a minibatch at z from chains that begin anew."""
         x = datapoints(data)
         z, acceptance = self.infer(x)
         return self.record_z(self.measure(x, z), acceptance)
 
-    def score(self, x, batch_size: int = 1000) -> np.ndarray:
+    def score(self, x: Data, batch_size: int = 1000) -> Nats:
         """By what step sizes are compared: log p(x, z) at one z from p(z|x) each, (N,)."""
         x = self._checked(x)
         batches = [x[i : i + batch_size] for i in range(0, len(x), batch_size)]
@@ -212,7 +217,7 @@ class MonteCarloEM(LatentVariableModel):
     def _log_joint(self, x):
         return posterior.log_joint(self, self.read(x), self.infer(x)[0])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The configuration from which Keras makes the model again."""
         return super().get_config() | {
             "n_train": self.n_train,

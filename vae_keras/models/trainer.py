@@ -7,6 +7,7 @@ one compiled program, which runs `train_step` on each.
 
 import contextlib
 import inspect
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ import tensorflow as tf
 
 from vae_keras import _checks, _noise, _streams
 from vae_keras.callbacks import FiniteBound, set_modes
+from vae_keras.typing import Data, Minibatch, Rows, Seed
 
 BATCH_SIZE = 100  # M
 EVALUATION_BATCH_SIZE = 1000
@@ -35,8 +37,10 @@ class Trainer(keras.Model):
 
     evaluations = 1
     divisible = True
+    built: bool  # as Keras has them
+    train_function: Any
 
-    def __init__(self, seed: int, **kwargs):
+    def __init__(self, seed: int, **kwargs: Any):
         super().__init__(**kwargs)
         _noise.words(seed)  # refuses one that names no stream
         self.seed = seed
@@ -46,8 +50,8 @@ class Trainer(keras.Model):
         self._evaluation_draws = self._counter("evaluation_draws", "only_first_replica")
         self._visits = self._counter("visits", "sum")
         self._array = None  # what `fit` walks over, while it does
-        self._minibatches = None
-        self._train_functions = {}
+        self._minibatches: int | None = None
+        self._train_functions: dict[str, Any] = {}
 
     def _counter(self, name, aggregation):
         return self.add_weight(
@@ -64,16 +68,16 @@ class Trainer(keras.Model):
         """Datapoints visited so far, each as often as it was."""
         return int(self._visits.numpy())
 
-    def count_visits(self, x: tf.Tensor) -> None:
+    def count_visits(self, x: Minibatch) -> None:
         """Count the datapoints of a minibatch x: for a `train_step` to call."""
         # Keras's own assign_add would, with several devices, add up what they had counted before.
         self._visits.value.assign_add(tf.shape(x, out_type=tf.int64)[0])
 
-    def minibatch(self, x: tf.Tensor, rows: tf.Tensor):
+    def minibatch(self, x: Data, rows: Rows) -> Any:
         """What `fit` on an array passes to `train_step`: the datapoints in these rows of it."""
         return tf.gather(x, rows)
 
-    def noise_seed(self, training: bool = False) -> tf.Tensor:
+    def noise_seed(self, training: bool = False) -> Seed:
         """A seed for TFP, (2,), that has not been used before, for `training` or for evaluation.
 
         Each device that shares a minibatch has one of its own.
@@ -86,7 +90,7 @@ class Trainer(keras.Model):
             number += tf.cast(device.replica_id_in_sync_group, number.dtype)
         return _noise.at(self.seed, number, branch=0 if training else 1)
 
-    def scaled(self, loss: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    def scaled(self, loss: tf.Tensor, x: Minibatch) -> tf.Tensor:
         """What a `train_step` differentiates, of the mean loss of a minibatch x.
 
         With several devices x is a part of it and counts by its share of the datapoints, since the
@@ -101,14 +105,14 @@ class Trainer(keras.Model):
 
     def compile(
         self,
-        optimizer=None,
+        optimizer: str | keras.Optimizer | None = None,
         *,
-        loss=None,
-        metrics=None,
+        loss: Any = None,
+        metrics: Any = None,
         steps_per_execution: int | str = "auto",
         jit_compile: bool | str = "auto",
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         """As in Keras; the optimiser is by default the paper's Adagrad, step size 0.02.
 
         `jit_compile`: "auto" compiles by XLA, also on a CPU, unless several devices share the work;
@@ -129,7 +133,7 @@ class Trainer(keras.Model):
                 "it at 'auto', or at False"
             )
         self._by_xla = jit_compile
-        self._minibatches = None if steps_per_execution == "auto" else steps_per_execution
+        self._minibatches = None if steps_per_execution == "auto" else int(steps_per_execution)
         by_xla = devices == 1 if jit_compile == "auto" else jit_compile
         super().compile(
             optimizer=keras.optimizers.Adagrad(0.02) if optimizer is None else optimizer,
@@ -165,7 +169,7 @@ class Trainer(keras.Model):
             )
         return devices
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict[str, Any] | None:
         """What `compile` was called with; None before it was."""
         if not self.compiled:
             return None
@@ -176,7 +180,7 @@ class Trainer(keras.Model):
             "jit_compile": self._by_xla,
         }
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile as `get_compile_config` described, the optimiser ready to be loaded."""
         optimizer = keras.saving.deserialize_keras_object(config["optimizer"])
         self.compile(**config | {"optimizer": optimizer})
@@ -200,17 +204,17 @@ class Trainer(keras.Model):
 
     def fit(
         self,
-        x=None,
-        y=None,
+        x: Any = None,
+        y: Any = None,
         batch_size: int | None = None,
         *,
-        callbacks=None,
+        callbacks: Any = None,
         validation_split: float = 0.0,
-        validation_data=None,
+        validation_data: Any = None,
         shuffle: bool = True,
         steps_per_epoch: int | None = None,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
         """As in Keras, with batch_size M = 100 for arrays. Targets y are ignored.
 
         An array's rows are shuffled anew in each epoch, by `seed` and `visits` alone; with
@@ -293,7 +297,7 @@ class Trainer(keras.Model):
         starts = begin.flat_map(lambda start: tf.data.Dataset.range(start, 2**62, per_epoch))
         return starts.flat_map(epoch).prefetch(1).with_options(options)
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> None:
         """Keras's own for a stream of minibatches, `_walk` for the row numbers of an array."""
         if self.train_function is None or force:  # as `compile` leaves it
             self._train_functions = {}
@@ -327,7 +331,7 @@ class Trainer(keras.Model):
             tf.while_loop(lambda k: k < minibatches, one, [tf.constant(0)])
             return self.get_metrics_result()
 
-        step, sizes = self.train_step, set()
+        step, sizes = self.train_step, set[int]()
         if not self.run_eagerly:
             walk = tf.function(walk, jit_compile=self.jit_compile)
             step = tf.function(step, reduce_retracing=True)
@@ -350,7 +354,9 @@ class Trainer(keras.Model):
 
     # ------------------------------------------------------------- evaluation, data checks
 
-    def evaluate(self, x=None, y=None, batch_size: int | None = None, **kwargs):
+    def evaluate(
+        self, x: Any = None, y: Any = None, batch_size: int | None = None, **kwargs: Any
+    ) -> Any:
         """As in Keras, with batch_size 1000 for arrays: the mean bound and its terms."""
         self._check_compiled("evaluate")
         _check_unweighted(**kwargs)
@@ -362,14 +368,14 @@ class Trainer(keras.Model):
         with self._executing(self._minibatches or 1):
             return super().evaluate(x, batch_size=size, **kwargs)
 
-    def predict(self, x, batch_size: int | None = None, **kwargs):
+    def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
         """As in Keras, with batch_size 1000 for arrays: what `call` gives for each datapoint."""
         self._check_devices()
         x = self._checked(x)
         size = (batch_size or EVALUATION_BATCH_SIZE) if hasattr(x, "shape") else None
         return super().predict(x, size, **kwargs)
 
-    def export(self, filepath, format="tf_saved_model", **kwargs):
+    def export(self, filepath: str, format: str = "tf_saved_model", **kwargs: Any) -> Any:
         """As in Keras: `call` of a batch of float32 datapoints, of any size."""
         self(tf.zeros((1, *self.event_shape)))  # Keras exports only what has been called
         batch = keras.InputSpec(shape=(None, *self.event_shape), dtype="float32")
@@ -435,7 +441,7 @@ def _replica():
     return context if context is not None and context.num_replicas_in_sync > 1 else None
 
 
-def _check_unweighted(sample_weight=None, class_weight=None, **_) -> None:
+def _check_unweighted(sample_weight=None, class_weight=None, **_):
     if sample_weight is not None or class_weight is not None:
         raise ValueError("this model takes no sample_weight or class_weight: leave them out")
 

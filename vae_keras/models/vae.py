@@ -1,7 +1,10 @@
 """The variational auto-encoder, trained by AEVB."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
+from tensorflow_probability import distributions as tfd
 
 from vae_keras import _checks
 from vae_keras.models.autoencoder import AutoEncoder
@@ -15,7 +18,7 @@ class VAE(AutoEncoder):
     Raises ValueError also for a posterior that does not reparameterise.
     """
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One iteration of Algorithm 1 (AEVB)."""
         x = datapoints(data)  # X^M, a random minibatch of M datapoints
         with tf.GradientTape() as tape:
@@ -28,6 +31,6 @@ class VAE(AutoEncoder):
         self.count_visits(x)
         return self.record_bound(bound, decay)
 
-    def check_posterior(self, posterior):
+    def check_posterior(self, posterior: tfd.Distribution) -> None:
         """Raise ValueError unless gradients flow through the samples of `posterior`."""
         _checks.check_reparameterised(posterior)

@@ -1,11 +1,15 @@
 """The wake-sleep algorithm (Hinton et al. 1995), which the paper compares AEVB with."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
+from tensorflow_probability import distributions as tfd
 
 from vae_keras import _checks
 from vae_keras.models.autoencoder import AutoEncoder
 from vae_keras.models.latent_variable import datapoints, total
+from vae_keras.typing import Codes, Minibatch, Shape
 
 
 @keras.saving.register_keras_serializable(package="vae_keras")
@@ -20,16 +24,16 @@ class WakeSleep(AutoEncoder):
     The posterior need not reparameterise. Raises ValueError also for a prior that is to be learned.
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """As every `AutoEncoder`; the prior must be fixed."""
         _checks.check_fixed_prior(self._prior, "wake-sleep")
         super().build(input_shape)
 
-    def check_posterior(self, posterior):
+    def check_posterior(self, posterior: tfd.Distribution) -> None:
         """Raise ValueError unless `posterior` has a density wherever the prior draws z."""
         _checks.check_dreams(posterior, self.prior)
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One wake phase and one sleep phase, from the same parameters."""
         x = datapoints(data)
         theta, phi = self.decoder.trainable_variables, self.encoder.trainable_variables
@@ -48,7 +52,7 @@ class WakeSleep(AutoEncoder):
         self.count_visits(x)
         return self.record_bound(bound, decay_theta + decay_phi)
 
-    def dream(self, n: int) -> tuple[tf.Tensor, tf.Tensor]:
+    def dream(self, n: int) -> tuple[Codes, Minibatch]:
         """Draw z of shape (n, *latent) from p(z) and x of shape (n, *input) from p(x|z)."""
         z = self.prior.sample(n, seed=self.noise_seed(training=True))
         x = self.decode(z).sample(seed=self.noise_seed(training=True))

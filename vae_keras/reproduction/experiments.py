@@ -10,6 +10,7 @@ import numbers
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -127,15 +128,16 @@ class Experiment:
         """The untrained, compiled model of appendix C for `data`, with the MAP term."""
         keras.utils.set_random_seed(self.seed)
         n, pixels = self.training_set(data).shape
+        hidden = int(self.hidden or HIDDEN[self.dataset])
         digits = self.dataset.startswith("mnist")
         make_decoder = networks.bernoulli_decoder if digits else networks.gaussian_decoder
         common = {"weight_decay": 1 / n, "name": self.algorithm}
         if self.algorithm == "mcem":
-            decoder = make_decoder(self.latent_dim, self.hidden, pixels)
+            decoder = make_decoder(self.latent_dim, hidden, pixels)
             model = MonteCarloEM(decoder, n, **common)
         else:
-            encoder = networks.gaussian_encoder(pixels, self.hidden, self.latent_dim)
-            decoder = make_decoder(self.latent_dim, self.hidden, pixels)
+            encoder = networks.gaussian_encoder(pixels, hidden, self.latent_dim)
+            decoder = make_decoder(self.latent_dim, hidden, pixels)
             if self.algorithm == "full_vb":
                 common["n_train"] = n
             algorithm = ALGORITHMS[self.algorithm]
@@ -163,7 +165,9 @@ class Experiment:
         the run, where that is less), ten a decade for 10^7 samples, eight in all for 10^6.
         """
         if self.measure == "marginal_log_likelihood":
-            parts = (0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1) if self.samples >= 10**6 else (1,)
+            parts: tuple[float, ...] = (
+                (0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1) if self.samples >= 10**6 else (1,)
+            )
             if self.samples >= 10**7:
                 parts = (0.01, 0.02, 0.05, *(k / 10 for k in range(1, 11)))
             return [round(part * self.samples) for part in parts]
@@ -273,7 +277,7 @@ def _tell_of_others(runs):
         print(f"from the store, made by {others}: {first}{also}", flush=True)
 
 
-def combinations(data: Dataset, **settings) -> list[tuple[Experiment, Dataset]]:
+def combinations(data: Dataset, **settings: Any) -> list[tuple[Experiment, Dataset]]:
     """The experiments on `data`, one for each combination of the settings given as lists."""
     lists = [value if isinstance(value, list) else [value] for value in settings.values()]
     return [

@@ -7,13 +7,17 @@ import io
 import json
 import string
 import textwrap
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import scipy.stats
 import seaborn as sns
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Patch
@@ -59,9 +63,10 @@ def graphical_model() -> Figure:
         axes.annotate(label, centre, ha="center", va="center", fontsize=13, zorder=3)
 
     def arrow(start, end, dashed=False, bend=0.0):
-        (a, _, seen_a), (b, _, seen_b) = nodes[start], nodes[end]
+        (a, b), seen_a, seen_b = (
+            np.array([nodes[name][0] for name in (start, end)]), nodes[start][2], nodes[end][2],
+        )  # fmt: skip
         shrink = {True: 0.36, False: 0.36, None: 0.2}
-        a, b = np.array(a), np.array(b)
         unit = (b - a) / np.linalg.norm(b - a)
         axes.add_patch(
             FancyArrowPatch(
@@ -166,6 +171,8 @@ def manifold(
 
 def latent_codes(model: AutoEncoder, data: Dataset) -> pd.DataFrame:
     """The mean of q(z|x) of every test image: columns z1, z2, digit."""
+    if data.y_test is None:
+        raise ValueError(f"{data.title} has no labels to tell its codes apart by")
     codes = model.encode(data.x_test).mean().numpy().round(4)
     return pd.DataFrame({"z1": codes[:, 0], "z2": codes[:, 1], "digit": data.y_test.astype(int)})
 
@@ -219,7 +226,7 @@ def lower_bound(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
     return figure
 
 
-def _log_samples(axes) -> None:
+def _log_samples(axes: Sequence[Axes]) -> None:
     """One logarithmic axis for all panels, from the first point in any to the last."""
     samples = np.concatenate([line.get_xdata() for axis in axes for line in axis.lines])
     first, last = samples.min() / 1.15, samples.max() * 1.15
@@ -296,7 +303,14 @@ def _marks(table: pd.DataFrame) -> dict[str, str]:
     return style.MARKS if points.min() < 5 else {}
 
 
-def _curves(axis, ours, theirs, panel: dict, value: str, marks: dict[str, str]) -> bool:
+def _curves(
+    axis: Axes,
+    ours: pd.DataFrame,
+    theirs: pd.DataFrame,
+    panel: dict,
+    value: str,
+    marks: dict[str, str],
+) -> bool:
     """Draw into one panel the rows that have the values of `panel`, the paper's behind ours.
 
     `marks`: split -> the mark of each point of ours, if any. Returns whether the paper has any of
@@ -317,13 +331,19 @@ def _curves(axis, ours, theirs, panel: dict, value: str, marks: dict[str, str]) 
     return drawn
 
 
-def _key(figure, ours, theirs: bool, marks: dict[str, str]) -> None:
+def _key(figure: Figure, ours: pd.DataFrame, theirs: bool, marks: dict[str, str]) -> None:
     """The legend below all panels."""
-    colours, handles, labels = style.colours(), [], []
+    colours, labels = style.colours(), []
+    handles: list[Artist] = []
     for name, label in style.ALGORITHMS.items():
         splits = set(ours[ours.algorithm == name].split)
         for split, dashes in ((s, d) for s, d in style.DASHES.items() if s in splits):
-            look = {"lw": 1.2, "dashes": dashes or (1, 0), "marker": marks.get(split), "mew": 0}
+            look: dict[str, Any] = {
+                "lw": 1.2,
+                "dashes": dashes or (1, 0),
+                "marker": marks.get(split),
+                "mew": 0,
+            }
             handles.append(Line2D([], [], color=colours[name], ms=style.MARK_SIZE, **look))
             labels.append(f"{label}, {split}")
     if (seeds := ours.seed.nunique()) > 1:
@@ -345,7 +365,7 @@ def save(
     figure: Figure,
     name: str,
     parameters: dict,
-    runs: list[Run] = (),
+    runs: Iterable[Run] = (),
     tables: dict[str, pd.DataFrame] | None = None,
 ) -> Path:
     """Write ``<name>.png``, ``.pdf``, a CSV a table and, last, ``<name>.json`` with the provenance.

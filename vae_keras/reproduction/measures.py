@@ -25,7 +25,7 @@ def log_likelihood(model, splits: dict[str, np.ndarray], experiment) -> dict[str
     """Appendix D on the first points of each split, all in one go."""
     firsts = [x[: _points(ESTIMATED, experiment)] for x in splits.values()]
     found = likelihood.appendix_d(model, np.concatenate(firsts))
-    parts = [np.split(values, [len(firsts[0])]) for values in found]
+    parts = [np.split(np.asarray(values), [len(firsts[0])]) for values in found]
     return {
         split: {
             "marginal_log_likelihood": round(float(nats.mean()), 2),

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import filelock
 import nbformat
@@ -64,7 +65,9 @@ def run(names: list[str], preset: str, force: bool, folder: Path, jobs: int = 1)
     return int(any(state == "FAILED" for state, _, _ in rows.values()))
 
 
-def _make(name, *, preset, force, folder, executed, notebooks) -> tuple[str, float, str]:
+def _make(
+    name: str, *, preset: str, force: bool, folder: Path, executed: Path, notebooks: "_Notebooks"
+) -> tuple[str, float, str]:
     """Run one notebook, unless another process has: its state, the seconds, and why it failed."""
     began = time.perf_counter()
     lock = filelock.FileLock(executed / f".{name}.lock")
@@ -94,7 +97,8 @@ class _Notebooks:
 
     def __init__(self, labelled: bool, threads: int | None):
         self.labelled, self.threads = labelled, threads
-        self.stopping, self._running = threading.Event(), set()
+        self.stopping = threading.Event()
+        self._running: set[subprocess.Popen] = set()
 
     def __enter__(self):
         self._before = {}
@@ -148,7 +152,7 @@ class _Notebooks:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def _print_labelled(name, stream) -> None:
+def _print_labelled(name: str, stream: Any) -> None:
     rest = ""
     for block in iter(lambda: stream.read1(1 << 16), b""):
         *lines, rest = re.split(r"[\r\n]+", rest + block.decode(errors="replace"))
@@ -187,4 +191,4 @@ def _looked_for_data(names: list[str], preset: str) -> Iterator[None]:
 
 
 def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -50,9 +50,9 @@ def differences(table: pd.DataFrame) -> pd.DataFrame:
     theirs, rows = dict(list(theirs.groupby(name))), []
     for curve, here in ours.groupby(name, sort=False):
         for samples in AT[value]:
-            values = [_at(samples, c, value) for c in (here, theirs.get(curve))]
-            if None not in values:
-                rows.append((*curve, samples, *np.round([*values, values[0] - values[1]], 1)))
+            ours, paper = (_at(samples, c, value) for c in (here, theirs.get(curve)))
+            if ours is not None and paper is not None:
+                rows.append((*curve, samples, *np.round([ours, paper, ours - paper], 1)))
     return pd.DataFrame(rows, columns=[*name, "samples", "here", "paper", "difference"])
 
 

@@ -4,6 +4,7 @@ import ast
 import builtins
 import contextlib
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
@@ -74,11 +75,11 @@ def resolve(
     return Settings(**values)
 
 
-def _is_whole(value) -> bool:
+def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def typed(value, default):
+def typed(value: Any, default: Any) -> Any:
     """A parameter as it was meant: papermill's ``-p`` passes all but numbers as strings.
 
     Where `default`, the value in its place, is no string, a string is read as Python: "[0, 1]",
@@ -99,7 +100,7 @@ def _take_from_papermill(of_preset: dict) -> None:
 
     `of_preset`: what stands for None.
     """
-    shell = getattr(builtins, "get_ipython", lambda: None)()
+    shell: Any = getattr(builtins, "get_ipython", lambda: None)()
     defaults = dict(of_preset)
     for cell in shell.user_ns.get("In", []) if shell else []:
         values = assigned(cell)

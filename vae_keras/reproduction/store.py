@@ -151,7 +151,7 @@ def drop(key: str) -> None:
 
 
 @contextlib.contextmanager
-def _reading(file: Path, key: str):
+def _reading(file: Path, key: str) -> Iterator[None]:
     try:
         yield
     except _UNREADABLE as error:
@@ -163,7 +163,7 @@ def _reading(file: Path, key: str):
 
 
 @contextlib.contextmanager
-def _writing(folder: Path):
+def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -3,9 +3,11 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import seaborn as sns
+from matplotlib.figure import Figure
 
 FILE = Path(__file__).with_name("paper.mplstyle")
 ALGORITHMS = {  # name -> how a legend calls it; their order is that of the colours
@@ -32,7 +34,7 @@ def context() -> Iterator[None]:
         yield
 
 
-def subplots(rows: int, columns: int, **kwargs):
+def subplots(rows: int, columns: int, **kwargs: Any) -> tuple[Figure, Any]:
     """Matplotlib's, in the style of all figures."""
     with context():
         return plt.subplots(rows, columns, **kwargs)

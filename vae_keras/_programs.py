@@ -1,0 +1,96 @@
+"""Programs compiled by XLA, kept with the model that they read, and run a batch at a time."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from vae_keras.datasets import intensities
+from vae_keras.typing import Data
+
+BATCH = 1000  # datapoints at a time
+SMALLEST = 8  # of them, at least
+
+# Attributes that Keras gives a model as it trains.
+OF_TRAINING = {
+    "built", "compiled", "history", "loss", "optimizer", "predict_function", "steps_per_execution",
+    "stop_evaluating", "stop_predicting", "stop_training", "test_function", "train_function",
+    "unrolled_steps_per_execution",
+}  # fmt: skip
+
+
+class _Programs(dict):
+    """What was compiled for a model, among its attributes: it goes when the model goes."""
+
+    def __reduce__(self):
+        return _Programs, ()  # a copy of the model, or one that is pickled, compiles its own
+
+
+def compiled(model: Any, settings: tuple, program: Callable) -> Callable:
+    """`program` compiled by XLA, or what an earlier call made of it for `model` and `settings`.
+
+    It follows the values of variables, wherever they are, and is made anew where an attribute of
+    the model was replaced, or a number or an array in one. What else may change, deeper within, is
+    to be a variable. A model without a `__dict__`, as a named tuple, has it compiled at each call.
+    """
+    made = tf.function(program, jit_compile=True)
+    if not hasattr(model, "__dict__"):
+        return made
+    programs = vars(model).setdefault("_programs", _Programs())
+    leaves = list(_leaves(model))
+    now = [_identity(leaf) for leaf in leaves]
+    key = id(model), settings  # a shallow copy has the very programs of the original
+    if key not in programs or programs[key][0] != now:
+        programs[key] = now, leaves, made  # the leaves too, lest their ids be used again
+    return programs[key][-1]
+
+
+def _leaves(model):
+    """What a program has read once and for all: each attribute's name, and what is in it."""
+    for name, value in vars(model).items():
+        trained = isinstance(model, keras.Model) and (name[0] == "_" or name in OF_TRAINING)
+        kept = isinstance(value, keras.Layer | tfd.Distribution) or not trained
+        if kept and not isinstance(value, _Programs):
+            yield name
+            yield from _inside(value)
+
+
+def _inside(value):
+    if isinstance(value, list | tuple):
+        for one in value:
+            yield from _inside(one)
+    elif isinstance(value, dict):
+        yield from _inside(list(value.items()))
+    else:
+        yield value
+
+
+def _identity(leaf):
+    """Equal for one object, and for numbers, strings and arrays of one value."""
+    if isinstance(leaf, np.ndarray | np.generic):
+        return leaf.dtype.str, leaf.shape, hashlib.sha256(leaf.tobytes()).digest()
+    return (type(leaf), leaf) if isinstance(leaf, int | float | str) else id(leaf)
+
+
+def in_batches(
+    program: Callable, x: Data, seed_of: Callable, axes: tuple[int, ...]
+) -> list[tf.Tensor]:
+    """What `program(x, seed)` gives, of `BATCH` datapoints at a time; `axes`: theirs, of each part.
+
+    `seed_of(i)`: the i-th batch's seed. A smaller batch is filled up with rows of its own to a
+    power of two, so that data of all lengths make eight programs at most.
+    """
+    parts = []
+    for i in range(-(-len(x) // BATCH)):
+        batch = intensities(x[i * BATCH : (i + 1) * BATCH])
+        n = len(batch)
+        size = min(BATCH, max(SMALLEST, 2 ** (n - 1).bit_length()))
+        values = program(tf.gather(batch, tf.range(size) % n), seed_of(i))
+        parts.append(
+            [v[(slice(None),) * axis + (slice(n),)] for v, axis in zip(values, axes, strict=True)]
+        )
+    return [tf.concat(v, axis) for v, axis in zip(zip(*parts, strict=True), axes, strict=True)]
