@@ -6,4 +6,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . reproduce/environment.sh
 "$PYTHON" -m ruff check --no-cache .
 "$PYTHON" -m ruff format --no-cache --check .
+"$PYTHON" -m mypy --cache-dir=/dev/null
 exec "$PYTHON" -m pytest -n 2 --dist worksteal "$@"

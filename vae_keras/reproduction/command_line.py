@@ -32,6 +32,11 @@ def main(arguments: list[str] | None = None) -> int:
         return datasets.report()
     if chosen.jobs < 1:
         parser.error(f"--jobs is {chosen.jobs}, but must be at least 1")
+    if not notebooks.NAMES:
+        parser.error(
+            f"the figure notebooks are in a checkout of the project, not in {paths.ROOT}: clone "
+            "it, and call its reproduce/run_all.sh"
+        )
     try:
         return notebooks.run(
             chosen.only or notebooks.NAMES,

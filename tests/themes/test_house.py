@@ -1,0 +1,115 @@
+"""The house: two wings, arrows that run one way, a test file a module, a wheel that is whole."""
+
+import email
+import importlib.util
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from vae_keras.reproduction import paths
+
+ROOT = paths.ROOT
+spec = importlib.util.spec_from_file_location("draw_house", ROOT / "docs" / "draw_house.py")
+house = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(house)
+
+
+def test_the_library_knows_nothing_of_the_reproduction():
+    arrows = house.imports()
+    assert arrows["vae_keras.reproduction.experiments"] & {"vae_keras.models.vae"}  # they are seen
+    for name, targets in arrows.items():
+        if house.wing(name) == "library":
+            assert not {t for t in targets if house.wing(t) == "reproduction"}, name
+    package = (ROOT / "vae_keras" / "__init__.py").read_text()
+    assert "import reproduction" not in package
+    assert "reproduction import" not in package
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, vae_keras; print('vae_keras.reproduction' in sys.modules)",
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "False"
+
+
+def test_no_import_runs_back_up():
+    levels = house.floors(house.imports())  # which raises ValueError for a circle
+    assert all(levels[a] > levels[b] for a, targets in house.imports().items() for b in targets)
+    with pytest.raises(ValueError, match="a -> b -> a"):
+        house.floors({"a": {"b"}, "b": {"a"}})
+
+
+def test_the_picture_shows_the_house_as_it_is():
+    """`python docs/draw_house.py` draws it anew."""
+    drawn = (ROOT / "docs" / "house.svg").read_text()
+    for name, targets in house.imports().items():
+        assert f'id="{name}"' in drawn, name
+        for target in targets - {"vae_keras.typing"}:
+            assert f'id="{name} imports {target}"' in drawn, (name, target)
+    assert drawn.count(" imports ") == sum(
+        len(targets - {"vae_keras.typing"}) for targets in house.imports().values()
+    )
+
+
+@pytest.mark.parametrize("module", house.modules())
+def test_each_module_has_its_tests(module):
+    *folders, name = module.split(".")[1:]
+    file = ROOT.joinpath("tests", *folders, f"test_{name.removeprefix('_')}.py")
+    assert file.exists() or module == "vae_keras.typing", f"{file} is missing"
+
+
+def test_the_wheel_is_whole(tmp_path):
+    """Built, it has each file of the package; the library's own packages suffice to import it."""
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
+    source = tmp_path / "source"
+    files = subprocess.run(
+        ["git", "ls-files", "vae_keras"], cwd=ROOT, capture_output=True, text=True
+    )
+    names = files.stdout.split()
+    for name in (*names, "pyproject.toml", "README.md", "LICENSE"):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes((ROOT / name).read_bytes())
+    subprocess.run([*command, "-w", tmp_path, source], check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert set(names) <= set(archive.namelist())
+        (about,) = (name for name in archive.namelist() if name.endswith("METADATA"))
+        metadata = email.message_from_bytes(archive.read(about))
+    needed = [line for line in metadata.get_all("Requires-Dist") if "extra" not in line]
+    for name in ("jupyterlab", "papermill", "pytest", "seaborn", "filelock"):
+        assert not any(line.startswith(name) for line in needed), name
+        assert any(line.startswith(name) for line in metadata.get_all("Requires-Dist")), name
+    # The library from the wheel, where what only extras bring cannot be imported.
+    code = f"""
+import sys
+sys.path.insert(0, {str(wheel)!r})
+for name in ("seaborn", "filelock", "yaml", "papermill", "nbformat", "jupyterlab", "pytest"):
+    sys.modules[name] = None
+import vae_keras
+assert {str(wheel)!r} in vae_keras.__file__, vae_keras.__file__
+vae = vae_keras.VAE(
+    vae_keras.networks.gaussian_encoder(784, 5, 2), vae_keras.networks.bernoulli_decoder(2, 5, 784)
+)
+vae.compile()
+vae.fit(vae_keras.datasets.load("mnist_5k").x_train[:200], verbose=0)
+print(vae.sample(1).shape)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "(1, 784)", done.stderr
+
+
+def test_the_reproduction_says_what_it_needs():
+    code = "import vae_keras, importlib.util as u; real = u.find_spec; "
+    code += "u.find_spec = lambda n, *a: None if n in ('seaborn', 'yaml') else real(n, *a); "
+    code += "import vae_keras.reproduction"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    (last,) = done.stderr.splitlines()[-1:]
+    assert last.startswith("ImportError: vae_keras.reproduction needs seaborn, yaml, which")
+    assert 'pip install "vae-keras[reproduction]"' in last
