@@ -356,3 +356,45 @@ def test_arrays_of_many_lengths_are_compiled_for_few_times(make_vae, x, monkeypa
     partial = {shape[0] for shape in traced} - {20, None}
     assert len(traced) - len(whole) <= trainer.MOST_PARTIAL_SIZES + 2  # then one of any size
     assert len(partial) <= trainer.MOST_PARTIAL_SIZES + 1
+
+
+@pytest.mark.parametrize("shuffle", ["replacement", "passes"])
+def test_an_order_without_end_goes_on_where_it_was(shuffle, make_vae, x):
+    """However it is divided into epochs, calls and executions, and from a saved model."""
+
+    def rows(*calls):
+        vae, seen = make_vae(seed=3), []
+        minibatch = vae.minibatch
+        vae.minibatch = lambda x, rows: seen.extend(np.ravel(rows)) or minibatch(x, rows)
+        vae.compile(jit_compile=False, steps_per_execution=1)
+        for steps, epochs in calls:
+            vae.fit(x, steps_per_epoch=steps, epochs=epochs, shuffle=shuffle, verbose=0)
+        assert vae.visits == len(seen) == 100 * sum(s * e for s, e in calls)
+        return seen
+
+    once = rows((10, 1))
+    assert once == rows((1, 10)) == rows((3, 1), (7, 1)) == rows((2, 3), (4, 1))
+    if shuffle == "passes":
+        for k in range(4):
+            assert sorted(once[250 * k : 250 * (k + 1)]) == list(range(250))
+        assert once[:250] != once[250:500]
+    else:
+        shares = np.bincount(once, minlength=250)
+        assert shares.max() > 6  # passes would give 4 each
+        assert abs(np.mean(once) - 124.5) < 3 * 250 / np.sqrt(12 * 1000)
+
+
+def test_an_order_without_end_is_of_an_array(make_vae, x):
+    stream = tf.data.Dataset.from_tensor_slices(x).batch(100)
+    with pytest.raises(ValueError, match="shuffle='passes' is an order of an array's rows"):
+        make_vae().fit(stream, shuffle="passes")
+    with pytest.raises(ValueError, match="shuffle is 'batch': True, False or one of replacement"):
+        make_vae().fit(x, shuffle="batch")
+
+
+def test_the_noise_of_evaluation_can_be_set_to_a_number(make_vae, x):
+    vae = make_vae()
+    first, second = vae.elbo(x), vae.elbo(x)
+    vae.set_evaluation_noise(0)
+    np.testing.assert_array_equal(vae.elbo(x), first)
+    np.testing.assert_array_equal(vae.elbo(x), second)

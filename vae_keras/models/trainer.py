@@ -22,6 +22,7 @@ EVALUATION_BATCH_SIZE = 1000
 MOST_MINIBATCHES = 100  # in one call of the compiled program
 SIZES = (1, 2, 4, 8, 16, 32, 64, MOST_MINIBATCHES)  # for so many it is compiled
 MOST_PARTIAL_SIZES = 4  # of last minibatches that are compiled for; others do without XLA
+ENDLESS = ("replacement", "passes")  # orders of an array's rows that have no epochs
 DIVIDING = ("MirroredStrategy", "OneDeviceStrategy", "_DefaultDistributionStrategy")
 
 
@@ -89,6 +90,10 @@ class Trainer(keras.Model):
             number = number * device.num_replicas_in_sync
             number += tf.cast(device.replica_id_in_sync_group, number.dtype)
         return _noise.at(self.seed, number, branch=0 if training else 1)
+
+    def set_evaluation_noise(self, number: int) -> None:
+        """Let the noise of evaluation go on from its draw `number`: to measure the same twice."""
+        self._evaluation_draws.assign(number)
 
     def scaled(self, loss: tf.Tensor, x: Minibatch) -> tf.Tensor:
         """What a `train_step` differentiates, of the mean loss of a minibatch x.
@@ -211,14 +216,17 @@ class Trainer(keras.Model):
         callbacks: Any = None,
         validation_split: float = 0.0,
         validation_data: Any = None,
-        shuffle: bool = True,
+        shuffle: bool | str = True,
         steps_per_epoch: int | None = None,
         **kwargs: Any,
     ) -> keras.callbacks.History:
         """As in Keras, with batch_size M = 100 for arrays. Targets y are ignored.
 
-        An array's rows are shuffled anew in each epoch, by `seed` and `visits` alone; with
-        `steps_per_epoch` an epoch ends after so many minibatches.
+        An array's rows are shuffled anew in each epoch, by `seed` and `visits` alone;
+        with `steps_per_epoch` an epoch ends after so many minibatches. Two more values of `shuffle`
+        make one order without end, all of whole minibatches, that goes on where `visits` stands,
+        into however many epochs or calls of `fit` it is divided: "replacement", each row drawn by
+        itself, so that one may come twice and another not at all; "passes", pass after pass.
 
         Raises ValueError for data that the model cannot read, before training, and
         `NonFiniteBoundError` when the bound turns NaN or infinite: the model then has the last
@@ -249,21 +257,26 @@ class Trainer(keras.Model):
         self._build_optimizer()
         kwargs |= {"validation_data": validation_data, "callbacks": _guarded(callbacks, self)}
         size = batch_size or BATCH_SIZE
+        if shuffle not in (True, False, *ENDLESS):
+            raise ValueError(f"shuffle is {shuffle!r}: True, False or one of {', '.join(ENDLESS)}")
         if not hasattr(x, "shape"):  # Keras's own way; it warns of shuffling what it cannot
+            if shuffle in ENDLESS:
+                raise ValueError(f"shuffle={shuffle!r} is an order of an array's rows: give one")
             shuffle = shuffle and isinstance(x, keras.utils.PyDataset)
             return super().fit(x, shuffle=shuffle, steps_per_epoch=steps_per_epoch, **kwargs)
         per_epoch = -(-len(x) // size)
         if steps_per_epoch is not None:
-            if not 1 <= steps_per_epoch <= per_epoch:
+            if steps_per_epoch < 1 or (steps_per_epoch > per_epoch and shuffle not in ENDLESS):
                 raise ValueError(
                     f"steps_per_epoch is {steps_per_epoch}, but these data have {per_epoch} "
                     "minibatches: give 1 to that many, and as many epochs as you like"
                 )
             per_epoch = steps_per_epoch
+        length = per_epoch * size  # of an epoch, in rows
         array = tf.convert_to_tensor(x)
         kwargs |= {"steps_per_epoch": per_epoch, "shuffle": False}
         if devices > 1:  # Keras divides each minibatch of a stream
-            rows = self._rows(len(x), per_epoch * size, size, shuffle)
+            rows = self._rows(len(x), length, size, shuffle)
             return super().fit(rows.map(lambda rows: self.minibatch(array, rows)), **kwargs)
         # As even as can be: 601 minibatches are 7 x 86, not 6 x 100 and one more.
         at_once = self._minibatches or -(-per_epoch // -(-per_epoch // MOST_MINIBATCHES))
@@ -272,29 +285,40 @@ class Trainer(keras.Model):
         self._at_once = self._minibatches or next(size for size in SIZES if size >= at_once)
         try:
             with self._executing(at_once):
-                rows = self._rows(len(x), per_epoch * size, at_once * size, shuffle)
+                rows = self._rows(len(x), length, at_once * size, shuffle)
                 return super().fit(rows, **kwargs)
         finally:
             self._array = None
 
-    def _rows(self, n: int, per_epoch: int, at_once: int, shuffle: bool) -> tf.data.Dataset:
+    def _rows(self, n: int, length: int, at_once: int, shuffle: bool | str) -> tf.data.Dataset:
         """The row numbers of one epoch after the other, without end, `at_once` at a time."""
-        per_epoch = min(n, per_epoch)
+        if shuffle not in ENDLESS:
+            length = min(n, length)
         first, second = _noise.words(self.seed)
         of_seed = first if second == 0 else (first << 32) + second
 
-        def epoch(visits_before):
+        def one_pass(visits_before):
+            # The noise has positive numbers, while they last.
+            seed = tf.stack([tf.constant(of_seed, tf.int64), -1 - visits_before])
+            if shuffle == "replacement":
+                return tf.random.stateless_uniform([n], seed, 0, n, tf.int32, alg="philox")
             rows = tf.range(n)
-            if shuffle:  # the noise has positive numbers, while they last
-                seed = tf.stack([tf.constant(of_seed, tf.int64), -1 - visits_before])
-                rows = tf.random.experimental.stateless_shuffle(rows, seed)
-            return tf.data.Dataset.from_tensor_slices(rows[:per_epoch]).batch(at_once)
+            return tf.random.experimental.stateless_shuffle(rows, seed) if shuffle else rows
+
+        def epoch(visits_before):
+            if shuffle not in ENDLESS:
+                rows = one_pass(visits_before)[:length]
+            else:
+                passes = tf.range(visits_before // n, (visits_before + length - 1) // n + 1)
+                rows = tf.map_fn(lambda k: one_pass(k * n), passes, tf.int32)
+                rows = tf.reshape(rows, [-1])[visits_before % n :][:length]
+            return tf.data.Dataset.from_tensor_slices(rows).batch(at_once)
 
         options = tf.data.Options()
         options.autotune.enabled = False  # its thread would hold up the end of `fit` for seconds
         # The counter is read only once a callback has restored a model.
         begin = tf.data.Dataset.from_tensors(0).map(lambda _: self._visits.value.read_value())
-        starts = begin.flat_map(lambda start: tf.data.Dataset.range(start, 2**62, per_epoch))
+        starts = begin.flat_map(lambda start: tf.data.Dataset.range(start, 2**62, length))
         return starts.flat_map(epoch).prefetch(1).with_options(options)
 
     def make_train_function(self, force: bool = False) -> None:
