@@ -27,7 +27,7 @@ from vae_keras import _files
 from vae_keras.datasets import Dataset
 from vae_keras.models.autoencoder import AutoEncoder
 from vae_keras.reproduction import paper, paths, provenance, style
-from vae_keras.reproduction.experiments import Run
+from vae_keras.reproduction.runs import Run
 
 
 def _suptitle(figure: Figure, text: str) -> None:

@@ -1,6 +1,9 @@
 """Where the reproduction keeps things: in the checkout that it stands in, or else right here."""
 
+import contextlib
 import os
+from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -10,9 +13,24 @@ PRESETS = NOTEBOOKS / "presets"
 FIGURES = ROOT / "figures"
 
 
+_results: ContextVar[str | None] = ContextVar("results", default=None)
+
+
 def results() -> Path:
     """The store of runs: ``VAE_KERAS_RESULTS``, else ``results/`` in the project."""
+    if folder := _results.get():
+        return Path(folder)
     return Path(os.environ.get("VAE_KERAS_RESULTS") or ROOT / "results").expanduser()
+
+
+@contextlib.contextmanager
+def results_in(folder: str) -> Iterator[None]:
+    """Let `results` be `folder` for as long as the context lasts, in this thread."""
+    token = _results.set(folder)
+    try:
+        yield
+    finally:
+        _results.reset(token)
 
 
 def figures(preset: str) -> Path:

@@ -2,16 +2,19 @@
 
 import math
 
-from vae_keras.callbacks import NonFiniteBoundError
+import numpy as np
 
-STEP_SIZES = (0.01, 0.02, 0.1)  # of which the paper chooses
+from vae_keras.callbacks import NonFiniteBoundError
+from vae_keras.models import LatentVariableModel
+from vae_keras.reproduction.experiments import STEP_SIZES, Experiment
+
 FIRST_FEW = 10  # iterations, after which they are compared
 
 
-def choose(experiment, model, x) -> dict:
+def choose(experiment: Experiment, model: LatentVariableModel, x: np.ndarray) -> dict:
     """Set the step size of `model`, which is left as it was otherwise; the evidence for a record.
 
-    `experiment`: an `experiments.Experiment`, whose own step size goes before the rule. `x`: the
+    `experiment`: its own step size goes before the rule. `x`: the
     training set. Each candidate begins at the model's weights, and is judged by `model.score` of
     the first 10,000 of x, in nats.
     """
@@ -26,7 +29,8 @@ def choose(experiment, model, x) -> dict:
             model.fit(
                 x,
                 batch_size=experiment.batch_size,
-                steps_per_epoch=min(FIRST_FEW, -(-len(x) // experiment.batch_size)),
+                shuffle=experiment.order,
+                steps_per_epoch=FIRST_FEW,
                 verbose=0,
             )
             score = float(model.score(x[:10_000]).mean())

@@ -1,9 +1,9 @@
 """The store of runs: a folder a run, files written whole, one process at a time in each.
 
-results/runs/<key>/checkpoint.npz    a run under way: all of its state, and its record so far
-results/runs/<key>/model.keras       a finished one: the trained model,
-results/runs/<key>/run.json          and, written last, its record
-results/runs/.<key>.lock             held by the process that trains it
+results/runs/<key>/checkpoint.npz        all of its state as far as it has come, and its record
+results/runs/<key>/model-<samples>.keras where it was asked for: the trained model,
+results/runs/<key>/run-<samples>.json    and, written last, the record up to there
+results/runs/.<key>.lock                 held by the process that trains it
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from vae_keras.reproduction import checkpoints, paths
 _UNREADABLE = (
     OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile,
 )  # fmt: skip
-CHECKPOINT, MODEL, RECORD = "checkpoint.npz", "model.keras", "run.json"
+CHECKPOINT = "checkpoint.npz"
 
 
 class StoreError(RuntimeError):
@@ -66,9 +66,14 @@ def is_claimed(key: str) -> bool:
         return False
 
 
-def read_record(key: str) -> dict | None:
-    """The record of a finished run; None where there is none. Raises StoreError for a bad file."""
-    file = runs_folder() / key / RECORD
+def is_finished(key: str, samples: int) -> bool:
+    """Whether the run is stored as it was after `samples` training samples."""
+    return _record(key, samples).exists()
+
+
+def read_record(key: str, samples: int) -> dict | None:
+    """The record of a run up to `samples`; None where there is none. StoreError for a bad file."""
+    file = _record(key, samples)
     if not file.exists():
         return None
     with _reading(file, key):
@@ -76,7 +81,7 @@ def read_record(key: str) -> dict | None:
 
 
 def read_progress(key: str) -> dict | None:
-    """The record so far of a run under way; None and StoreError as in `read_record`."""
+    """The record as far as the run has come; None and StoreError as in `read_record`."""
     file = runs_folder() / key / CHECKPOINT
     if not file.exists():
         return None
@@ -84,23 +89,30 @@ def read_progress(key: str) -> dict | None:
         return checkpoints.read_record(file)
 
 
-def load_model(key: str) -> keras.Model:
-    """The trained model of a finished run. Raises StoreError for a bad file."""
-    file = runs_folder() / key / MODEL
+def load_model(key: str, samples: int) -> keras.Model:
+    """The model as it was after `samples`. Raises StoreError for a bad file."""
+    file = _model(key, samples)
     with _reading(file, key):
         return keras.saving.load_model(file)
 
 
-def finish(key: str, model: keras.Model, record: dict) -> None:
-    """Store a trained model, then its record; the checkpoint is needed no longer."""
-    folder = runs_folder() / key
-    partial = folder / f".{MODEL}.part.keras"  # Keras insists on the ending
-    with _writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+def finish(key: str, samples: int, model: keras.Model, record: dict) -> None:
+    """Store the model that has learned from `samples`, then its record."""
+    file = _model(key, samples)
+    partial = file.with_name(f".{file.stem}.part.keras")  # Keras insists on the ending
+    with _writing(file.parent):
+        file.parent.mkdir(parents=True, exist_ok=True)
         model.save(partial)
-        partial.replace(folder / MODEL)
-        _files.replace(folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())
-        (folder / CHECKPOINT).unlink(missing_ok=True)
+        partial.replace(file)
+        _files.replace(_record(key, samples), (json.dumps(record, indent=2) + "\n").encode())
+
+
+def _record(key, samples):
+    return runs_folder() / key / f"run-{samples}.json"
+
+
+def _model(key, samples):
+    return runs_folder() / key / f"model-{samples}.keras"
 
 
 def checkpoint(key: str, model: keras.Model, record: dict) -> None:
@@ -118,24 +130,49 @@ def restore(key: str, model: keras.Model) -> dict | None:
         return checkpoints.restore(file, model)
 
 
-def records() -> dict[str, dict]:
-    """Key -> what is known of each folder of the store: `state`, and its record where it has one.
+def pack(key: str) -> dict[str, bytes]:
+    """The files of a run: what `unpack` makes of them elsewhere is the same run."""
+    folder = runs_folder() / key
+    with _writing(folder):
+        return {file.name: file.read_bytes() for file in folder.glob("[!.]*")}
 
-    `state` is finished, training (by a process at work now), stopped or unreadable.
+
+def unpack(key: str, files: dict[str, bytes]) -> None:
+    """Store the files of a run, records last. For the process that holds `claim`."""
+    with _writing(runs_folder() / key):
+        for name in sorted(files, key=lambda name: name.endswith(".json")):
+            _files.replace(runs_folder() / key / name, files[name])
+
+
+def records() -> dict[str, dict]:
+    """Key -> what is known of each run in the store: `state`, and its record where it has one.
+
+    `state` is training (by a process at work now), stopped (it was asked to come further),
+    finished or unreadable.
     """
-    found = {}
+    found: dict[str, dict] = {}
     for folder in sorted(path for path in runs_folder().glob("*") if path.is_dir()):
-        key = folder.name
+        key, record = folder.name, {}
+        if (folder / "run.json").exists():  # of an older version of the kit
+            with contextlib.suppress(OSError, ValueError):
+                found[key] = {"state": "finished", **json.loads((folder / "run.json").read_bytes())}
+                continue
         try:
-            record, state = read_record(key), "finished"
-            if record is None:
-                state = "training" if is_claimed(key) else "stopped"
-                with _reading(folder / CHECKPOINT, key):
-                    record = checkpoints.read(folder / CHECKPOINT)[1]
+            with _reading(folder / CHECKPOINT, key):
+                record = checkpoints.read(folder / CHECKPOINT)[1]
+            at_rest = any(_reached(file) == record["samples"] for file in folder.glob("run-*.json"))
+            state = "finished" if at_rest else "stopped"
+            if not at_rest and is_claimed(key):
+                state = "training"
         except StoreError:
-            record, state = {}, "unreadable"
+            state = "training" if is_claimed(key) else "unreadable"
         found[key] = {"state": state, **record}
     return found
+
+
+def _reached(file):
+    with _reading(file, file.parent.name):
+        return json.loads(file.read_bytes())["samples"]
 
 
 def drop(key: str) -> None:

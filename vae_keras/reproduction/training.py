@@ -1,84 +1,136 @@
-"""The training of one experiment: the step size by the paper's rule, the curve, the checkpoints."""
+"""The training of one run: from where it stands in the store to where it is to come."""
 
 import dataclasses
 import time
+from typing import Any
 
 import keras
-import numpy as np
 
-from vae_keras.callbacks import Progress, StopAtSamples
+from vae_keras.callbacks import OBJECTIVES
 from vae_keras.datasets import Dataset
-from vae_keras.reproduction import measures, step_size, store, version
+from vae_keras.reproduction import executor, measures, step_size, store, version
+from vae_keras.reproduction.experiments import RECIPE, Experiment
 
-RECIPE = 4  # part of every key: raise it when a change to the kit changes the numbers
+MILESTONES = (10**6, 10**7, 10**8)  # of the presets: a run that passes one leaves a model there
 CHECKPOINT_EVERY_S = 20
+REPORT_EVERY_S = 0.5
+LONGEST = 10_000  # minibatches in one call of `fit`
 
 
-def train(experiment, data: Dataset, title: str) -> None:
-    """Train an `experiments.Experiment` from its checkpoint, or its beginning, into the store."""
-    model, x = experiment.build(data), experiment.training_set(data)
-    record = store.restore(experiment.key, model)
-    if record is None:
-        record = {
-            "experiment": dataclasses.asdict(experiment),
-            "recipe": RECIPE,
-            "data_sha256": data.sha256,
-            "made_by": [version.this()],
-            "training_s": 0.0,
-            "curve": [],
-        }
-        record |= step_size.choose(experiment, model, x)
-    elif (makers := version.makers(record))[-1].get("sources") != version.SOURCES:
-        record["made_by"] = [*makers, version.this()]  # which goes on from what the others made
-    model.fit(
-        x,
-        batch_size=experiment.batch_size,
-        epochs=-(-experiment.visits(model) // len(x)),
-        initial_epoch=model.visits // len(x),
-        verbose=0,
-        callbacks=[
-            StopAtSamples(experiment.samples),
-            _Recorder(experiment, {"train": x, "test": data.x_test}, record),
-            Progress(experiment.samples, title),
-        ],
-    )
-    store.finish(experiment.key, model, record)
+def train(experiment: Experiment, data: Dataset, targets: set[int]) -> None:
+    """Train a run until the store has it at each of `targets`, in training samples.
+
+    It goes on from its checkpoint. A target behind that is reached once more from the beginning,
+    with the same numbers. For the process that holds `store.claim` of the run.
+    """
+    key = experiment.key
+    begun = store.read_progress(key)
+    so_far = begun["samples"] if begun else 0
+    targets = {n for n in targets if not store.is_finished(key, n)}
+    behind = {n for n in targets if experiment.reached(n) < so_far}
+    if behind:
+        _Training(experiment, data, again=True).go(behind)
+    if ahead := targets - behind:
+        passed = {n for n in MILESTONES if so_far < n <= max(ahead)}
+        _Training(experiment, data).go(ahead | passed)
 
 
-class _Recorder(keras.callbacks.Callback):
-    """Takes the measure at the samples of `recorded_at`; a checkpoint at the end of some epochs."""
+class _Training:
+    """A run under way: its model and its record. `again`: from the beginning, whatever is stored.
 
-    def __init__(self, experiment, splits: dict[str, np.ndarray], record: dict):
-        super().__init__()
-        self.experiment, self.splits, self.record = experiment, splits, record
+    The record's curve holds what every longer run has too; what belongs to one target alone, its
+    last point, is in the record of that target.
+    """
 
-    def on_train_begin(self, logs=None):
-        self._stored_at = self._began = time.perf_counter()
+    def __init__(self, experiment: Experiment, data: Dataset, again: bool = False):
+        self.experiment, self.again = experiment, again
+        self.model, self.x = experiment.build(data), experiment.training_set(data)
+        self.splits = {"train": self.x, "test": data.x_test}
+        record = None if again else store.restore(experiment.key, self.model)
+        if record is None:
+            record = {
+                "experiment": dataclasses.asdict(experiment),
+                "recipe": RECIPE,
+                "data_sha256": data.sha256,
+                "made_by": [version.this()],
+                "training_s": 0.0,
+                "samples": 0,
+                "curve": [],
+            } | step_size.choose(experiment, self.model, self.x)
+        elif (makers := version.makers(record))[-1].get("sources") != version.SOURCES:
+            record["made_by"] = [*makers, version.this()]  # which goes on from what others made
+        self.record: dict[str, Any] = record
+        self._since = time.perf_counter()
 
-    def on_train_batch_end(self, batch, logs=None):
-        samples, curve = self.model.samples, self.record["curve"]
-        last = curve[-1]["samples"] if curve else 0
-        if not any(last < point <= samples for point in self.experiment.recorded_at):
-            return
-        measure, columns = measures.MEASURES[self.experiment.measure]
-        about = {name: getattr(self.experiment, name) for name in columns}
-        for split, values in measure(self.model, self.splits, self.experiment).items():
-            row = about | {"split": split, "samples": samples} | values
-            curve.append(row | {"seed": self.experiment.seed})
+    def go(self, targets: set[int]) -> None:
+        """Train until the last of `targets`, and store the run at each of them."""
+        experiment, last = self.experiment, max(targets)
+        recorded = {experiment.minibatches(n) for n in measures.grid(experiment.measure, last)}
+        ends = {experiment.minibatches(n): n for n in targets}
+        follow = _Follow(self, last)
+        for stop in sorted(recorded | set(ends)):
+            if stop < self._minibatches():
+                continue
+            while (steps := stop - self._minibatches()) > 0:
+                self.model.fit(
+                    self.x,
+                    batch_size=experiment.batch_size,
+                    shuffle=experiment.order,
+                    steps_per_epoch=min(steps, LONGEST),
+                    callbacks=[follow],
+                    verbose=0,
+                )
+            curve = self.record["curve"]
+            if not (curve and curve[-1]["samples"] == self.model.samples):
+                rows = measures.take(experiment, self.model, self.splits)
+                curve = curve + rows
+                if stop in recorded:
+                    self.record["curve"] = curve
+            if stop in ends:
+                self._count_time()
+                settings = dataclasses.asdict(experiment) | {"samples": ends[stop]}
+                record = self.record | {"experiment": settings, "curve": curve}
+                self.model.set_evaluation_noise(0)  # the same file whatever was measured
+                store.finish(experiment.key, ends[stop], self.model, record)
+        self.checkpoint()
 
-    def on_epoch_end(self, epoch, logs=None):
-        # Only after whole epochs: what follows then follows from the model's counters alone.
-        if self.model.stop_training:
-            return
-        if time.perf_counter() - self._stored_at > CHECKPOINT_EVERY_S:
-            self._count_time()
-            store.checkpoint(self.experiment.key, self.model, self.record)
-            self._stored_at = time.perf_counter()
+    def _minibatches(self):
+        return self.model.visits // self.experiment.batch_size
 
-    def on_train_end(self, logs=None):
+    def checkpoint(self) -> None:
+        """Store all that it takes to go on, unless the store has more of this run."""
         self._count_time()
+        if not self.again:
+            store.checkpoint(self.experiment.key, self.model, self.record)
 
     def _count_time(self):
         now = time.perf_counter()
-        self.record["training_s"] = round(self.record["training_s"] + now - self._began, 1)
-        self._began = now
+        self.record["training_s"] = round(self.record["training_s"] + now - self._since, 1)
+        self.record["samples"], self._since = self.model.samples, now
+
+
+class _Follow(keras.callbacks.Callback):
+    """Tells how far the run is, and stores a checkpoint from time to time."""
+
+    def __init__(self, training: _Training, last: int):
+        super().__init__()
+        self.training, self.last = training, training.experiment.reached(last)
+        self._stored_at = self._told_at = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        now = time.perf_counter()
+        if now - self._told_at > REPORT_EVERY_S:
+            self._told_at = now
+            name = next(name for name in OBJECTIVES if name in logs)
+            executor.report(
+                {
+                    "key": self.training.experiment.key,
+                    "samples": self.model.samples,
+                    "of": self.last,
+                    "objective": name,
+                    "nats": float(logs[name]),
+                }
+            )
+        if now - self._stored_at > CHECKPOINT_EVERY_S:
+            self.training.checkpoint()
+            self._stored_at = time.perf_counter()

@@ -1,0 +1,197 @@
+"""Where tasks run: processes of this machine, a thread and a task each, or a Dask cluster.
+
+Both have the interface of `concurrent.futures`. A task may tell how far it is, by `report`; that
+reaches the function with which the executor was made.
+"""
+
+import contextlib
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any
+
+import psutil
+
+MEMORY = 1.5 * 2**30  # bytes that a process takes, at most
+TOPIC = "vae_keras"  # of what tasks report through Dask
+OnReport = Callable[[Any], None]
+
+
+class WorkerDied(RuntimeError):
+    """The process that ran a task ended before the task did: killed, perhaps for its memory."""
+
+
+class ClusterError(RuntimeError):
+    """There is no scheduler at an address, or it is no longer there."""
+
+
+send: OnReport | None = None  # what `report` calls in a process of a `LocalExecutor`
+
+
+def report(message: Any) -> None:
+    """Tell whoever submitted this task how far it is. Does nothing where this is no task."""
+    if send is not None:
+        send(message)
+    elif "distributed" in sys.modules:
+        from distributed import get_worker
+
+        with contextlib.suppress(ValueError):  # no task of Dask's
+            get_worker().log_event(TOPIC, message)
+
+
+def at_once() -> int:
+    """How many tasks run at once: ``VAE_KERAS_JOBS``, else one a core, as far as memory allows.
+
+    Where there are GPUs, one each. 0: none, but in this process itself. Raises ValueError for a
+    ``VAE_KERAS_JOBS`` that is no whole number.
+    """
+    if asked := os.environ.get("VAE_KERAS_JOBS"):
+        if not asked.isdecimal():
+            raise ValueError(f"VAE_KERAS_JOBS is {asked!r}, but must be a whole number")
+        return int(asked)
+    if devices := gpus():
+        return len(devices)
+    has_affinity = hasattr(os, "sched_getaffinity")  # not so on macOS
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    return max(1, min(cores, int(psutil.virtual_memory().available / MEMORY)))
+
+
+def gpus() -> list[str]:
+    """The GPUs of this machine, as ``CUDA_VISIBLE_DEVICES`` names them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name.strip() not in ("", "-1")]
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+        return done.stdout.split() if done.returncode == 0 else []
+    return []
+
+
+def local(on_report: OnReport = lambda message: None) -> Executor:
+    """The executor of this machine, with as many processes as `at_once` says."""
+    n = at_once()
+    return LocalExecutor(n, on_report) if n else InThisProcess(on_report)
+
+
+class InThisProcess(Executor):
+    """Runs each task as it is submitted: for a debugger, or a single run."""
+
+    def __init__(self, on_report: OnReport = lambda message: None):
+        self._on_report = on_report
+
+    def submit(self, fn: Callable, /, *args: Any, **kwargs: Any) -> Future:
+        """As in `concurrent.futures`, but that the future is done when it comes back."""
+        global send
+        future: Future = Future()
+        before, send = send, self._on_report
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        finally:
+            send = before
+        return future
+
+
+class LocalExecutor(Executor):
+    """Up to `n` processes, begun when they are needed, each with one thread and one task at a time.
+
+    A process that dies takes its own task with it, whose future raises `WorkerDied`, and no other;
+    another process takes its place. What tasks report comes in any thread. `shutdown` with
+    ``cancel_futures=True`` kills what runs.
+    """
+
+    def __init__(self, n: int, on_report: OnReport = lambda message: None):
+        self._threads = ThreadPoolExecutor(n, thread_name_prefix="task")
+        self._on_report, self._mine = on_report, threading.local()
+        self._lock, self._closed = threading.Lock(), False
+        self._processes: set[subprocess.Popen] = set()
+        self._devices, self._slots = gpus(), itertools.count()
+
+    def submit(self, fn: Callable, /, *args: Any, **kwargs: Any) -> Future:
+        """As in `concurrent.futures`; `fn` must be a module's function, and all of it picklable."""
+        return self._threads.submit(self._run, fn, args, kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """As in `concurrent.futures`; the processes end."""
+        self._threads.shutdown(wait and not cancel_futures, cancel_futures=cancel_futures)
+        if wait or cancel_futures:
+            with self._lock:
+                self._closed = True
+                for process in self._processes:
+                    process.kill()  # idle now, or to be cancelled
+                    process.wait()
+        self._threads.shutdown(wait)
+
+    def _run(self, fn, args, kwargs):
+        if not hasattr(self._mine, "slot"):
+            self._mine.slot, self._mine.worker = next(self._slots), None
+        worker = self._mine.worker
+        if worker is None or worker[0].poll() is not None:
+            worker = self._mine.worker = self._begin()
+        process, connection = worker
+        try:
+            connection.send((fn, args, kwargs))
+            kind, content = connection.recv()
+            while kind == "report":
+                self._on_report(content)
+                kind, content = connection.recv()
+        except (EOFError, OSError):
+            self._mine.worker = None
+            connection.close()
+            raise WorkerDied(f"its process ended {_how(process.wait())}") from None
+        if kind == "error":
+            raise content
+        return content
+
+    def _begin(self) -> tuple[subprocess.Popen, Connection]:
+        with self._lock:
+            if self._closed:
+                raise WorkerDied("it was shut down")
+            ours, theirs = Pipe()
+            environment = {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+            if self._devices:
+                device = self._devices[self._mine.slot % len(self._devices)]
+                environment["CUDA_VISIBLE_DEVICES"] = device
+            process = subprocess.Popen(
+                [sys.executable, "-m", "vae_keras.reproduction.worker", str(theirs.fileno())],
+                env=os.environ | environment,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for whoever submits, who then ends all
+            )
+            theirs.close()
+            self._processes.add(process)
+            return process, ours
+
+
+def _how(status: int) -> str:
+    return f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
+
+
+@contextlib.contextmanager
+def cluster(address: str, on_report: OnReport = lambda message: None) -> Iterator[Executor]:
+    """The executor of the Dask scheduler at `address`. Raises ClusterError where there is none."""
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ClusterError('a cluster needs Dask: pip install "vae-keras[cluster]"') from error
+    try:
+        client = Client(address, timeout=10, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise ClusterError(f"no Dask scheduler answers at {address}: {error}") from error
+    try:
+        client.subscribe_topic(TOPIC, lambda event: on_report(event[1]))
+        print(f"Dask's dashboard: {client.dashboard_link}", flush=True)
+        yield client.get_executor()
+    finally:
+        with contextlib.suppress(OSError, TimeoutError):
+            client.close(timeout=5)

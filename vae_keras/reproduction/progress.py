@@ -1,0 +1,127 @@
+"""What one sees while runs are trained: a line a run, and one for the whole.
+
+In a terminal lines that move; in a notebook one block that is written over; elsewhere, as in a CI
+log, a block from time to time.
+"""
+
+import contextlib
+import sys
+import threading
+import time
+from typing import Any
+
+from tqdm import tqdm
+
+from vae_keras.callbacks import OBJECTIVES
+from vae_keras.reproduction.experiments import Experiment
+
+EVERY_S = {"terminal": 0.5, "notebook": 2, "log": 30}
+
+
+class Board:
+    """A context that shows how far `runs` (key -> experiment) are, by what `take` is told."""
+
+    def __init__(self, runs: dict[str, Experiment]):
+        self._runs, self._lock = runs, threading.Lock()
+        self._now: dict[str, dict[str, Any]] = {}  # of those that are trained: the last report
+        self._done: set[str] = set()
+        self._closed, self._began = threading.Event(), time.perf_counter()
+        self._last = ""
+
+    def take(self, report: dict[str, Any]) -> None:
+        """Take what the training of a run tells: key, samples, of, objective, nats."""
+        now = time.perf_counter()
+        with self._lock:
+            before = self._now.get(report["key"])
+            begun = before["begun"] if before else (now, report["samples"])
+            seconds, samples = now - begun[0], report["samples"] - begun[1]
+            rate = samples / seconds if seconds > 0 else 0.0
+            self._now[report["key"]] = report | {"begun": begun, "rate": rate}
+
+    def ended(self, key: str, done: bool) -> None:
+        """A run has come to its end, or, unless it is `done`, its process has."""
+        with self._lock:
+            self._now.pop(key, None)
+            if done:
+                self._done.add(key)
+
+    def lines(self) -> list[str]:
+        """The whole, then a line a run that is trained now."""
+        with self._lock:
+            now, done = list(self._now.values()), set(self._done)
+        total = sum(run.cost for run in self._runs.values())
+        work = sum(self._runs[key].cost for key in done)
+        first = 0.0  # that was there before
+        for report in now:
+            cost = self._runs[report["key"]].cost / report["of"]
+            work += cost * report["samples"]
+            first += cost * report["begun"][1]
+        share = work / total
+        seconds = time.perf_counter() - self._began
+        left = seconds * (total - work) / (work - first) if work > first else None
+        rate = sum(report["rate"] for report in now)
+        whole = f"{len(done)} of {len(self._runs)} runs, {share:.0%}, {rate:,.0f} samples/s"
+        return [whole + (f", about {_time(left)} left" if left and share < 1 else "")] + [
+            self._line(report) for report in now
+        ]
+
+    def _line(self, report):
+        rate, left = report["rate"], report["of"] - report["samples"]
+        return (
+            f"  {self._runs[report['key']].title}: {report['samples']:,} of {report['of']:,}"
+            f" samples, {rate:,.0f}/s, {OBJECTIVES[report['objective']]} {report['nats']:.1f} nats"
+            + (f", {_time(left / rate)} left" if rate else "")
+        )
+
+    # ------------------------------------------------------------------------------- showing it
+
+    def __enter__(self) -> "Board":
+        kind, self._display, self._bars = "log", None, []
+        if "ipykernel" in sys.modules:
+            with contextlib.suppress(ImportError):
+                from IPython.display import display
+
+                kind, self._display = (
+                    "notebook",
+                    display({"text/plain": ""}, raw=True, display_id=True),
+                )
+        elif sys.stderr is not None and sys.stderr.isatty():
+            kind = "terminal"
+        self._kind = kind
+        self._thread = threading.Thread(target=self._show, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed.set()
+        self._thread.join()
+        for bar in self._bars:
+            bar.close()
+        if self._kind != "notebook":
+            print(self._last_word(), file=sys.stderr, flush=True)
+        elif self._display:
+            self._display.update({"text/plain": self._last_word()}, raw=True)
+
+    def _last_word(self):
+        seconds = time.perf_counter() - self._began
+        return f"{len(self._done)} of {len(self._runs)} runs trained in {_time(seconds)}"
+
+    def _show(self):
+        while not self._closed.wait(EVERY_S[self._kind]):
+            lines = self.lines()
+            if self._kind == "notebook" and self._display:
+                self._display.update({"text/plain": "\n".join(lines)}, raw=True)
+            elif self._kind == "terminal":
+                while len(self._bars) < len(lines):
+                    bar = tqdm(bar_format="{desc}", position=len(self._bars), leave=False)
+                    self._bars.append(bar)
+                for bar, line in zip(self._bars, lines + [""] * len(self._bars), strict=False):
+                    bar.set_description_str(line[: bar.ncols or 100])
+            elif sys.stderr is not None and len(lines) > 1:
+                print("\n".join(lines), file=sys.stderr, flush=True)
+
+
+def _time(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds:02} s"

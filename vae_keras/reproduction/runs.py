@@ -1,0 +1,342 @@
+"""Runs of experiments: what is not in the store is trained, a task each, by one executor."""
+
+import contextlib
+import dataclasses
+import functools
+import os
+import tempfile
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import CancelledError, Executor, Future, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import tensorflow as tf
+
+from vae_keras import _files
+from vae_keras.datasets import Dataset
+from vae_keras.models import LatentVariableModel
+from vae_keras.reproduction import executor, paths, store, training, version
+from vae_keras.reproduction.experiments import Experiment
+from vae_keras.reproduction.progress import Board
+
+DEATHS = 3  # of processes that trained a run, after which it is given up
+LOOK_AGAIN_S = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """A stored run: the record of it, the data it learned from, and the trained model.
+
+    `record`: `experiment`, the settings; `data_sha256`, a hash of the data's pixels; `made_by`, the
+    versions of the kit that trained it, more than one where it went on with another; `step_size`
+    and, where the rule chose it, `trials`, the bound in nats that each candidate had reached on (up
+    to 10,000) training points; `training_s`; and `curve`, a list of rows: figure 2's columns
+    (dataset, latent_dim, algorithm, split, samples, lower_bound, seed), or figure 3's, with
+    n_train, and marginal_log_likelihood, its Monte Carlo error and HMC's acceptance in place of the
+    bound.
+    """
+
+    experiment: Experiment
+    data: Dataset
+    record: dict
+
+    @functools.cached_property
+    def model(self) -> LatentVariableModel:
+        """The trained model, loaded when it is first asked for."""
+        return store.load_model(self.experiment.key, self.experiment.samples)
+
+    @property
+    def samples(self) -> int:
+        """Training samples evaluated."""
+        return self.record["curve"][-1]["samples"]
+
+
+def run(experiment: Experiment, data: Dataset) -> Run:
+    """The stored run of one experiment; see `run_all`."""
+    return run_all([(experiment, data)])[0]
+
+
+def run_all(chosen: Iterable[tuple[Experiment, Dataset]]) -> list[Run]:
+    """Train what is not in the store, or not far enough, and return all runs, in order.
+
+    The longest run begins first. ``VAE_KERAS_JOBS`` says how many are trained at once, by default
+    one a core (0: in this process), ``VAE_KERAS_CLUSTER`` the address of a Dask scheduler that
+    trains them instead. What another process trains is left to it and waited for. Says which of
+    the runs other versions of the kit made.
+
+    Raises, before any training, ValueError for an experiment that does not fit its data, or for
+    none, ClusterError where no scheduler answers, and StoreError for a run that learned from other
+    data of the same name. A run that fails does not hold up the others: when all have come to their
+    end, the error of the first is raised, WorkerDied for one that killed its process three times.
+    """
+    chosen = list(chosen)
+    if not chosen:
+        raise ValueError(
+            "there is no experiment to run: each list of sizes, seeds or algorithms needs a value"
+        )
+    for experiment, data in chosen:
+        experiment.training_set(data)
+        for record in (
+            store.read_record(experiment.key, experiment.samples),
+            store.read_progress(experiment.key),
+        ):
+            if record is not None:
+                _check(experiment, data, record)
+    if tasks := _missing(chosen):
+        _train(tasks)
+    runs = [
+        Run(e, data, _check(e, data, store.read_record(e.key, e.samples) or {}))
+        for e, data in chosen
+    ]
+    _tell_of_others(runs)
+    return runs
+
+
+# ------------------------------------------------------------------------------------- tasks
+
+
+@dataclass
+class _Task:
+    """What one run still needs: `experiment` to its furthest target, `targets` on the way."""
+
+    experiment: Experiment
+    data: Dataset
+    targets: set[int]
+
+    @property
+    def is_done(self) -> bool:
+        return all(store.is_finished(self.experiment.key, n) for n in self.targets)
+
+
+def _missing(chosen) -> list[_Task]:
+    """A task a run, the longest first."""
+    tasks: dict[str, _Task] = {}
+    for experiment, data in chosen:
+        if store.is_finished(experiment.key, experiment.samples):
+            continue
+        task = tasks.setdefault(experiment.key, _Task(experiment, data, set()))
+        task.targets.add(experiment.samples)
+        if experiment.samples > task.experiment.samples:
+            task.experiment = experiment
+    return sorted(tasks.values(), key=lambda task: -task.experiment.cost)
+
+
+def _train(tasks: list[_Task]) -> None:
+    """Hand all tasks to one executor, and see them through."""
+    board = Board({task.experiment.key: task.experiment for task in tasks})
+    deaths: Counter[str] = Counter()
+    failures: list[Exception] = []
+    with _crew(board.take) as crew, board:
+        left, running, told = list(tasks), dict[Future, _Task](), False
+        while left or running:
+            for task in list(left):
+                if task.is_done:  # by another process
+                    left.remove(task)
+                    board.ended(task.experiment.key, True)
+                elif crew.may_begin(task):
+                    left.remove(task)
+                    running[crew.submit(task)] = task
+            if not running and left:
+                if not told:
+                    title = left[0].experiment.title
+                    print(f"another process trains {title}: waiting for it", flush=True)
+                told = True
+                time.sleep(LOOK_AGAIN_S)
+            for future in wait(running, LOOK_AGAIN_S, return_when="FIRST_COMPLETED").done:
+                task = running.pop(future)
+                key = task.experiment.key
+                try:
+                    crew.take(task, future.result())
+                    if not task.is_done:  # another process has begun with it
+                        left.append(task)
+                except executor.WorkerDied as error:
+                    deaths[key] += 1
+                    if deaths[key] < DEATHS:
+                        left.append(task)
+                    else:
+                        why = f"{error}, {DEATHS} times, so it is given up"
+                        failures.append(_of(task, executor.WorkerDied(why)))
+                except executor.ClusterError:
+                    raise
+                except Exception as error:
+                    failures.append(_of(task, error))
+                board.ended(key, task.is_done)
+    if failures:
+        first, *more = failures
+        for error in more:
+            first.add_note(f"and {error.__notes__[0]}: {error}")
+        raise first
+
+
+def _of(task, error):
+    error.add_note(task.experiment.title)
+    return error
+
+
+class _Crew:
+    """Those who train: an executor, and whether its workers see the store of this process.
+
+    Where they do, whoever trains a run claims it; where they do not, this process does, and what
+    they have made comes back.
+    """
+
+    def __init__(self, pool: Executor, shared: bool):
+        self._pool, self._shared = pool, shared
+        self._claims: dict[str, contextlib.ExitStack] = {}
+
+    def may_begin(self, task: _Task) -> bool:
+        """Whether no other process trains the run."""
+        key = task.experiment.key
+        if self._shared:
+            return not store.is_claimed(key)
+        if key not in self._claims:
+            claim = contextlib.ExitStack()
+            if not claim.enter_context(store.claim(key)):
+                claim.close()
+                return False
+            self._claims[key] = claim
+        return True
+
+    def submit(self, task: _Task) -> Future:
+        """The future of what `take` takes."""
+        files = None if self._shared else store.pack(task.experiment.key)
+        folder = str(paths.results())
+        return self._pool.submit(_work, task.experiment, task.data, task.targets, folder, files)
+
+    def take(self, task: _Task, files: dict[str, bytes] | None) -> None:
+        """Store what came back."""
+        key = task.experiment.key
+        if files is not None:
+            store.unpack(key, files)
+            self._claims.pop(key).close()
+
+    def close(self) -> None:
+        """Give back what is still claimed."""
+        while self._claims:
+            self._claims.popitem()[1].close()
+
+
+def _work(
+    experiment: Experiment,
+    data: Dataset,
+    targets: set[int],
+    folder: str,
+    files: dict[str, bytes] | None,
+) -> dict[str, bytes] | None:
+    """What a worker does: train a run in the caller's store, or, given its `files`, in its own."""
+    with contextlib.suppress(RuntimeError):  # TensorFlow is at work here already
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+    if files is None:
+        with paths.results_in(folder), store.claim(experiment.key) as mine:
+            if mine:
+                training.train(experiment, data, targets)
+        return None
+    with tempfile.TemporaryDirectory() as scratch, paths.results_in(scratch):
+        with store.claim(experiment.key):
+            store.unpack(experiment.key, files)
+            training.train(experiment, data, targets)
+        return store.pack(experiment.key)
+
+
+@contextlib.contextmanager
+def _crew(on_report: executor.OnReport) -> Iterator[_Crew]:
+    if address := os.environ.get("VAE_KERAS_CLUSTER"):
+        with executor.cluster(address, on_report) as pool:
+            crew = _Crew(pool, _shares_the_store(pool))
+            try:
+                yield crew
+            finally:
+                crew.close()
+        return
+    pool = executor.local(on_report)
+    try:
+        yield _Crew(pool, shared=True)
+    except BaseException:
+        pool.shutdown(cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+def _shares_the_store(pool: Executor) -> bool:
+    """Whether the workers of a cluster see this store. Raises ClusterError for other code."""
+    mark = paths.results() / f".seen-{uuid.uuid4().hex}"
+    _files.replace(mark, b"")
+    try:
+        future = pool.submit(_sees, str(mark))
+        while not wait([future], 10).done:
+            print("the scheduler has no worker yet: waiting for one", flush=True)
+        sees, sources = future.result()
+    except CancelledError as error:
+        raise executor.ClusterError("the scheduler is no longer there") from error
+    finally:
+        mark.unlink()
+    if sources != version.SOURCES:
+        raise executor.ClusterError(
+            f"the workers have other code of the kit (sources {sources}) than this process "
+            f"({version.SOURCES}): install the same on both"
+        )
+    return sees
+
+
+def _sees(mark: str) -> tuple[bool, str]:
+    return Path(mark).exists(), version.SOURCES
+
+
+def _check(experiment: Experiment, data: Dataset, record: dict) -> dict:
+    """`record`, if it is of this experiment and these data; else StoreError."""
+    try:
+        found = Experiment(**record["experiment"])  # of an older kit, perhaps with fewer settings
+        found = dataclasses.replace(found, samples=experiment.samples)
+    except (KeyError, TypeError, ValueError):
+        found = None
+    folder = store.runs_folder() / experiment.key
+    drop = f"`python -m vae_keras runs --drop {experiment.key}` deletes it"
+    if found != experiment:
+        raise store.StoreError(f"{folder} holds the run of other settings. {drop}")
+    theirs = record.get("data_sha256", data.sha256)  # an older kit did not say
+    if theirs != data.sha256:
+        raise store.StoreError(
+            f"{folder} holds a run on other data of the name {data.name!r}: their pixels have "
+            f"SHA-256 {theirs[:12]}…, these {data.sha256[:12]}…. {drop}; to keep both, let "
+            "VAE_KERAS_RESULTS name another folder"
+        )
+    return record
+
+
+def _tell_of_others(runs: list[Run]) -> None:
+    titles: dict[str, list[str]] = {}
+    for run in runs:
+        if others := version.others(run.record):
+            titles.setdefault(others, []).append(run.experiment.title)
+    for others, (first, *more) in titles.items():
+        also = f" and {len(more)} more" if more else ""
+        print(f"from the store, made by {others}: {first}{also}", flush=True)
+
+
+# ------------------------------------------------------------------------------------ tables
+
+
+def step_sizes(runs: Iterable[Run]) -> pd.DataFrame:
+    """The step size of each run, and the bounds in nats by which the paper's rule chose it."""
+    rows = []
+    for run in runs:
+        e, record = run.experiment, run.record
+        rows.append(
+            {
+                "dataset": e.dataset, "n_train": len(e.training_set(run.data)),
+                "latent_dim": e.latent_dim, "algorithm": e.algorithm, "seed": e.seed,
+                "step_size": record["step_size"], **record.get("trials", {}),
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def table(runs: Iterable[Run], last: bool = False) -> pd.DataFrame:
+    """The bounds of `runs` in figure 2's columns, or only those at the last sample of each."""
+    return pd.DataFrame(
+        [row for run in runs for row in run.record["curve"][-2 if last else None :]]
+    )
