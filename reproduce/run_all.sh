@@ -5,16 +5,21 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 usage() {
   cat <<'TEXT'
-usage: reproduce/run_all.sh [--preset NAME] [--only FIGURE]... [--jobs N] [--force]
-                            [--figures-dir DIR] [--help]
+usage: reproduce/run_all.sh [--preset NAME] [--only FIGURE]... [--jobs N] [--cluster ADDRESS]
+                            [--force] [--figures-dir DIR] [--help]
 
-Runs the notebooks reproduce/fig_*.ipynb and leaves their figures in figures/<preset>/, the executed
-notebooks in results/notebooks/<preset>/. Figures that are fresh are not drawn again.
+Trains the runs that the figures need, side by side, then runs the notebooks reproduce/fig_*.ipynb
+and leaves their figures in figures/<preset>/, the executed notebooks in
+results/notebooks/<preset>/. Figures that are fresh are not drawn again, and a run that was trained
+under a smaller preset goes on from there.
 
   --preset NAME      smoke (seconds), quick (the default: minutes), standard (10^7 training samples a
                      model, real data only) or paper (10^8)
   --only FIGURE      only this notebook, fig_manifold for example; may be repeated
-  --jobs N           run N notebooks side by side, each with its share of the cores
+  --jobs N           train N runs at once, a process and a thread each (default: one a core, or one a
+                     GPU, as memory allows); in a notebook: the variable VAE_KERAS_JOBS
+  --cluster ADDRESS  of a Dask scheduler, whose workers train instead (docs/cluster.md); in a
+                     notebook: the variable VAE_KERAS_CLUSTER
   --force            draw also what is fresh (trained models are taken from the store all the same)
   --figures-dir DIR  put the figures there
 

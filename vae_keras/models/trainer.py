@@ -310,9 +310,7 @@ class Trainer(keras.Model):
                 rows = one_pass(visits_before)[:length]
             else:
                 passes = tf.range(visits_before // n, (visits_before + length - 1) // n + 1)
-                rows = tf.map_fn(
-                    lambda k: one_pass(k * n), passes, fn_output_signature=tf.int32
-                )
+                rows = tf.map_fn(lambda k: one_pass(k * n), passes, fn_output_signature=tf.int32)
                 rows = tf.reshape(rows, [-1])[visits_before % n :][:length]
             return tf.data.Dataset.from_tensor_slices(rows).batch(at_once)
 

@@ -2,9 +2,10 @@
 
 From the settings of one curve to a figure:
 
-- `experiments`: an `Experiment`, all that decides one curve, and `run_all`;
+- `plans`, `experiments`: which runs a figure is drawn from; an `Experiment`, all that decides one;
 - `step_size`, `training`, `measures`: the paper's rule, one run, what is recorded along the way;
-- `store`, `checkpoints`: finished runs, and how one that was killed goes on;
+- `store`, `checkpoints`: stored runs, and how one that was killed goes on, or further;
+- `runs`, `executor`, `worker`, `progress`: many runs at once, here or on a cluster;
 - `paper`: the curves that the paper itself has;
 - `figures`, `style`: what is drawn of them, and in which colours;
 - `presets`, `provenance`, `version`: how large, how it came about, by which code;
@@ -16,7 +17,7 @@ ImportError where one of them is missing.
 
 from importlib.util import find_spec
 
-_NEEDED = ("filelock", "matplotlib", "nbformat", "papermill", "seaborn", "yaml")
+_NEEDED = ("filelock", "matplotlib", "nbformat", "papermill", "psutil", "seaborn", "yaml")
 if _missing := [name for name in _NEEDED if find_spec(name) is None]:
     raise ImportError(
         f"vae_keras.reproduction needs {', '.join(_missing)}, which the library does without: "

@@ -5,11 +5,12 @@ the first.
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 from vae_keras import datasets
-from vae_keras.reproduction import notebooks, paths, presets, store, training, version
+from vae_keras.reproduction import executor, experiments, notebooks, paths, presets, store, version
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,7 +20,10 @@ def main(arguments: list[str] | None = None) -> int:
     command = commands.add_parser("figures", help="run the figure notebooks that are not fresh")
     command.add_argument("--preset", default="quick", choices=presets.NAMES)
     command.add_argument("--only", action="append", choices=notebooks.NAMES, metavar="FIGURE")
-    command.add_argument("--jobs", type=int, default=1, help="notebooks side by side")
+    command.add_argument("--jobs", type=int, help="how many runs are trained at once")
+    command.add_argument(
+        "--cluster", metavar="ADDRESS", help="of a Dask scheduler that trains them"
+    )
     command.add_argument("--force", action="store_true", help="draw also what is fresh")
     command.add_argument("--figures-dir", type=Path, help="instead of figures/<preset>/")
     command = commands.add_parser("runs", help="list the stored runs, or drop some")
@@ -30,8 +34,12 @@ def main(arguments: list[str] | None = None) -> int:
         return show_runs() if chosen.drop is None else drop_runs(chosen.drop)
     if chosen.command == "data":
         return datasets.report()
-    if chosen.jobs < 1:
-        parser.error(f"--jobs is {chosen.jobs}, but must be at least 1")
+    if chosen.jobs is not None:
+        if chosen.jobs < 0:
+            parser.error(f"--jobs is {chosen.jobs}, but must be at least 1, or 0: no other process")
+        os.environ["VAE_KERAS_JOBS"] = str(chosen.jobs)
+    if chosen.cluster:
+        os.environ["VAE_KERAS_CLUSTER"] = chosen.cluster
     if not notebooks.NAMES:
         parser.error(
             f"the figure notebooks are in a checkout of the project, not in {paths.ROOT}: clone "
@@ -43,8 +51,10 @@ def main(arguments: list[str] | None = None) -> int:
             chosen.preset,
             chosen.force,
             chosen.figures_dir or paths.figures(chosen.preset),
-            chosen.jobs,
         )
+    except executor.ClusterError as error:
+        print(f"{error}. {_stored()}", file=sys.stderr)
+        return 1
     except (OSError, datasets.DataError) as error:
         print(f"Nothing was begun: {error}.", file=sys.stderr)
         return 1
@@ -69,7 +79,7 @@ def show_runs() -> int:
     print(f"{len(found)} runs in {paths.shown(store.runs_folder())}")
     for key, run in found.items():
         state = run["state"]
-        if run.get("recipe", training.RECIPE) != training.RECIPE:
+        if run.get("recipe", experiments.RECIPE) != experiments.RECIPE:
             state += ", by another version of the kit, which trains otherwise"
         elif state != "unreadable" and (others := version.others(run)):
             state += f", by {others}"

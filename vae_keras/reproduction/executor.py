@@ -177,6 +177,13 @@ def _how(status: int) -> str:
     return f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
 
 
+def told(error: Exception) -> Exception:
+    """`WorkerDied` where Dask gave a task up, since its workers died of it; else the error."""
+    if type(error).__name__ == "KilledWorker":
+        return WorkerDied("its workers died again and again, so Dask gave it up")
+    return error
+
+
 @contextlib.contextmanager
 def cluster(address: str, on_report: OnReport = lambda message: None) -> Iterator[Executor]:
     """The executor of the Dask scheduler at `address`. Raises ClusterError where there is none."""

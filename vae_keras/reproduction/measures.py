@@ -22,7 +22,7 @@ def grid(measure: str, samples: int) -> list[int]:
         points = [10**5, 2 * 10**5, 4 * 10**5, 7 * 10**5]
         points += range(10**6, samples + 1, 10**6)
     else:
-        points = [1000, 10_000]
+        points = [1000, 3000, 10_000, 30_000]
         points += [round(10 ** (5 + k / 7)) for k in range(7)]
         points += [round(10 ** (6 + k / 10)) for k in range(51)]
     return [point for point in points if point <= samples]

@@ -1,4 +1,4 @@
-"""Runs the figure notebooks that are not fresh, each by papermill in a process of its own."""
+"""Trains what the figures need, then runs the notebooks that are not fresh, each by papermill."""
 
 import contextlib
 import functools
@@ -19,18 +19,18 @@ import nbformat
 import yaml
 
 from vae_keras import _files, datasets
-from vae_keras.reproduction import paths, presets, provenance
+from vae_keras.reproduction import executor, paths, plans, presets, provenance, runs, store
 
 NAMES = sorted(file.stem for file in paths.NOTEBOOKS.glob("fig_*.ipynb"))
 
 
-def run(names: list[str], preset: str, force: bool, folder: Path, jobs: int = 1) -> int:
+def run(names: list[str], preset: str, force: bool, folder: Path) -> int:
     """Run each notebook that is not fresh, then print a table; 1 if any failed, else 0.
 
+    First the runs that they all need are trained, in one go, then the notebooks run side by side.
     The figures go to `folder`, the executed notebooks to ``notebooks/<preset>/`` in the store.
-    `jobs`: notebooks side by side, with the cores divided. Raises KeyboardInterrupt, with no
-    notebook left running, when this process is interrupted or told to end, and OSError where a
-    folder cannot be written.
+    Raises KeyboardInterrupt, with nothing left running, when this process is interrupted or told to
+    end, OSError where a folder cannot be written, and ClusterError where no scheduler answers.
     """
     names = list(dict.fromkeys(names))
     executed = paths.results() / "notebooks" / preset
@@ -44,25 +44,53 @@ def run(names: list[str], preset: str, force: bool, folder: Path, jobs: int = 1)
             ) from error
     stale = [n for n in names if force or not provenance.is_fresh(n, preset, folder)]
     rows = dict.fromkeys(names, ("fresh", 0.0, ""))
-    jobs = min(jobs, max(1, len(stale)))
-    threads = max(1, _cores() // jobs) if jobs > 1 else None
-    with _looked_for_data(stale, preset), _Notebooks(jobs > 1, threads) as notebooks:
+    jobs = min(max(1, executor.at_once()), max(1, len(stale)))
+    with (
+        _looked_for_data(stale, preset),
+        _Notebooks(jobs > 1, 1 if jobs > 1 else None) as notebooks,
+    ):
+        failed = _train(stale, preset)
+        rows |= {name: ("FAILED", 0.0, why) for name, why in failed.items()}
+        stale = [name for name in stale if name not in failed]
         make = functools.partial(
             _make, preset=preset, force=force, folder=folder, executed=executed, notebooks=notebooks
         )
-        with ThreadPoolExecutor(jobs) as executor:
+        with ThreadPoolExecutor(jobs) as pool:
             try:
-                for name, row in zip(stale, executor.map(make, stale), strict=True):
+                for name, row in zip(stale, pool.map(make, stale), strict=True):
                     rows[name] = row
             except KeyboardInterrupt:
                 notebooks.stop()
-                executor.shutdown(wait=True, cancel_futures=True)
+                pool.shutdown(wait=True, cancel_futures=True)
                 raise
     print(f"\n{'figure':<24} {'state':<7} {'time':>7}")
     for name, (state, seconds, why) in rows.items():
         print(f"{name:<24} {state:<7} {seconds:6.0f}s  {why}".rstrip())
     print(f"The figures are in {paths.shown(folder)}", flush=True)
     return int(any(state == "FAILED" for state, _, _ in rows.values()))
+
+
+def _train(names: list[str], preset: str) -> dict[str, str]:
+    """Train all runs that the figures need; those that cannot be drawn, and why."""
+    chosen: dict[str, plans.Plan] = {}
+    failed: dict[str, str] = {}
+    for name in names:
+        try:
+            chosen[name] = plans.of(name, preset)
+        except datasets.DataError as error:
+            failed[name] = str(error)
+    why = ""
+    if everything := [pair for plan in chosen.values() for pair in plan]:
+        try:
+            runs.run_all(everything)
+        except executor.ClusterError:
+            raise
+        except Exception as error:  # of one run or several; the others are stored
+            why = "; ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", [])])
+    for name, plan in chosen.items():
+        if any(not store.is_finished(e.key, e.samples) for e, _ in plan):
+            failed[name] = why
+    return failed
 
 
 def _make(
@@ -173,7 +201,7 @@ def _failure(output: Path, log: Path) -> str:
 @contextlib.contextmanager
 def _looked_for_data(names: list[str], preset: str) -> Iterator[None]:
     """Look for the data once for all notebooks, and say in one sentence what stands in for what."""
-    needed = {real for name in names for real in provenance.data_sets(name)}
+    needed = {real for name in names for real in plans.data_sets(name)}
     if not presets.read(preset)["allow_embedded"] or not needed:
         yield
         return
@@ -188,7 +216,3 @@ def _looked_for_data(names: list[str], preset: str) -> Iterator[None]:
         del os.environ[datasets.TOLD]
         if before is not None:
             os.environ[datasets.TOLD] = before
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -76,7 +76,9 @@ class Board:
     # ------------------------------------------------------------------------------- showing it
 
     def __enter__(self) -> "Board":
-        kind, self._display, self._bars = "log", None, []
+        kind = "log"
+        self._display: Any = None
+        self._bars: list[tqdm] = []
         if "ipykernel" in sys.modules:
             with contextlib.suppress(ImportError):
                 from IPython.display import display

@@ -6,6 +6,7 @@ import json
 import platform
 import time
 from pathlib import Path
+from typing import Any
 
 import nbformat
 
@@ -31,12 +32,6 @@ def parameters(name: str, preset: str, given: dict | None = None) -> dict:
         key: of_preset[key] if value is None and key in of_preset else value
         for key, value in values.items()
     }
-
-
-def data_sets(name: str) -> list[str]:
-    """The real data sets that ``reproduce/<name>.ipynb`` asks for."""
-    code = "".join(cell.source for cell in _cells(name) if cell.cell_type == "code")
-    return [real for real in datasets.REMOTE if f'"{real}"' in code]
 
 
 def _cells(name: str) -> list:
@@ -84,7 +79,7 @@ def record(name: str, values: dict, runs: list, files: list[str]) -> dict:
     }
 
 
-def _summary(run) -> dict:
+def _summary(run: Any) -> dict:
     """The settings of a run and how it went; its curve stands in the figure's CSV."""
     went = {key: value for key, value in run.record.items() if key not in ("experiment", "curve")}
     about = {"data": run.data.title, "embedded": run.data.embedded}

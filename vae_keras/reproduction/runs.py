@@ -112,7 +112,7 @@ class _Task:
         return all(store.is_finished(self.experiment.key, n) for n in self.targets)
 
 
-def _missing(chosen) -> list[_Task]:
+def _missing(chosen: list[tuple[Experiment, Dataset]]) -> list[_Task]:
     """A task a run, the longest first."""
     tasks: dict[str, _Task] = {}
     for experiment, data in chosen:
@@ -160,15 +160,15 @@ def _train(tasks: list[_Task]) -> None:
                     else:
                         why = f"{error}, {DEATHS} times, so it is given up"
                         failures.append(_of(task, executor.WorkerDied(why)))
-                except executor.ClusterError:
-                    raise
+                except CancelledError as error:
+                    raise executor.ClusterError("the scheduler is no longer there") from error
                 except Exception as error:
-                    failures.append(_of(task, error))
+                    failures.append(_of(task, executor.told(error)))
                 board.ended(key, task.is_done)
     if failures:
         first, *more = failures
-        for error in more:
-            first.add_note(f"and {error.__notes__[0]}: {error}")
+        for other in more:
+            first.add_note(f"and {other.__notes__[0]}: {other}")
         raise first
 
 

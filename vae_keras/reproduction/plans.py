@@ -1,0 +1,138 @@
+"""Which runs each figure of the paper is drawn from. The arguments are its notebook's parameters.
+
+A list of pairs comes back, of an experiment and its data, as `runs.run_all` takes them.
+"""
+
+import inspect
+from collections.abc import Callable
+
+from vae_keras import datasets
+from vae_keras.datasets import Dataset
+from vae_keras.reproduction import presets, provenance
+from vae_keras.reproduction.experiments import Experiment, combinations
+
+Plan = list[tuple[Experiment, Dataset]]
+
+
+def graphical_model() -> Plan:
+    """Figure 1 is drawn from none."""
+    return []
+
+
+def lower_bound(
+    settings: presets.Settings, seeds: list[int], step_size: float | None, algorithms: list[str]
+) -> Plan:
+    """Figure 2: each latent size of both data sets, by each algorithm."""
+    sizes = {"mnist": settings.mnist_latent_dims, "frey_face": settings.frey_face_latent_dims}
+    return [
+        pair
+        for name, latent_dims in sizes.items()
+        for pair in combinations(
+            datasets.load(name, allow_embedded=settings.allow_embedded),
+            latent_dim=latent_dims,
+            algorithm=algorithms,
+            seed=seeds,
+            samples=settings.samples,
+            step_size=step_size,
+        )
+    ]
+
+
+def marginal_likelihood(
+    settings: presets.Settings,
+    seeds: list[int],
+    step_size: float | None,
+    algorithms: list[str],
+    latent_dim: int,
+    hidden: int,
+) -> Plan:
+    """Figure 3: each size of the training set, by each algorithm; embedded data may have fewer."""
+    data = datasets.load("mnist", allow_embedded=settings.allow_embedded)
+    return combinations(
+        data,
+        latent_dim=latent_dim,
+        hidden=hidden,
+        n_train=[_size(n, data) for n in settings.n_train],
+        algorithm=algorithms,
+        seed=seeds,
+        samples=settings.samples,
+        step_size=step_size,
+        measure="marginal_log_likelihood",
+    )
+
+
+def manifold(settings: presets.Settings, seed: int, step_size: float | None) -> Plan:
+    """Figure 4: AEVB of faces and of digits with two latent dimensions."""
+    return [
+        pair
+        for name in ("frey_face", "mnist")
+        for pair in combinations(
+            datasets.load(name, allow_embedded=settings.allow_embedded),
+            latent_dim=2,
+            samples=settings.samples,
+            seed=seed,
+            step_size=step_size,
+        )
+    ]
+
+
+def samples(
+    settings: presets.Settings, seed: int, step_size: float | None, latent_dims: list[int]
+) -> Plan:
+    """Figure 5: AEVB of digits with each latent size."""
+    return combinations(
+        datasets.load("mnist", allow_embedded=settings.allow_embedded),
+        latent_dim=latent_dims,
+        samples=settings.samples,
+        seed=seed,
+        step_size=step_size,
+    )
+
+
+def full_vb(
+    settings: presets.Settings,
+    seeds: list[int],
+    step_size: float | None,
+    training_points: int,
+    latent_dim: int,
+    hidden: int,
+) -> Plan:
+    """Full VB and the MAP estimate on few digits."""
+    data = datasets.load("mnist", allow_embedded=settings.allow_embedded)
+    return combinations(
+        data,
+        latent_dim=latent_dim,
+        hidden=hidden,
+        n_train=_size(training_points, data),
+        algorithm=["aevb", "full_vb"],
+        seed=seeds,
+        samples=settings.samples,
+        step_size=step_size,
+    )
+
+
+def _size(n: int, data: Dataset) -> int:
+    return min(n, len(data.x_train)) if data.embedded else n
+
+
+PLANS: dict[str, Callable[..., Plan]] = {
+    "fig_full_vb": full_vb,
+    "fig_graphical_model": graphical_model,
+    "fig_lower_bound": lower_bound,
+    "fig_manifold": manifold,
+    "fig_marginal_likelihood": marginal_likelihood,
+    "fig_samples": samples,
+}
+
+
+def of(name: str, preset: str) -> Plan:
+    """The runs of ``reproduce/<name>.ipynb`` at a preset, all else as its parameters have it."""
+    values = provenance.parameters(name, preset) | {"settings": presets.resolve(preset)}
+    plan = PLANS[name]
+    return plan(**{key: values[key] for key in inspect.signature(plan).parameters})
+
+
+def data_sets(name: str) -> list[str]:
+    """The real data sets that the runs of ``reproduce/<name>.ipynb`` learn from."""
+    code = inspect.getsource(PLANS[name])
+    return [real for real in datasets.REMOTE if f'"{real}"' in code]
