@@ -5,7 +5,9 @@ import tensorflow_probability as tfp
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
-Property = tfp.util.ParameterProperties
+__all__ = ["FisherF", "Gompertz", "Reciprocal"]
+
+_Property = tfp.util.ParameterProperties
 
 
 class _Positive(tfd.Distribution):
@@ -26,7 +28,7 @@ class _Positive(tfd.Distribution):
 
     @classmethod
     def _softplus(cls, *names):
-        return {n: Property(default_constraining_bijector_fn=tfb.Softplus) for n in names}
+        return {n: _Property(default_constraining_bijector_fn=tfb.Softplus) for n in names}
 
     def _event_shape(self):
         return tf.TensorShape([])
@@ -65,7 +67,7 @@ class Reciprocal(_InverseCDF):
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
-        return cls._softplus("low") | {"high": Property(default_constraining_bijector_fn=_of_two)}
+        return cls._softplus("low") | {"high": _Property(default_constraining_bijector_fn=_of_two)}
 
     def _log_ratio(self):
         return tf.math.log(self.high) - tf.math.log(self.low)
