@@ -11,7 +11,23 @@ _Property = tfp.util.ParameterProperties
 
 
 class _Positive(tfd.Distribution):
-    """A scalar distribution over positive numbers whose every parameter is positive."""
+    """A scalar distribution over positive numbers whose every parameter is positive, in float32.
+
+    A subclass must implement:
+        __init__: arguments, and `super().__init__(dict(locals()), ...)` before anything else.
+        _parameter_properties: a classmethod as TFP has it, a `_Property` for each parameter;
+            `_softplus` makes those that need only be positive.
+        _sample_n(n, seed): reparameterised draws, (n, *batch).
+        _log_prob(z): nats; -inf outside the support.
+
+    It may override:
+        _cdf: F(z).
+        _default_event_space_bijector: onto the support, where that is not all z > 0.
+
+    It inherits:
+        its parameters, as attributes, tensors; `_event_shape`, that of a scalar.
+        _softplus, _shape: for the above to call.
+    """
 
     def __init__(self, parameters: dict, validate_args: bool, allow_nan_stats: bool, name: str):
         del parameters["self"], parameters["__class__"]
@@ -44,7 +60,19 @@ class _Positive(tfd.Distribution):
 
 
 class _InverseCDF(_Positive):
-    """Drawn as F^-1(u), u uniform: a subclass has `_quantile`."""
+    """Drawn as z = F^-1(u), u uniform on (0, 1): section 2.4's first way.
+
+    A subclass must implement:
+        _quantile(u): F^-1(u), differentiable in the parameters.
+        __init__, _parameter_properties, _log_prob: as `_Positive` asks.
+
+    It may override:
+        _cdf, _default_event_space_bijector: as `_Positive` has it.
+
+    It inherits:
+        _sample_n: the draws.
+        _softplus, _shape: and all else that `_Positive` has.
+    """
 
     def _sample_n(self, n, seed=None):
         seed = tfp.random.sanitize_seed(seed)
