@@ -21,7 +21,7 @@ Parameters stay in float32 under mixed precision: log densities are sums over ma
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -246,7 +246,7 @@ class TFPDistribution(DistributionLayer):
             raise ValueError(
                 f"unknown family {family!r}: give a class of tfp.distributions or its name"
             )
-        self.family: Any = found
+        self.family = cast(Any, found)  # or mypy takes it for a bare type
         self.fixed = {key: self._constant(key, value) for key, value in (fixed or {}).items()}
         properties = self.family.parameter_properties(dtype=tf.float32)
         if unknown := set(self.fixed) - set(properties):

@@ -52,6 +52,7 @@ class Trainer(keras.Model):
         compile, fit, evaluate, predict, export: as in Keras, data checked, arrays at full speed.
         noise_seed, scaled, count_visits: for the steps to call.
         visits, samples: how far training has come; saved with the model, as is the noise.
+        set_evaluation_noise: to measure the same twice.
 
     Raises ValueError for a seed that is no non-negative integer.
     """
