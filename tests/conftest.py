@@ -26,7 +26,7 @@ PIXELS, LATENT = 12, 2
 NOWHERE = "http://127.0.0.1:9"  # the port of `discard`, where nobody answers
 
 if not os.environ.get("VAE_KERAS_DATA") and all(map(datasets.locate, datasets.REMOTE)):
-    os.environ["VAE_KERAS_DATA"] = str(paths.keras_cache())  # each test has a cache of its own
+    os.environ["VAE_KERAS_DATA"] = str(datasets.keras_cache())  # each test has a cache of its own
 
 
 @pytest.fixture(autouse=True)

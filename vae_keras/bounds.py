@@ -1,7 +1,8 @@
 """Estimators of variational lower bounds: pure functions, in nats per datapoint.
 
-Shapes: `z` is (L, M, *event), L samples of q(z|x) for each of M datapoints; `log_likelihood` is
-(L, M), log p(x|z) for each of them. Larger is better.
+Each takes `posterior`, q(z|x) of batch shape (M,); `prior`, p(z); `z`, (L, M, *event), L samples of
+q for each of M datapoints; and `log_likelihood`, log p(x|z), (L, M), at these samples. Larger is
+better: in expectation each lies at or below log p(x).
 """
 
 from typing import NamedTuple
@@ -12,9 +13,16 @@ from tensorflow_probability import distributions as tfd
 
 from vae_keras.typing import Draws, PerDatapoint, PerDraw
 
+__all__ = ["ESTIMATORS", "Bound", "importance_weighted", "sgvb_a", "sgvb_b"]
+
 
 class Bound(NamedTuple):
-    """An estimate of the bound and of its two terms, each of shape (M,): elbo = recon. - kl."""
+    """An estimate of the bound and of its two terms, each (M,), nats: elbo = reconstruction - kl.
+
+    >>> elbo, reconstruction, kl = Bound(elbo=-1.125, reconstruction=-1.0, kl=0.125)
+    >>> elbo == reconstruction - kl
+    True
+    """
 
     elbo: PerDatapoint
     reconstruction: PerDatapoint
@@ -24,7 +32,17 @@ class Bound(NamedTuple):
 def sgvb_a(
     posterior: tfd.Distribution, prior: tfd.Distribution, z: Draws, log_likelihood: PerDraw
 ) -> Bound:
-    """Estimator A, equation 6: the mean over L of log p(x, z) - log q(z|x). For any q and p."""
+    """Estimator A, equation 6, for any q and p.
+
+    elbo = mean_l log p(x|z_l) + log p(z_l) - log q(z_l|x); `kl` is the sampled part,
+    mean_l log q(z_l|x) - log p(z_l), which may be negative.
+
+    >>> from tensorflow_probability import distributions as tfd
+    >>> q, p = tfd.Normal([0.5], 1.0), tfd.Normal(0.0, 1.0)  # log q(z) - log p(z) = z/2 - 1/8
+    >>> bound = sgvb_a(q, p, z=[[1.0]], log_likelihood=[[-2.0]])
+    >>> print(bound.kl.numpy().round(3), bound.elbo.numpy().round(3))
+    [0.375] [-2.375]
+    """
     reconstruction = tf.reduce_mean(log_likelihood, axis=0)
     kl = tf.reduce_mean(posterior.log_prob(z) - prior.log_prob(z), axis=0)
     return Bound(reconstruction - kl, reconstruction, kl)
@@ -35,7 +53,15 @@ def sgvb_b(
 ) -> Bound:
     """Estimator B, equation 7: the KL in closed form, only the reconstruction sampled.
 
-    Raises NotImplementedError where TFP knows no closed form for this pair.
+    elbo = mean_l log p(x|z_l) - KL(q(z|x) || p(z)). Of two Gaussians, appendix B: KL =
+    -1/2 sum_j (1 + log sigma_j^2 - mu_j^2 - sigma_j^2). Raises NotImplementedError where TFP knows
+    no closed form for this pair.
+
+    >>> from tensorflow_probability import distributions as tfd
+    >>> q, p = tfd.Normal([0.5], 1.0), tfd.Normal(0.0, 1.0)  # KL = 0.5^2 / 2
+    >>> bound = sgvb_b(q, p, z=[[1.0]], log_likelihood=[[-2.0]])
+    >>> print(bound.kl.numpy(), bound.elbo.numpy())
+    [0.125] [-2.125]
     """
     del z  # only through the likelihood
     reconstruction = tf.reduce_mean(log_likelihood, axis=0)
@@ -46,10 +72,18 @@ def sgvb_b(
 def importance_weighted(
     posterior: tfd.Distribution, prior: tfd.Distribution, z: Draws, log_likelihood: PerDraw
 ) -> Bound:
-    """Burda et al. (2015): the log of the mean over L of p(x, z) / q(z|x). For any q and p.
+    """The importance-weighted bound (Burda et al. 2015), for any q and p.
 
-    With one sample estimator A; with more a tighter bound of log p(x). The reconstruction is the
-    mean over the samples as they are weighted, and `kl` what the bound loses against it.
+    elbo = log mean_l w_l, w_l = p(x|z_l) p(z_l) / q(z_l|x): of one sample estimator A, of more a
+    tighter bound of log p(x). `reconstruction` is the mean of log p(x|z_l) with weights
+    w_l / sum w, and `kl` what the bound loses against it.
+
+    >>> import tensorflow as tf
+    >>> from tensorflow_probability import distributions as tfd
+    >>> p = tfd.Normal([0.0], 1.0)  # with q = p, w_l = p(x|z_l)
+    >>> bound = importance_weighted(p, p, tf.zeros((2, 1)), tf.math.log([[1.0], [3.0]]))
+    >>> print(bound.elbo.numpy().round(3))  # log((1 + 3) / 2); the mean of the logs is 0.549
+    [0.693]
     """
     log_weights = log_likelihood + prior.log_prob(z) - posterior.log_prob(z)
     elbo = tfp.math.reduce_logmeanexp(log_weights, axis=0)

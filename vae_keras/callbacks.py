@@ -8,9 +8,11 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-OBJECTIVES = {"elbo": "bound", "log_joint": "log p(x, z)"}  # metric -> how a progress bar calls it
+__all__ = ["NonFiniteBoundError", "Progress", "StopAtSamples"]  # `fit` itself uses the others
+
+_OBJECTIVES = {"elbo": "bound", "log_joint": "log p(x, z)"}  # metric -> how a progress bar calls it
 # Which way a metric is better. An acceptance rate is neither: there Keras asks for a mode.
-MODES = dict.fromkeys(("elbo", "reconstruction", "log_joint"), "max") | dict.fromkeys(
+_MODES = dict.fromkeys(("elbo", "reconstruction", "log_joint"), "max") | dict.fromkeys(
     ("loss", "kl", "kl_parameters", "weight_decay"), "min"
 )
 
@@ -37,14 +39,14 @@ class FiniteBound(keras.callbacks.Callback):
         variables = [*self.model.variables, *self.model.optimizer.variables]
         return [(variable, variable.numpy()) for variable in variables]
 
-    def on_train_begin(self, logs: Any = None) -> None:  # noqa: D102
+    def on_train_begin(self, logs: Any = None) -> None:
         self._good = None
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: D102
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._candidate = self._take()  # the first after any callback has restored a model
         self._good = self._good or self._candidate
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: D102
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         loss = float(logs["loss"])
         if not math.isfinite(loss):
             self._give_up(f"the loss became {loss}")
@@ -52,7 +54,7 @@ class FiniteBound(keras.callbacks.Callback):
         if self.model.samples - self._taken_at >= self.every:
             self._candidate = self._take()
 
-    def on_train_end(self, logs: Any = None) -> None:  # noqa: D102
+    def on_train_end(self, logs: Any = None) -> None:
         # The last update comes after the last loss.
         if not all(np.all(np.isfinite(w.numpy())) for w in self.model.trainable_variables):
             self._give_up("the weights stopped being finite")
@@ -77,8 +79,8 @@ def set_modes(callbacks: Any) -> None:
     """
     for callback in keras.tree.flatten(getattr(callbacks, "callbacks", callbacks)):
         metric = str(getattr(callback, "monitor", None)).removeprefix("val_")
-        if getattr(callback, "mode", None) == "auto" and metric in MODES:
-            callback.mode = MODES[metric]
+        if getattr(callback, "mode", None) == "auto" and metric in _MODES:
+            callback.mode = _MODES[metric]
 
 
 class StopAtSamples(keras.callbacks.Callback):
@@ -114,7 +116,7 @@ class Progress(keras.callbacks.Callback):
         )
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: D102
-        name, shown = next((n, s) for n, s in OBJECTIVES.items() if n in logs)
+        name, shown = next((n, s) for n, s in _OBJECTIVES.items() if n in logs)
         self._bar.set_postfix_str(f"{shown} {float(logs[name]):.1f} nats", refresh=False)
         self._bar.update(min(self.model.samples, self.samples) - self._bar.n)
 

@@ -46,6 +46,21 @@ from tqdm import tqdm
 from vae_keras import _files
 from vae_keras.typing import Data
 
+__all__ = [  # the reproduction uses the others
+    "NAMES",
+    "TITLES",
+    "DataError",
+    "Dataset",
+    "EmbeddedDataWarning",
+    "draw_faces",
+    "intensities",
+    "keras_cache",
+    "load",
+    "locate",
+    "report",
+    "unit",
+]
+
 TOLD = "VAE_KERAS_TOLD"  # of a run's notebooks: missing data sets that the run has told of already
 
 
@@ -192,7 +207,7 @@ REMOTE = {
         ),
     ),
 }
-NO_NETWORK = "there is no network"
+_NO_NETWORK = "there is no network"
 TITLES = {"mnist": "MNIST", "frey_face": "Frey Face"}
 STAND_IN = {"mnist": "mnist_5k", "frey_face": "synthetic_faces"}
 NAMES = (*REMOTE, *STAND_IN.values())
@@ -265,7 +280,7 @@ def _download(name: str) -> tuple[dict[str, np.ndarray], str]:
             f"let KERAS_HOME name a folder that can be written, or {_by_hand([name])}",
             f"the data cache {cache} cannot be written",
         ) from error
-    answers, reason = {}, NO_NETWORK
+    answers, reason = {}, _NO_NETWORK
     for source in remote.sources:
         try:
             parts = [_fetch(url) for url in source]
@@ -405,8 +420,8 @@ def stand_ins(names: Iterable[str]) -> dict[str, DataError]:
             continue
         if name not in _missing:
             try:
-                if any(error.reason == NO_NETWORK for error in _missing.values()):
-                    raise DataError(_not_here([name], NO_NETWORK), NO_NETWORK)
+                if any(error.reason == _NO_NETWORK for error in _missing.values()):
+                    raise DataError(_not_here([name], _NO_NETWORK), _NO_NETWORK)
                 _download(name)
                 continue
             except DataError as error:

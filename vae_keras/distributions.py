@@ -11,6 +11,8 @@ from tensorflow_probability import distributions as tfd
 
 from vae_keras import families
 
+__all__ = ["Bernoulli", "Beta", "Normal", "standard_normal"]  # layers and models use the others
+
 
 class Normal(tfd.Normal):
     """TFP's, with noise by Philox."""

@@ -1,15 +1,39 @@
-"""The families of section 2.4 that TFP does not have, each as the paper reparameterises it."""
+"""The families of section 2.4 that TFP does not have, each as the paper reparameterises it.
+
+All are scalar, in float32, log densities in nats, and -inf outside the support. Parameters are
+positive, of shapes that broadcast to (*batch); as in TFP, no value of them is refused.
+"""
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
-Property = tfp.util.ParameterProperties
+from vae_keras.typing import Batch
+
+__all__ = ["FisherF", "Gompertz", "Reciprocal"]
+
+_Property = tfp.util.ParameterProperties
 
 
 class _Positive(tfd.Distribution):
-    """A scalar distribution over positive numbers whose every parameter is positive."""
+    """A scalar distribution over positive numbers whose every parameter is positive, in float32.
+
+    A subclass must implement:
+        __init__: arguments, and `super().__init__(dict(locals()), ...)` before anything else.
+        _parameter_properties: a classmethod as TFP has it, a `_Property` for each parameter;
+            `_softplus` makes those that need only be positive.
+        _sample_n(n, seed): reparameterised draws, (n, *batch).
+        _log_prob(z): nats; -inf outside the support.
+
+    It may override:
+        _cdf: F(z).
+        _default_event_space_bijector: onto the support, where that is not all z > 0.
+
+    It inherits:
+        its parameters, as attributes, tensors; `_event_shape`, that of a scalar.
+        _softplus, _shape: for the above to call.
+    """
 
     def __init__(self, parameters: dict, validate_args: bool, allow_nan_stats: bool, name: str):
         del parameters["self"], parameters["__class__"]
@@ -26,7 +50,7 @@ class _Positive(tfd.Distribution):
 
     @classmethod
     def _softplus(cls, *names):
-        return {n: Property(default_constraining_bijector_fn=tfb.Softplus) for n in names}
+        return {n: _Property(default_constraining_bijector_fn=tfb.Softplus) for n in names}
 
     def _event_shape(self):
         return tf.TensorShape([])
@@ -42,7 +66,19 @@ class _Positive(tfd.Distribution):
 
 
 class _InverseCDF(_Positive):
-    """Drawn as F^-1(u), u uniform: a subclass has `_quantile`."""
+    """Drawn as z = F^-1(u), u uniform on (0, 1): section 2.4's first way.
+
+    A subclass must implement:
+        _quantile(u): F^-1(u), differentiable in the parameters.
+        __init__, _parameter_properties, _log_prob: as `_Positive` asks.
+
+    It may override:
+        _cdf, _default_event_space_bijector: as `_Positive` has it.
+
+    It inherits:
+        _sample_n: the draws.
+        _softplus, _shape: and all else that `_Positive` has.
+    """
 
     def _sample_n(self, n, seed=None):
         seed = tfp.random.sanitize_seed(seed)
@@ -58,14 +94,25 @@ class Reciprocal(_InverseCDF):
     """p(z) = 1 / (z log(high / low)) for 0 < low <= z <= high: log z is uniform.
 
     Reparameterised by the inverse CDF, z = low (high / low)^u.
+
+    >>> import math
+    >>> print(Reciprocal(1.0, math.e).prob([0.5, 2.0]).numpy())  # 0 below `low`; 1 / z
+    [0.  0.5]
     """
 
-    def __init__(self, low, high, validate_args=False, allow_nan_stats=True, name="Reciprocal"):
+    def __init__(
+        self,
+        low: Batch,
+        high: Batch,
+        validate_args: bool = False,
+        allow_nan_stats: bool = True,
+        name: str = "Reciprocal",
+    ):
         super().__init__(dict(locals()), validate_args, allow_nan_stats, name)
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
-        return cls._softplus("low") | {"high": Property(default_constraining_bijector_fn=_of_two)}
+        return cls._softplus("low") | {"high": _Property(default_constraining_bijector_fn=_of_two)}
 
     def _log_ratio(self):
         return tf.math.log(self.high) - tf.math.log(self.low)
@@ -92,11 +139,20 @@ class Reciprocal(_InverseCDF):
 class Gompertz(_InverseCDF):
     """F(z) = 1 - exp(-concentration (exp(rate z) - 1)) for z > 0.
 
-    Reparameterised by the inverse CDF, z = log(1 - log(1 - u) / concentration) / rate.
+    log p(z) = log(concentration rate) + rate z - concentration (exp(rate z) - 1). Reparameterised
+    by the inverse CDF, z = log(1 - log(1 - u) / concentration) / rate.
+
+    >>> print(Gompertz(1.0, rate=2.0).prob(0.0).numpy())  # concentration * rate
+    2.0
     """
 
     def __init__(
-        self, concentration, rate, validate_args=False, allow_nan_stats=True, name="Gompertz"
+        self,
+        concentration: Batch,
+        rate: Batch,
+        validate_args: bool = False,
+        allow_nan_stats: bool = True,
+        name: str = "Gompertz",
     ):
         super().__init__(dict(locals()), validate_args, allow_nan_stats, name)
 
@@ -122,10 +178,21 @@ class Gompertz(_InverseCDF):
 class FisherF(_Positive):
     """The F distribution of `df1` and `df2` degrees of freedom, over z > 0.
 
+    p(z) = r^a z^(a - 1) (1 + r z)^-(a + b) / B(a, b), a = df1 / 2, b = df2 / 2, r = df1 / df2.
     Reparameterised by composition, the ratio of two Gamma variables, each divided by its mean.
+
+    >>> print(FisherF(2.0, 2.0).prob(1.0).numpy().round(3))  # of these, 1 / (1 + z)^2
+    0.25
     """
 
-    def __init__(self, df1, df2, validate_args=False, allow_nan_stats=True, name="FisherF"):
+    def __init__(
+        self,
+        df1: Batch,
+        df2: Batch,
+        validate_args: bool = False,
+        allow_nan_stats: bool = True,
+        name: str = "FisherF",
+    ):
         super().__init__(dict(locals()), validate_args, allow_nan_stats, name)
 
     @classmethod

@@ -12,13 +12,16 @@ They work last in a Sequential, in a functional model and in a subclassed one. T
 by maximum likelihood with a plain `compile` and `fit`, use `NegativeLogLikelihood`. Because a
 distribution is not an array, call the model, `model(x).mean()`, rather than `model.predict(x)`.
 
+All log densities are in nats, one a datapoint: `log_prob` sums over `event_shape`. All layers raise
+ValueError for sizes below 1 and, when called, for parameters of another last axis than theirs.
+
 Parameters stay in float32 under mixed precision: log densities are sums over many pixels.
 """
 
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -29,14 +32,50 @@ from tensorflow_probability import distributions as tfd
 from vae_keras import distributions
 from vae_keras.typing import Parameters, Shape
 
+__all__ = [
+    "Bernoulli",
+    "Blockwise",
+    "DiagonalGaussian",
+    "DistributionLayer",
+    "GaussianMixture",
+    "NegativeLogLikelihood",
+    "SigmoidMeanGaussian",
+    "TFPDistribution",
+]
+
 _register = keras.saving.register_keras_serializable(package="vae_keras")
 
 
 class DistributionLayer(keras.layers.Layer):
-    """Base of the layers below; a subclass gives `params_size` and `distribution(params)`.
+    """From unconstrained parameters to a distribution: base of the layers below, and of yours.
 
     Input (batch, ..., *event_shape[:-1], params_size); output: a distribution with batch shape
     (batch, ...) and event shape `event_shape`, an int or a tuple of ints, all at least 1.
+
+    A subclass must implement:
+        params_size: a property, how many numbers the last axis of the input has.
+        distribution(params): the distribution itself, over `event_shape`.
+
+    It may override:
+        get_config, from_config: where `__init__` takes more than `event_shape`; a subclass that
+            is to be saved is registered with Keras.
+        build: where the layer has weights of its own.
+
+    It inherits:
+        event_shape: the tuple, all sizes checked.
+        call, compute_output_spec: the check of the input, and how Keras's functional API sees a
+            distribution.
+
+    >>> import tensorflow as tf
+    >>> from tensorflow_probability import distributions as tfd
+    >>> class Poisson(DistributionLayer):  # log p(k) = k log r - r - log k!, log r its parameter
+    ...     @property
+    ...     def params_size(self):
+    ...         return self.event_shape[-1]
+    ...     def distribution(self, params):
+    ...         return tfd.Independent(tfd.Poisson(log_rate=params), len(self.event_shape))
+    >>> print(Poisson(3)(tf.zeros((2, 3))).log_prob(tf.zeros(3)).numpy())  # 3 (0 - 1 - 0)
+    [-3. -3.]
     """
 
     def __init__(self, event_shape: int | tuple[int, ...], **kwargs: Any):
@@ -90,7 +129,18 @@ class DistributionLayer(keras.layers.Layer):
 
 @_register
 class DiagonalGaussian(DistributionLayer):
-    """N(mu, diag sigma^2) from mu and log sigma^2 (appendix C.2): params_size is twice the last."""
+    """N(mu, diag sigma^2) from mu and log sigma^2, as appendix C.2 has it.
+
+    log p(y) = -1/2 sum_j (y_j - mu_j)^2 / sigma_j^2 + log sigma_j^2 + log 2 pi. `params_size` is
+    twice the last axis of `event_shape`.
+
+    >>> import tensorflow as tf
+    >>> from tensorflow_probability import distributions as tfd
+    >>> q = DiagonalGaussian(1)(tf.constant([[0.5, 0.0]]))  # mu = 0.5, log sigma^2 = 0
+    >>> p = DiagonalGaussian(1)(tf.zeros((1, 2)))  # N(0, 1)
+    >>> print(q.mean().numpy(), tfd.kl_divergence(q, p).numpy())  # KL = 0.5^2 / 2
+    [[0.5]] [0.125]
+    """
 
     @property
     def params_size(self) -> int:  # noqa: D102
@@ -103,7 +153,15 @@ class DiagonalGaussian(DistributionLayer):
 
 @_register
 class SigmoidMeanGaussian(DiagonalGaussian):
-    """As `DiagonalGaussian`, the mean passed through a sigmoid: the paper's p(x|z) of Frey Face."""
+    """N(sigmoid(a), diag sigma^2) from a and log sigma^2: the paper's p(x|z) of Frey Face.
+
+    Section 5: appendix C.2 with means in (0, 1), as pixels are. Log density and `params_size` are
+    those of `DiagonalGaussian`, with mu = sigmoid(a) = 1 / (1 + exp(-a)).
+
+    >>> import tensorflow as tf
+    >>> print(SigmoidMeanGaussian(2)(tf.zeros((1, 4))).mean().numpy())
+    [[0.5 0.5]]
+    """
 
     def distribution(self, params: Parameters) -> tfd.Distribution:  # noqa: D102
         logits, log_variance = tf.split(params, 2, axis=-1)
@@ -114,9 +172,15 @@ class SigmoidMeanGaussian(DiagonalGaussian):
 
 @_register
 class Bernoulli(DistributionLayer):
-    """Independent Bernoulli pixels from their logits (appendix C.1).
+    """Independent Bernoulli pixels from their logits, y = sigmoid(logits) (appendix C.1).
 
-    `log_prob(x)` takes grey pixels, x in [0, 1], as the paper does: x log p + (1 - x) log(1 - p).
+    log p(x) = sum_i x_i log y_i + (1 - x_i) log(1 - y_i), equation 11, also of grey pixels x in
+    [0, 1], as the paper has it. `params_size` is the last axis of `event_shape`.
+
+    >>> import tensorflow as tf
+    >>> p = Bernoulli(2)(tf.zeros((1, 2)))  # y = 1/2
+    >>> print(p.log_prob([0.3, 1.0]).numpy().round(3))  # 2 log(1/2)
+    [-1.386]
     """
 
     @property
@@ -154,8 +218,17 @@ class TFPDistribution(DistributionLayer):
         TFPDistribution("Normal", 3, fixed={"scale": [0.1, 0.1, 0.5]})    # loc
         TFPDistribution("MultivariateNormalTriL", 5)         # loc, scale_tril: params_size 5 + 15
 
+    The map is TFP's: of a scale, say, softplus(s) = log(1 + exp(s)); of what must lie above another
+    parameter, that one plus a softplus. The log density is the family's.
+
     Raises ValueError for an unknown family, an unknown name in `fixed`, or values there that are
     neither numbers nor arrays of them, or do not fit the event or what is learned.
+
+    >>> import tensorflow as tf
+    >>> layer = TFPDistribution("Laplace", 2, fixed={"scale": 0.5})  # log p(y) = -2 |y - loc|
+    >>> p = layer(tf.zeros((1, 2)))
+    >>> print(layer.params_size, p.log_prob([0.0, 1.5]).numpy())
+    2 [-3.]
     """
 
     def __init__(
@@ -173,7 +246,7 @@ class TFPDistribution(DistributionLayer):
             raise ValueError(
                 f"unknown family {family!r}: give a class of tfp.distributions or its name"
             )
-        self.family: Any = found
+        self.family = cast(Any, found)  # or mypy takes it for a bare type
         self.fixed = {key: self._constant(key, value) for key, value in (fixed or {}).items()}
         properties = self.family.parameter_properties(dtype=tf.float32)
         if unknown := set(self.fixed) - set(properties):
@@ -256,9 +329,16 @@ class TFPDistribution(DistributionLayer):
 class GaussianMixture(DistributionLayer):
     """A mixture of `components` diagonal Gaussians: their logits, means and log variances.
 
-    `event_shape`: an int, d; params_size is components * (1 + 2 d). Its KL has no closed form, and
-    it does not reparameterise: for a prior (see `priors.Learned`) or a decoder. Raises ValueError
-    for less than one component.
+    log p(y) = log sum_k softmax(logits)_k N(y; mu_k, diag sigma_k^2). `event_shape`: an int, d;
+    `params_size` is components * (1 + 2 d). Its KL has no closed form, and it does not
+    reparameterise: for a prior (see `priors.Learned`) or a decoder. Raises ValueError for less than
+    one component.
+
+    >>> import tensorflow as tf
+    >>> layer = GaussianMixture(1, components=2)
+    >>> p = layer(tf.constant([[0.0, 0.0, -1.0, 1.0, 0.0, 0.0]]))  # logits, means, log variances
+    >>> print(p.mean().numpy(), p.log_prob([0.0]).numpy().round(3))  # log N(0; +-1, 1)
+    [[0.]] [-1.419]
     """
 
     def __init__(self, event_shape: int, components: int, **kwargs: Any):
@@ -292,13 +372,20 @@ class GaussianMixture(DistributionLayer):
 class Blockwise(DistributionLayer):
     """Several decoders in one: x in parts, independent given z, each with a distribution layer.
 
-    `layers`: distribution layers over vectors, in the order of the parts of x. The input is their
-    parameters, concatenated:
+    log p(x) = sum_k log p_k(x_k). `layers`: distribution layers over vectors, in the order of the
+    parts x_k of x. The input is their parameters, concatenated:
 
         heads = [Dense(part.params_size)(hidden) for part in (bits, reals)]
         likelihood = Blockwise([bits, reals])(keras.layers.Concatenate()(heads))
 
     Raises ValueError for no layers, or layers over more than vectors.
+
+    >>> import tensorflow as tf
+    >>> from vae_keras.layers import Bernoulli, TFPDistribution
+    >>> layer = Blockwise([Bernoulli(2), TFPDistribution("Laplace", 1, fixed={"scale": 0.5})])
+    >>> p = layer(tf.zeros((1, layer.params_size)))
+    >>> print(p.log_prob([0.0, 1.0, 1.5]).numpy().round(3))  # 2 log(1/2) - 2 * 1.5
+    [-4.386]
     """
 
     def __init__(self, layers: Sequence[DistributionLayer], **kwargs: Any):
@@ -334,9 +421,20 @@ class Blockwise(DistributionLayer):
 
 @_register
 class NegativeLogLikelihood(keras.losses.Loss):
-    """-log p(y) in nats, the mean over datapoints, for a model that ends in one of these layers."""
+    """-mean_i log p(y_i) in nats, for a model that ends in one of these layers.
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    With weights w, -sum_i w_i log p(y_i) / n over n datapoints.
+
+    >>> import tensorflow as tf
+    >>> from vae_keras.layers import Bernoulli
+    >>> loss = NegativeLogLikelihood()
+    >>> print(loss(tf.ones((5, 1)), Bernoulli(1)(tf.zeros((5, 1)))).numpy().round(3))  # log 2
+    0.693
+    """
+
+    def __call__(
+        self, y_true: Any, y_pred: tfd.Distribution, sample_weight: ArrayLike | None = None
+    ) -> tf.Tensor:
         """Return a scalar; `y_pred` is a distribution, so no tensor is made of it."""
         nats = -y_pred.log_prob(tf.cast(y_true, y_pred.dtype))
         if sample_weight is None:

@@ -1,7 +1,8 @@
 """Estimates of log p(x) in nats: appendix D with HMC, and importance sampling with the encoder.
 
 Both return an `Estimate`. A model here is anything with `decode(z)` and `prior`, as `posterior` has
-it; importance sampling needs `encode(x)` as well.
+it; importance sampling needs `encode(x)` as well. Data x are (N, *input), of which uint8 pixels are
+read as x / 255.
 """
 
 import functools
@@ -18,9 +19,11 @@ from tensorflow_probability import distributions as tfd
 from vae_keras import _checks, _noise, _programs, posterior
 from vae_keras.typing import Data, Decoding, Encoding, Nats
 
-LEAST_ACCEPTANCE = 0.5  # a chain that accepts fewer of its moves has not explored p(z|x)
-RELIABLE_DIMENSIONS = 5  # the paper: appendix D is good below about five
-LEAST_SAMPLES_A_DIMENSION = 3  # to fit a Gaussian with a full covariance
+__all__ = ["DENSITIES", "Estimate", "appendix_d", "compare", "importance_sampling"]
+
+_LEAST_ACCEPTANCE = 0.5  # a chain that accepts fewer of its moves has not explored p(z|x)
+_RELIABLE_DIMENSIONS = 5  # the paper: appendix D is good below about five
+_LEAST_SAMPLES_A_DIMENSION = 3  # to fit a Gaussian with a full covariance
 
 
 class Estimate(NamedTuple):
@@ -28,6 +31,11 @@ class Estimate(NamedTuple):
 
     `log_likelihood`: (N,), nats. `error`: (N,), the Monte Carlo standard error of each.
     `acceptance`: (N,), the rate that HMC reached; None without HMC.
+
+    >>> import numpy as np
+    >>> nats, error, _ = Estimate(np.array([-90.0, -110.0]), np.array([0.3, 0.4]))
+    >>> print(nats.mean(), np.sqrt(np.sum(error**2)) / len(nats))  # of all, and the error of that
+    -100.0 0.25
     """
 
     log_likelihood: Nats
@@ -54,25 +62,35 @@ def appendix_d(
     fitted to them; (3) L new values, and log p(x) = -log mean_l q(z_l) / (p(z_l) p(x|z_l)).
 
     `density`: "gaussian", with a full covariance, or "kde", Gaussian kernels of Scott's width.
-    Warns above five latent dimensions, where q no longer fits well enough. Raises ValueError for an
-    unknown density, an L too small to fit one, a decoder without a gradient in z, data that do not
-    fit the model, or a seed that is no non-negative integer.
+    `leapfrog_steps`, `burn_in`: of the chains, as `posterior.hmc` has them. Warns above five latent
+    dimensions, where q no longer fits well enough, and of chains that accept less than half of
+    their moves. Raises ValueError for an unknown density, an L too small to fit one (below 3 (d +
+    1) in d dimensions), a decoder without a gradient in z, data that do not fit the model, or a
+    seed that is no non-negative integer.
+
+    >>> from tensorflow_probability import distributions as tfd
+    >>> class Model:  # z from N(0, 1), x from N(z, 1): so x is from N(0, 2)
+    ...     prior = tfd.MultivariateNormalDiag([0.0])
+    ...     def decode(self, z):
+    ...         return tfd.MultivariateNormalDiag(z)
+    >>> appendix_d(Model(), [[0.0]], 1000).log_likelihood.round(1)  # -log(4 pi) / 2 = -1.27
+    array([-1.3], dtype=float32)
     """
     if density not in DENSITIES:
         raise ValueError(f"unknown density {density!r}: one of {', '.join(DENSITIES)}")
     _checks.check_movable(model)
     x = _checks.checked_data(x, model)
     (dimensions,) = model.prior.event_shape
-    least = LEAST_SAMPLES_A_DIMENSION * (dimensions + 1)
+    least = _LEAST_SAMPLES_A_DIMENSION * (dimensions + 1)
     if n_samples < least:
         raise ValueError(
             f"n_samples (L) is {n_samples}, but to fit a density in {dimensions} dimensions it "
             f"must be at least {least}"
         )
-    if dimensions > RELIABLE_DIMENSIONS:
+    if dimensions > _RELIABLE_DIMENSIONS:
         warnings.warn(
             f"appendix D's estimator is not reliable in {dimensions} latent dimensions, only up to "
-            f"about {RELIABLE_DIMENSIONS}: use importance_sampling",
+            f"about {_RELIABLE_DIMENSIONS}: use importance_sampling",
             stacklevel=2,
         )
 
@@ -89,10 +107,10 @@ def appendix_d(
     seed_of = functools.partial(_seed_of, seed)
     parts = _programs.in_batches(made, x, seed_of, axes=(0, 0, 0))
     nats, error, acceptance = (values.numpy() for values in parts)
-    stuck = int(np.sum(acceptance < LEAST_ACCEPTANCE))
+    stuck = int(np.sum(acceptance < _LEAST_ACCEPTANCE))
     if stuck:
         warnings.warn(
-            f"{stuck} of {len(x)} chains accept less than {LEAST_ACCEPTANCE:.0%} of their moves, "
+            f"{stuck} of {len(x)} chains accept less than {_LEAST_ACCEPTANCE:.0%} of their moves, "
             f"where 90% was asked: their estimates mean little; raise burn_in (now {burn_in})",
             stacklevel=2,
         )
@@ -135,15 +153,26 @@ DENSITIES = {"gaussian": _gaussian, "kde": _kernels}
 def importance_sampling(
     model: Encoding, x: Data, n_samples: int = 1000, *, prior_share: float = 0.0, seed: int = 0
 ) -> Estimate:
-    """log mean_k p(x, z_k) / q(z_k|x) over `n_samples` (K) draws from the encoder.
+    """log p(x) = log mean_k p(x, z_k) / q(z_k|x) over `n_samples` (K) draws from the encoder.
 
     A lower bound in expectation that tightens with K (the importance-weighted bound), for any
     latent size, in memory that does not grow with K.
 
-    `prior_share`: of the draws that come from p(z) instead, with q the mixture of both: with few
-    latent dimensions this finds p(z|x) also where the encoder misses it. Raises ValueError for K
-    below 1, a share outside [0, 1), or above 0 where the supports differ, a model without an
-    encoder, data that do not fit the model, or a seed that is no non-negative integer.
+    `prior_share`: a, of the draws that come from p(z) instead; q is then the mixture
+    (1 - a) q(z|x) + a p(z). With few latent dimensions this finds p(z|x) also where the encoder
+    misses it. Raises ValueError for K below 1, a share outside [0, 1), or above 0 where the
+    supports differ, a model without an encoder, data that do not fit the model, or a seed that is
+    no non-negative integer.
+
+    >>> from tensorflow_probability import distributions as tfd
+    >>> class Model:  # z from N(0, 1), x from N(z, 1): so x is from N(0, 2)
+    ...     prior = tfd.MultivariateNormalDiag([0.0])
+    ...     def decode(self, z):
+    ...         return tfd.MultivariateNormalDiag(z)
+    ...     def encode(self, x):  # p(z|x) itself: each ratio is p(x), without any error
+    ...         return tfd.MultivariateNormalDiag(x / 2, [0.5**0.5])
+    >>> importance_sampling(Model(), [[0.0]], n_samples=5).log_likelihood.round(2)
+    array([-1.27], dtype=float32)
     """
     if not hasattr(model, "encode"):
         raise ValueError(
@@ -195,6 +224,16 @@ def compare(model: Any, x: Data) -> pd.DataFrame:
 
     Half the draws of importance sampling come from the prior, for datapoints that the encoder
     misses. Columns: estimator, nats (the mean over x), error (Monte Carlo standard error of that).
+    Warns and raises as the two estimators do.
+
+    >>> from vae_keras import VAE, networks
+    >>> encoder, decoder = networks.gaussian_encoder(3, 4, 1), networks.bernoulli_decoder(1, 4, 3)
+    >>> table = compare(VAE(encoder, decoder), [[1.0, 0.0, 1.0]])  # untrained, so p(x) = 1/8
+    >>> print(table[["estimator", "nats"]].round().to_string(index=False))  # log(1/8) = -2.08
+                          estimator  nats
+                 appendix D, L = 50  -2.0
+    importance sampling, K = 10,000  -2.0
+                        lower bound  -2.0
     """
     found = {
         "appendix D, L = 50": appendix_d(model, x)[:2],

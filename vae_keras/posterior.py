@@ -14,14 +14,22 @@ from tensorflow_probability import distributions as tfd
 from vae_keras import _checks, _noise, _programs
 from vae_keras.typing import Codes, Data, Decoding, Draws, Minibatch, PerDatapoint, PerDraw, Seed
 
-CANDIDATES = 500  # draws from the prior, of which a chain takes one to begin at
-SHORTEST = 0.5  # a move takes this share of the step size, or more
+__all__ = ["Chains", "draw", "hmc", "log_joint"]  # `models` and `likelihood` use the others
+
+_CANDIDATES = 500  # draws from the prior, of which a chain takes one to begin at
+_SHORTEST = 0.5  # a move takes this share of the step size, or more
 
 
 class Chains(NamedTuple):
     """What HMC drew: `z` (S, N, d), with `log_prob` (S, N) as the function given has it.
 
-    `acceptance` (N,): the rate after burn-in. `step_size` (N,).
+    `acceptance` (N,): the rate after burn-in, from 0 to 1. `step_size` (N,): of each chain, in the
+    units of z. S is the number of draws.
+
+    >>> import numpy as np
+    >>> found = Chains(np.zeros((50, 3, 2)), np.zeros((50, 3)), np.ones(3), np.ones(3))
+    >>> found.z.mean(axis=0).shape  # E[z|x] of each of 3 datapoints, in 2 dimensions
+    (3, 2)
     """
 
     z: Draws
@@ -31,7 +39,7 @@ class Chains(NamedTuple):
 
 
 class Jittered(tfp.mcmc.HamiltonianMonteCarlo):
-    """HMC whose moves take a random share of the step size, `SHORTEST` to 1, one for all chains.
+    """HMC whose moves take a random share of the step size, `_SHORTEST` to 1, one for all chains.
 
     On a Gaussian, moves of one length can last half a period: then each one ends at the mirror
     image of its start, and the chain explores nothing, however many of its moves it accepts. Needs
@@ -43,7 +51,7 @@ class Jittered(tfp.mcmc.HamiltonianMonteCarlo):
     ) -> tuple[Codes, Any]:
         """As TFP's."""
         seed_share, seed_move = tf.unstack(tfp.random.split_seed(seed))
-        share = tf.random.stateless_uniform([], seed_share, SHORTEST, 1.0)
+        share = tf.random.stateless_uniform([], seed_share, _SHORTEST, 1.0)
         step_size = previous_kernel_results.accepted_results.step_size
         shortened = _with_step_size(previous_kernel_results, step_size * share)
         z, results = super().one_step(current_state, shortened, seed=seed_move)
@@ -66,9 +74,19 @@ def hmc(
 ) -> Chains:
     """Hamiltonian Monte Carlo with TFP, a chain a datapoint, all at once.
 
-    `log_prob`: (N, d) -> (N,), up to a constant, one density a row. `start`: (N, d). During burn-in
-    the step size of each chain is adapted to the acceptance rate `target`, then held; each move
-    takes a random share of it.
+    `log_prob`: (N, d) -> (N,), up to a constant, one density a row. `start`: (N, d). A move from z
+    draws a momentum r from N(0, I), takes `leapfrog_steps` of dz = r, dr = grad log p(z), and is
+    accepted with probability min(1, exp(H - H')), H = r'r / 2 - log p(z). During the `burn_in`
+    first moves, of which nothing is kept, the step size of each chain is adapted to the acceptance
+    rate `target`, then held; each move takes a random share of it. Raises nothing of its own. Call
+    it in a `tf.function`: eagerly each move takes tens of milliseconds.
+
+    >>> import tensorflow as tf
+    >>> from tensorflow_probability import distributions as tfd
+    >>> far, start = tfd.MultivariateNormalDiag([3.0], [0.1]), tf.fill((1, 1), 3.0)
+    >>> chains = tf.function(hmc)(far.log_prob, start, 200, seed=(0, 0))
+    >>> print(chains.z.shape, tf.reduce_mean(chains.z).numpy().round(1))
+    (200, 1, 1) 3.0
     """
     kernel = tfp.mcmc.DualAveragingStepSizeAdaptation(
         Jittered(
@@ -91,10 +109,20 @@ def hmc(
 
 
 def draw(model: Decoding, x: Data, n_samples: int, *, seed: int = 0, **options: Any) -> Chains:
-    """Draw from p(z|x) by HMC for each datapoint of x, (N, *input); options as `hmc` has them.
+    """Draw from p(z|x) = p(z) p(x|z) / p(x) by HMC for each datapoint of x, (N, *input).
 
-    Raises ValueError for a decoder without a gradient in z, data that do not fit the model, or a
-    seed that is no non-negative integer.
+    `options`: `leapfrog_steps`, `burn_in` and `target`, as `hmc` has them; `log_prob` is
+    log p(x, z), nats. Raises ValueError for a decoder without a gradient in z, data that do not fit
+    the model, or a seed that is no non-negative integer.
+
+    >>> from tensorflow_probability import distributions as tfd
+    >>> class Model:  # z from N(0, 1), x from N(z, 1): so p(z|x) = N(x / 2, 1 / 2)
+    ...     prior = tfd.MultivariateNormalDiag([0.0])
+    ...     def decode(self, z):
+    ...         return tfd.MultivariateNormalDiag(z)
+    >>> chains = draw(Model(), [[2.0]], n_samples=5000)
+    >>> print(chains.z.shape, chains.z.numpy().mean().round(1), chains.z.numpy().var().round(1))
+    (5000, 1, 1) 1.0 0.5
     """
     _checks.check_movable(model)
     x = _checks.checked_data(x, model)
@@ -116,7 +144,19 @@ def chains(model: Decoding, x: Minibatch, n_samples: int, seed: Seed, **options:
 
 
 def log_joint(model: Decoding, x: Minibatch, z: Codes | Draws) -> PerDatapoint | PerDraw:
-    """log p(x, z), (...,), of z (..., N, d) for x (N, *input)."""
+    """log p(x, z) = log p(z) + log p(x|z), (..., N), nats, of z (..., N, d) for x (N, *input).
+
+    x are numbers as the decoder is over them, not uint8 pixels.
+
+    >>> import tensorflow as tf
+    >>> from tensorflow_probability import distributions as tfd
+    >>> class Model:
+    ...     prior = tfd.MultivariateNormalDiag([0.0])
+    ...     def decode(self, z):
+    ...         return tfd.MultivariateNormalDiag(z)
+    >>> log_joint(Model(), tf.zeros((1, 1)), tf.zeros((1, 1))).numpy().round(2)  # -log(2 pi)
+    array([-1.84], dtype=float32)
+    """
     return model.prior.log_prob(z) + model.decode(z).log_prob(x)
 
 
@@ -129,7 +169,7 @@ def begin(model: Decoding, x: Minibatch, seed: Seed) -> Codes:
     if hasattr(model, "encode"):
         return model.encode(x).sample(seed=seed)
     seed_prior, seed_choice = tf.unstack(tfp.random.split_seed(seed))
-    z = model.prior.sample(CANDIDATES, seed=seed_prior)
+    z = model.prior.sample(_CANDIDATES, seed=seed_prior)
     log_likelihood = tf.map_fn(lambda one: model.decode(one[None]).log_prob(x), z)
     choice = tfd.Categorical(logits=tf.transpose(log_likelihood)).sample(seed=seed_choice)
     return tf.gather(z, choice)

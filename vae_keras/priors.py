@@ -7,15 +7,22 @@ from tensorflow_probability import distributions as tfd
 
 from vae_keras.layers import DistributionLayer
 
+__all__ = ["Learned"]
+
 
 @keras.saving.register_keras_serializable(package="vae_keras")
 class Learned(keras.layers.Layer):
-    """The distribution that a distribution layer makes of weights, one set for all datapoints.
+    """p(z) = layer(w): the distribution of a distribution layer, w weights that all x share.
 
         VAE(encoder, decoder, prior=Learned(GaussianMixture(2, components=10)))
 
-    `layer`: gives the family and its event shape. `initializer`: of the unconstrained parameters,
+    `layer`: gives the family and its event shape. `initializer`: of the unconstrained parameters w,
     by default N(0, 0.5^2), so that the components of a mixture begin apart.
+
+    >>> from vae_keras.layers import DiagonalGaussian
+    >>> prior = Learned(DiagonalGaussian(2), initializer="zeros")
+    >>> print(prior.now().variance().numpy(), prior.count_params())  # of log variances 0
+    [1. 1.] 4
     """
 
     def __init__(self, layer: DistributionLayer, initializer: Any = None, **kwargs: Any):

@@ -17,7 +17,7 @@ from vae_keras.typing import Codes, Data, Minibatch, Nats, Shape
 class AutoEncoder(LatentVariableModel):
     """A latent-variable model p(z) p(x|z) with an encoder q(z|x), measured by the lower bound.
 
-    A subclass adds `train_step`, the algorithm by which it learns.
+    All but the way it learns: a subclass is an algorithm.
 
     Args:
         encoder: a Keras model of one input that ends in a distribution layer: x of shape
@@ -43,6 +43,56 @@ class AutoEncoder(LatentVariableModel):
 
     All arguments are fixed once the model is made. Raises ValueError, before any training, for
     networks that do not fit together and for data that the model cannot read.
+
+    A subclass must implement:
+        train_step(data): learn from a minibatch, as `Trainer` asks. It may return what
+            `record_bound` gives.
+
+    It may override:
+        check_posterior(posterior): raise ValueError for a q(z|x) that the algorithm cannot learn.
+        decode_drawn(z, training): p(x|z) as `bound` has it, where theta is drawn too.
+        build(input_shape): further weights, and checks.
+        decay(variables): the MAP term.
+        METRICS, SETTINGS, get_config: where it has metrics or arguments of its own.
+
+    It inherits:
+        encode, decode, prior, read: q(z|x), p(x|z), p(z), and x as they take it.
+        bound, loss_of, decay: the bound estimated with fresh samples, and what becomes the loss.
+        record_bound, test_step, call: the metrics, what `evaluate` and `predict` do.
+        elbo, score, reconstruct, sample: what a user calls.
+        fit, noise_seed, scaled, count_visits: all that `LatentVariableModel` and `Trainer` have.
+
+    So a further algorithm is one method. The score-function estimator, which section 2.2 calls
+    naive, has grad E_q[f(z)] = E_q[f(z) grad log q(z|x)], f(z) = log p(x, z) - log q(z|x):
+
+    >>> import numpy as np
+    >>> import tensorflow as tf
+    >>> from vae_keras import networks
+    >>> from vae_keras.bounds import Bound
+    >>> from vae_keras.models import datapoints
+    >>> class ScoreFunction(AutoEncoder):
+    ...     def train_step(self, data):
+    ...         x = datapoints(data)
+    ...         with tf.GradientTape() as tape:
+    ...             q = self.encode(x, training=True)
+    ...             z = tf.stop_gradient(q.sample(seed=self.noise_seed(training=True)))
+    ...             reconstruction = self.decode(z, training=True).log_prob(self.read(x))
+    ...             log_q = q.log_prob(z)
+    ...             kl = log_q - self.prior.log_prob(z)
+    ...             bound = Bound(reconstruction - kl, reconstruction, kl)
+    ...             score = tf.reduce_mean(tf.stop_gradient(bound.elbo) * log_q)
+    ...             decay = self.decay(self.trainable_variables)
+    ...             loss = self.scaled(self.loss_of(bound, decay) - score, x)
+    ...         gradients = tape.gradient(loss, self.trainable_variables)
+    ...         self.optimizer.apply(gradients, self.trainable_variables)
+    ...         self.count_visits(x)
+    ...         return self.record_bound(bound, decay)
+    >>> encoder, decoder = networks.gaussian_encoder(3, 8, 2), networks.bernoulli_decoder(2, 8, 3)
+    >>> model = ScoreFunction(encoder, decoder)
+    >>> model.compile(jit_compile=False)
+    >>> history = model.fit(np.ones((20, 3)), epochs=2, verbose=0).history
+    >>> print(sorted(history), model.samples)
+    ['elbo', 'kl', 'loss', 'reconstruction', 'weight_decay'] 40
     """
 
     NETWORKS = ("encoder", "decoder")

@@ -19,19 +19,33 @@ from vae_keras.typing import Codes, Data, Minibatch
 class LatentVariableModel(Trainer):
     """A prior p(z), a decoder p(x|z), perhaps other networks, and the MAP term on their weights.
 
-    A subclass has `build`, which makes the prior where it is None and calls `check_likelihood`;
-    `train_step` and `test_step`; `METRICS`, the names of what these pass to `record`; `NETWORKS`,
-    the names of its networks, which are attributes and arguments of it; and `SETTINGS`, the names
-    of its other arguments.
-
-    Networks and settings are fixed once they are set, since compiled programs hold them: to set one
-    again raises AttributeError.
-
     Args:
         networks: Keras models, in the order of `NETWORKS`.
         prior: p(z), a TFP distribution or a `priors.Learned`; None where `build` makes it.
         weight_decay: w adds w/2 |theta|^2 over the trained parameters to the loss.
         seed: of the noise; None: drawn from Python's generator.
+
+    Networks and settings are fixed once they are set, since compiled programs hold them: to set one
+    again raises AttributeError. Raises ValueError for a negative `weight_decay` and a bad seed.
+
+    A subclass must implement:
+        METRICS: the names of what its steps pass to `record`, `loss` the first.
+        build(input_shape): make the weights, and the prior where it is None; call
+            `check_likelihood` with p(x|z) of one z; set `built`.
+        train_step(data), test_step(data), call(x): as `Trainer` asks.
+
+    It may override:
+        NETWORKS: the names of its networks, which are attributes and arguments of it.
+        SETTINGS: the names of its other arguments.
+        get_config: with the arguments that it adds.
+        decode, decay: p(x|z), and the MAP term.
+
+    It inherits:
+        prior, decode, sample: p(z), p(x|z), and draws x from both.
+        read: x as the networks see it, for a step to call.
+        decay, record: the MAP term; a minibatch's values taken into `metrics`.
+        get_config, from_config: networks, prior, `weight_decay` and `seed` saved and loaded.
+        fit, evaluate, noise_seed, scaled, count_visits: all that `Trainer` has.
     """
 
     NETWORKS: tuple[str, ...] = ("decoder",)

@@ -29,11 +29,32 @@ DIVIDING = ("MirroredStrategy", "OneDeviceStrategy", "_DefaultDistributionStrate
 class Trainer(keras.Model):
     """A Keras model that learns from x alone, with a `train_step` of one minibatch x.
 
-    A subclass has `train_step`, `test_step` and `build`, which sets `event_shape`, the shape of one
-    datapoint, `unit_interval`, whether its values must lie in [0, 1], or which of them, and
-    `pixels`, whether uint8 values are pixels. `evaluations` says how often `train_step` evaluates
-    log p(x|z) for each datapoint that it visits, and `divisible`, whether the devices of a
-    `tf.distribute.MirroredStrategy` may share a minibatch.
+    A subclass must implement:
+        build(input_shape): make the weights; set `event_shape`, the shape of one datapoint,
+            `unit_interval`, whether its values must lie in [0, 1], or which of them, `pixels`,
+            whether uint8 values are pixels, and last `built`. Called twice, it does nothing.
+        train_step(data): learn from a minibatch, whose x is `datapoints(data)`: differentiate
+            `scaled(loss, x)`, apply the gradients with `optimizer`, call `count_visits(x)`, and
+            return the metrics, `loss` among them. All in TensorFlow, since XLA compiles it; any
+            noise from `noise_seed(training=True)`.
+        test_step(data): the same metrics of a minibatch, nothing learned; noise from
+            `noise_seed()`.
+        call(x): what `predict` gives for a minibatch, and what `export` exports.
+        metrics: a property, the Keras metrics that an epoch resets.
+
+    It may override:
+        evaluations: how often `train_step` evaluates log p(x|z) for each datapoint that it visits.
+        divisible: whether the devices of a `tf.distribute.MirroredStrategy` may share a minibatch.
+        minibatch(x, rows): what `fit` on an array hands to `train_step`.
+        get_config, from_config: as in Keras, with what `__init__` takes.
+
+    It inherits:
+        compile, fit, evaluate, predict, export: as in Keras, data checked, arrays at full speed.
+        noise_seed, scaled, count_visits: for the steps to call.
+        visits, samples: how far training has come; saved with the model, as is the noise.
+        set_evaluation_noise: to measure the same twice.
+
+    Raises ValueError for a seed that is no non-negative integer.
     """
 
     evaluations = 1
