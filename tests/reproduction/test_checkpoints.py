@@ -9,6 +9,8 @@ import sys
 import numpy as np
 import pytest
 
+from vae_keras.reproduction import checkpoints
+
 KILLED = """
 import os, random, signal, sys, threading
 from vae_keras import callbacks, datasets
@@ -78,3 +80,26 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_csv(tmp_path):
     undisturbed, killed = (tmp_path / f"{name}.csv" for name in ("undisturbed", "killed"))
     assert killed.read_bytes() == undisturbed.read_bytes()
     assert not list((tmp_path / "killed").rglob("*.part*"))
+
+
+@pytest.mark.usefixtures("no_xla")
+def test_a_model_goes_on_from_its_checkpoint_as_if_nothing_had_been(small, faces, tmp_path):
+    """Weights, what the optimiser has summed up, its step size, the counters of the noise."""
+    file, record = tmp_path / "folder" / "checkpoint.npz", {"curve": [{"samples": 1600}], "ü": None}
+    model = small.build(faces)
+    model.optimizer.learning_rate.assign(0.1)
+    model.fit(faces.x_train, verbose=0)
+    checkpoints.write(file, model, record)
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+    assert checkpoints.read_record(file) == checkpoints.read(file)[1] == record
+    other = small.build(faces)
+    assert checkpoints.restore(file, other) == record
+    assert (other.samples, other.visits) == (1600, 1600)
+    for goes_on in (False, True):
+        if goes_on:
+            for one in (model, other):
+                one.fit(faces.x_train, epochs=2, initial_epoch=1, verbose=0)
+        ours, theirs = ([*m.variables, *m.optimizer.variables] for m in (model, other))
+        assert len(ours) > 2 * len(model.trainable_variables)
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=a.path)

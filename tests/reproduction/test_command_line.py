@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vae_keras.reproduction import command_line, experiments, paths, store
+from vae_keras.reproduction import command_line, experiments, notebooks, paths, store
 
 RUN_ALL = ["bash", "reproduce/run_all.sh"]
 
@@ -146,9 +146,10 @@ def test_the_tests_are_the_same_whenever_they_are_collected():
 
 
 def test_the_store_is_told_of_in_the_words_of_its_states(monkeypatch, tmp_path):
-    runs = {"a": {"state": "finished"}, "b": {"state": "stopped"}, "c": {"state": "unreadable"}}
+    states = ("finished", "stopped", "training", "unreadable", "finished")
+    runs = {f"run{i}": {"state": state} for i, state in enumerate(states)}
     monkeypatch.setattr(store, "records", lambda: runs)
-    assert "holds 1 finished runs and 1 stopped on their way" in command_line._stored()
+    assert "holds 2 finished runs and 2 stopped on their way" in command_line._stored()
 
 
 @pytest.mark.usefixtures("no_xla")
@@ -213,3 +214,45 @@ def test_the_command_refuses_what_it_does_not_know(capsys):
             command_line.main(["figures", *arguments])
         assert stop.value.code == 2
         assert message in capsys.readouterr().err
+
+
+def test_what_the_figures_command_asks_for(monkeypatch, tmp_path):
+    """By default all figures at preset quick, one after the other, into the preset's folder."""
+    asked = []
+    monkeypatch.setattr(notebooks, "run", lambda *arguments: asked.append(arguments) or 7)
+    assert command_line.main(["figures"]) == 7
+    assert command_line.main(["figures", "--preset", "smoke"]) == 7
+    options = ["--only", "fig_samples", "--force", "--figures-dir", str(tmp_path), "--jobs", "3"]
+    assert command_line.main(["figures", *options]) == 7
+    assert asked == [
+        (notebooks.NAMES, "quick", False, paths.figures("quick"), 1),
+        (notebooks.NAMES, "smoke", False, paths.figures("smoke"), 1),
+        (["fig_samples"], "quick", True, tmp_path, 3),
+    ]
+
+
+def test_an_interrupt_is_a_status_and_a_sentence(monkeypatch, capsys):
+    def run(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(notebooks, "run", run)
+    assert command_line.main(["figures"]) == 130
+    assert capsys.readouterr().err.startswith("\nInterrupted. ")
+
+
+def test_one_run_that_cannot_be_dropped_is_a_status_and_the_others_go(monkeypatch, capsys):
+    def drop(key):
+        if key == "b":
+            raise store.StoreError("b is being trained")
+
+    monkeypatch.setattr(store, "drop", drop)
+    monkeypatch.setattr(store, "records", lambda: {key: {"state": "finished"} for key in "abc"})
+    assert command_line.main(["runs", "--drop", "all"]) == 1
+    out, err = capsys.readouterr()
+    assert (out, err) == ("dropped a\ndropped c\n", "b is being trained\n")
+    assert command_line.main(["runs", "--drop", "a"]) == 0
+
+
+def test_the_data_command_reports(monkeypatch):
+    monkeypatch.setattr(command_line.datasets, "report", lambda: 3)
+    assert command_line.main(["data"]) == 3

@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from vae_keras.reproduction import (
-    experiments,
-)
+from vae_keras import datasets
+from vae_keras.layers import Bernoulli, DiagonalGaussian
+from vae_keras.reproduction import experiments, training
 from vae_keras.reproduction.experiments import Experiment
 
 
@@ -137,3 +137,89 @@ def test_the_bound_in_the_table_is_that_of_the_model(small, faces):
     for split, x in (("train", faces.x_train), ("test", faces.x_test)):
         row = table[table.split == split].iloc[0]
         assert row.lower_bound == pytest.approx(run.model.elbo(x, n_samples=20).mean(), abs=3)
+
+
+def images(name, pixels, n=30):
+    x = np.zeros((n, pixels), "uint8")
+    return datasets.Dataset(name, name, x, x[:9], (pixels, 1), "a test")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "pixels", "hidden", "layer"),
+    [
+        ("mnist", 784, 500, Bernoulli),
+        ("mnist_5k", 784, 500, Bernoulli),
+        ("frey_face", 560, 200, DiagonalGaussian),
+        ("synthetic_faces", 560, 200, DiagonalGaussian),
+    ],
+)
+def test_the_networks_are_those_of_appendix_c(dataset, pixels, hidden, layer):
+    """And Adagrad begins as Keras has it: from 0 its first steps would be huge."""
+    model = Experiment(dataset, 3, 100, n_samples=2, step_size=0.1).build(images(dataset, pixels))
+    for network in (model.encoder, model.decoder):
+        assert network.get_layer("hidden").units == hidden
+    assert isinstance(model.encoder.layers[-1], DiagonalGaussian)
+    assert isinstance(model.decoder.layers[-1], layer)
+    assert model.n_samples == 2
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.1)
+    sums = [v for v in model.optimizer.variables if "accumulator" in v.path]
+    assert len(sums) == len(model.trainable_variables)
+    assert {float(value) for v in sums for value in np.unique(v.numpy())} == {np.float32(0.1)}
+
+
+def test_the_seed_decides_the_weights_at_the_beginning(small, faces):
+    def weights(seed):
+        return dataclasses.replace(small, seed=seed).build(faces).trainable_variables[0].numpy()
+
+    assert np.array_equal(weights(1), weights(1))
+    assert not np.array_equal(weights(0), weights(1))
+
+
+def test_the_algorithms_are_built_as_they_are_called(small, faces):
+    for name, algorithm in experiments.ALGORITHMS.items():
+        experiment = dataclasses.replace(
+            small, algorithm=name, n_train=200, measure="marginal_log_likelihood"
+        )
+        model = experiment.build(faces)
+        assert type(model) is algorithm
+        assert model.name == name
+        assert model.weight_decay == 1 / 200
+        # whole datapoints, and never fewer evaluations than were asked for
+        visits = experiment.visits(model)
+        assert (visits - 1) * model.evaluations < experiment.samples
+        assert experiment.samples <= visits * model.evaluations
+
+
+def test_another_recipe_has_other_keys(small, monkeypatch):
+    before = small.key
+    assert before.startswith("aevb-synthetic_faces-2d-4000-")
+    monkeypatch.setattr(training, "RECIPE", training.RECIPE + 1)
+    assert small.key != before
+
+
+def test_who_made_the_runs_is_told_once_a_version(small, monkeypatch, capsys):
+    def run(title_seed, sources):
+        record = {"made_by": [{"version": "0.1", "sources": sources}], "data_sha256": "a"}
+        return experiments.Run(dataclasses.replace(small, seed=title_seed), None, record)
+
+    experiments._tell_of_others([run(1, "a"), run(2, "b"), run(3, "a"), run(4, "a")])
+    assert capsys.readouterr().out.splitlines() == [
+        "from the store, made by version 0.1 (sources a): "
+        "aevb synthetic_faces N_z=2, seed 1 and 2 more",
+        "from the store, made by version 0.1 (sources b): aevb synthetic_faces N_z=2, seed 2",
+    ]
+
+
+def test_the_step_sizes_are_a_row_a_run_with_their_trials(small, faces):
+    ruled = {"step_size": 0.1, "trials": {"0.01": -3.0, "0.1": 7.0}}
+    runs = [
+        experiments.Run(dataclasses.replace(small, n_train=n, seed=seed), faces, record)
+        for n, seed, record in ((None, 0, ruled), (300, 1, {"step_size": 0.02}))
+    ]
+    table = experiments.step_sizes(runs)
+    assert list(table.columns) == [
+        "dataset", "n_train", "latent_dim", "algorithm", "seed", "step_size", "0.01", "0.1",
+    ]  # fmt: skip
+    assert table.iloc[0].tolist() == ["synthetic_faces", 1600, 2, "aevb", 0, 0.1, -3.0, 7.0]
+    assert table.iloc[1].tolist()[:6] == ["synthetic_faces", 300, 2, "aevb", 1, 0.02]
+    assert table.iloc[1][["0.01", "0.1"]].isna().all()

@@ -363,3 +363,78 @@ def test_figure_3_has_a_panel_a_training_set_and_room_for_the_papers_curves(monk
     assert (differences.difference == 2).all()
     assert set(differences.n_train) == {1000}
     assert set(differences.samples) == {10**6, 5 * 10**6}
+
+
+def looks(line):
+    """Its colour, whether it has gaps, its width, its alpha."""
+    _, pattern = line._dash_pattern  # seaborn draws also a solid line as dashes, without gaps
+    gaps = any((pattern or ())[1::2])
+    return to_hex(line.get_color()), gaps, line.get_linewidth(), line.get_alpha()
+
+
+def test_the_legend_calls_each_curve_what_it_is():
+    """By its colour and its dashes; each curve is told by its height."""
+    order = ["aevb", "wake_sleep", "mcem", "full_vb"]
+    heights = {
+        f"{style.ALGORITHMS[algorithm]}, {split}": -100.0 - 10 * i - 3 * j
+        for i, algorithm in enumerate(order)
+        for j, split in enumerate(("train", "test"))
+    }
+    rows = [
+        ("mnist", 4, algorithm, split, samples, heights[f"{label}, {split}"], 0)
+        for algorithm, label in style.ALGORITHMS.items()
+        for split in ("train", "test")
+        for samples in (10**5, 2 * 10**5, 3 * 10**5, 4 * 10**5, 10**6)
+    ]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    third = table.rename(columns={"lower_bound": "marginal_log_likelihood"}).assign(n_train=1000)
+    for figure in (
+        figures.lower_bound(table, {"mnist": "MNIST"}),
+        figures.full_vb(table, "MNIST"),
+        figures.marginal_likelihood(third, "MNIST"),
+    ):
+        legend = figure.legends[0]
+        called = {
+            text.get_text(): looks(line)[:2]
+            for text, line in zip(legend.get_texts(), legend.get_lines(), strict=True)
+        }
+        drawn = {line.get_ydata()[0]: looks(line)[:2] for line in figure.axes[0].lines}
+        assert {label: drawn[height] for label, height in heights.items()} == called
+        assert {label for label in called if called[label][1]} == {
+            label for label in heights if label.endswith("train")
+        }
+
+
+def test_the_papers_curves_lie_behind_ours_wide_and_pale():
+    table = curves(REAL, presets.resolve("quick"), ["aevb", "wake_sleep"], [0])
+    figure, behind = figures.lower_bound(table, REAL), []
+    for axis in (axis for axis in figure.axes if axis.lines):
+        drawn = [looks(line)[2:] for line in sorted(axis.lines, key=lambda line: line.zorder)]
+        behind.append(len(drawn) - 4)
+        assert drawn == behind[-1] * [(3.5, 0.3)] + 4 * [(1.2, None)]
+    assert behind.count(4) >= 5  # the paper's file has most panels
+
+
+def test_the_samples_are_means_and_lie_a_square_a_model():
+    asked = []
+    one = run("mnist", "MNIST", 1000)
+    draw = one.model.sample
+    one.model.sample = lambda n, mean=False: asked.append((n, mean)) or draw(n, mean)
+    figure = figures.samples([one, one], 3)
+    assert asked == 2 * [(9, True)]
+    assert [axis.images[0].get_array().shape for axis in figure.axes] == 2 * [(84, 84)]
+
+
+def test_the_codes_are_the_means_of_the_test_set():
+    x = np.arange(12.0).reshape(4, 3)
+    data = types.SimpleNamespace(x_train=-x, x_test=x, y_test=np.array([3, 1, 4, 1], "uint8"))
+
+    def encode(x):
+        return types.SimpleNamespace(mean=lambda: tf.constant(x[:, :2] + 1 / 3))
+
+    table = figures.latent_codes(types.SimpleNamespace(encode=encode), data)
+    assert table.to_dict("list") == {
+        "z1": [0.3333, 3.3333, 6.3333, 9.3333],
+        "z2": [1.3333, 4.3333, 7.3333, 10.3333],
+        "digit": [3, 1, 4, 1],
+    }

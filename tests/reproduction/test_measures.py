@@ -1,13 +1,17 @@
 """What is recorded along a run, and on how many points."""
 
 import dataclasses
+import types
 
+import numpy as np
 import pytest
 
 from vae_keras import likelihood
 from vae_keras.models.vae import VAE
 from vae_keras.reproduction import experiments, measures, store, training
 from vae_keras.reproduction.experiments import Experiment
+
+pytestmark = pytest.mark.usefixtures("no_xla")
 
 
 @pytest.mark.parametrize("algorithm", ["aevb", pytest.param("mcem", marks=pytest.mark.long)])
@@ -65,3 +69,40 @@ def test_short_runs_measure_the_first_points_only(faces, monkeypatch):
         experiment = Experiment("mnist", 2, samples)
         assert measures._points(measures.BOUNDED, experiment) == bounded
         assert measures._points(measures.ESTIMATED, experiment) == estimated
+
+
+def test_log_likelihood_is_averaged_a_split_with_its_error(small, monkeypatch):
+    """In one estimate of all points, in the splits' order; the error is that of a mean."""
+    splits = {"train": np.arange(1.0, 6)[:, None], "test": np.array([[10.0], [20.0]])}
+
+    def appendix_d(model, x):
+        x = x[:, 0]
+        return -x, 3 * x, x / 100  # nats, their errors, HMC's acceptance
+
+    monkeypatch.setattr(likelihood, "appendix_d", appendix_d)
+    found = measures.log_likelihood(None, splits, small)
+    assert found == {
+        "train": {
+            "marginal_log_likelihood": -3.0,
+            "error": round(3 * np.sqrt(1 + 4 + 9 + 16 + 25) / 5, 3),
+            "acceptance": 0.03,
+        },
+        "test": {
+            "marginal_log_likelihood": -15.0,
+            "error": round(3 * np.sqrt(100 + 400) / 2, 3),
+            "acceptance": 0.15,
+        },
+    }
+
+
+def test_each_measure_is_a_column_of_that_name(small, monkeypatch):
+    splits = {"train": np.full((3, 1), 2.004), "test": np.full((2, 1), 1.0)}
+    model = types.SimpleNamespace(elbo=lambda x: -x[:, 0])
+    assert measures.lower_bound(model, splits, small) == {
+        "train": {"lower_bound": -2.0},
+        "test": {"lower_bound": -1.0},
+    }
+    monkeypatch.setattr(likelihood, "appendix_d", lambda _, x: (x[:, 0], x[:, 0], x[:, 0]))
+    for name, (measure, columns) in measures.MEASURES.items():
+        assert all(name in row for row in measure(model, splits, small).values())
+        assert set(columns) <= {field.name for field in dataclasses.fields(Experiment)}

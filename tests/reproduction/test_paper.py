@@ -96,3 +96,36 @@ def test_what_the_paper_concludes_from_figure_3_holds_in_the_committed_figure(co
     late = curves[(curves.n_train == 1000) & (curves.samples > 8.5e6)]
     change = late.groupby(["algorithm", "split"]).marginal_log_likelihood.agg(np.ptp)
     assert (change < 1).all()  # all three have converged
+
+
+@pytest.mark.parametrize("ends_first", ["ours", "theirs"])
+def test_a_curve_is_compared_half_a_percent_beyond_its_ends_and_no_further(ends_first, monkeypatch):
+    """A run ends with a whole minibatch; but nothing is made up where a curve is not yet, or over.
+
+    Between its points a curve is straight over log samples: 2,000 lies half-way.
+    """
+    about = {"dataset": "mnist", "latent_dim": 3, "algorithm": "aevb", "split": "test"}
+    short = pd.DataFrame([about | {"samples": n, "lower_bound": b} for n, b in SHORT])
+    long = pd.DataFrame([about | {"samples": n, "lower_bound": -100.0} for n in (1, 10**6)])
+    ours, theirs = (short, long) if ends_first == "ours" else (long, short)
+    monkeypatch.setattr(paper, "figure2", lambda: theirs)
+    monkeypatch.setitem(paper.AT, "lower_bound", (994, 996, 2000, 4019, 4021))
+    table = paper.differences(ours)
+    assert list(table.samples) == [996, 2000, 4019]
+    sign = 1 if ends_first == "ours" else -1
+    np.testing.assert_allclose(sign * table.difference, [-100, -50, 0], atol=0.01)
+
+
+SHORT = ((1000, -200.0), (4000, -100.0))
+
+
+def test_a_tie_is_no_lead():
+    rows = [
+        ("mnist", 3, algorithm, split, samples, bound, 0)
+        for samples, lead in ((10**6, 0), (2 * 10**6, 1), (3 * 10**6, 2))
+        for algorithm, bound in (("aevb", -100 + lead), ("wake_sleep", -100))
+        for split in ("train", "test")
+    ]
+    (row,) = paper.claims(pd.DataFrame(rows, columns=COLUMNS)).itertuples()
+    assert (row.leads_from, row.least_lead) == (2 * 10**6, 0)
+    assert (row.test, row.overfit) == (-98, 0)

@@ -1,5 +1,8 @@
 """What a preset says, and what papermill passes."""
 
+import builtins
+import types
+
 import pytest
 
 from vae_keras.reproduction import presets
@@ -50,3 +53,50 @@ def test_what_papermill_passes_is_read_as_it_was_meant(value, default, meant):
     assert type(found) is type(meant)
     sizes = presets.resolve("smoke", 1e3, "True", "[5]", "[]", n_train=250)
     assert sizes == presets.Settings("smoke", 1000, True, [5], [], [250])
+
+
+def test_what_a_parameters_cell_assigns():
+    """Its literals; what is none is unknown, what is no plain assignment to a name is left out."""
+    cell = (
+        'preset = "quick"\nrows = two = -3\nn = len([])\nx.y = 1\nz: int = 2\nif rows:\n    a = 1'
+    )
+    assert presets.assigned(cell) == {"preset": "quick", "rows": -3, "two": -3, "n": None}
+    assert presets.assigned("%matplotlib inline\nrows = 3") == {}
+
+
+CELL = (
+    'preset = "smoke"\nsamples = None\nrows = 10\ndims = [2]\nstep_size = None\nfigures_dir = None'
+)
+
+
+@pytest.fixture
+def injected(monkeypatch):
+    """A function that resolves preset smoke in a notebook into which papermill put `parameters`."""
+
+    def resolve(**parameters):
+        lines = [f"{name} = {value!r}" for name, value in parameters.items()]
+        ran = ["", CELL, "# Parameters\n" + "\n".join(lines), "rows = rows"]
+        user_ns = {"In": ran} | presets.assigned(CELL) | parameters
+        shell = types.SimpleNamespace(user_ns=user_ns)
+        monkeypatch.setattr(builtins, "get_ipython", lambda: shell, raising=False)
+        presets.resolve("smoke")
+        return user_ns
+
+    return resolve
+
+
+def test_what_papermill_injects_has_the_type_of_the_cells_own_value(injected):
+    found = injected(rows="3", dims="[2, 5]", samples="1e3", step_size="0.1", figures_dir="2024")
+    assert {name: found[name] for name in ("rows", "dims", "samples", "step_size")} == {
+        "rows": 3, "dims": [2, 5], "samples": 1000, "step_size": 0.1,
+    }  # fmt: skip
+    assert type(found["samples"]) is int  # None in the cell: the preset's, a whole number
+    assert found["figures_dir"] == "2024"  # a folder, whatever it looks like
+
+
+def test_what_papermill_injects_must_be_a_parameter_with_a_fitting_value(injected):
+    message = "this notebook has no parameter colour, rws: it has .*rows, samples, step_size"
+    with pytest.raises(ValueError, match=message):
+        injected(rws=3, colour="red")
+    with pytest.raises(ValueError, match="rows is 'many', but must be a value like 10"):
+        injected(rows="many")

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import nbformat
 import pytest
 import tensorflow as tf
 
@@ -94,3 +95,62 @@ def test_a_figure_is_stale_once_anything_that_decides_it_has_changed(tmp_path, m
         (notebooks / file).write_text(content.replace(words, others))
         assert is_fresh() == fresh, (file, words)
         (notebooks / file).write_text(content)
+
+
+def test_a_figure_is_fresh_only_while_every_file_of_it_is_there(tmp_path):
+    name = "fig_graphical_model"
+    values = provenance.parameters(name, "smoke") | {"figures_dir": tmp_path}
+    assert not provenance.is_fresh(name, "smoke", tmp_path)
+    figures.save(figures.graphical_model(), name, values)
+    for suffix in ("pdf", "png", "json"):
+        file = tmp_path / f"{name}.{suffix}"
+        content = file.read_bytes()
+        assert provenance.is_fresh(name, "smoke", tmp_path)
+        file.unlink()
+        assert not provenance.is_fresh(name, "smoke", tmp_path)
+        file.write_bytes(content)
+    for damaged in (b"", b"[]", b"{}", content.replace(b"files", b"fils")):
+        file.write_bytes(damaged)
+        assert not provenance.is_fresh(name, "smoke", tmp_path)
+
+
+@pytest.fixture
+def notebook(tmp_path, monkeypatch):
+    """A function that makes fig_own.ipynb, of a parameters cell and a cell of code."""
+    monkeypatch.setattr(paths, "NOTEBOOKS", tmp_path)
+
+    def make(cell, code=""):
+        parameters = nbformat.v4.new_code_cell(cell, metadata={"tags": ["parameters"]})
+        cells = [nbformat.v4.new_markdown_cell('"frey_face"'), parameters]
+        cells.append(nbformat.v4.new_code_cell(code))
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "fig_own.ipynb")
+
+    return make
+
+
+def test_the_parameters_are_the_cells_the_presets_or_those_given(notebook):
+    notebook("preset = 'quick'\nsamples = None\nrows = 10\nstep_size = None\nfigures_dir = None")
+    plain = {"preset": "smoke", "samples": 2000, "rows": 10, "step_size": None}
+    assert provenance.parameters("fig_own", "smoke") == plain
+    given = {"rows": 3, "samples": 5, "preset": "paper", "figures_dir": "here", "other": 1}
+    changed = plain | {"rows": 3, "samples": 5}
+    assert provenance.parameters("fig_own", "smoke", given) == changed
+    assert provenance.parameters("fig_own", "smoke", {"samples": None}) == plain
+
+
+def test_the_data_sets_are_those_that_the_code_asks_for(notebook):
+    for code, names in (
+        ('datasets.load("mnist")', ["mnist"]),
+        ('load("frey_face")\nload("mnist")', ["mnist", "frey_face"]),
+        ("settings.mnist_latent_dims  # of frey_face", []),
+    ):
+        notebook("preset = 'quick'", code)
+        assert provenance.data_sets("fig_own") == names
+
+
+def test_the_device_is_the_accelerator_or_else_the_processor(monkeypatch):
+    assert provenance.device().startswith("CPU, ")
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind, kind])
+    details = {"GPU": {"device_name": "Fast"}}
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", details.get)
+    assert provenance.device() == "Fast, Fast"

@@ -141,3 +141,49 @@ def test_two_processes_never_train_the_same_run(small, faces, capsys):
         holder.kill()
     assert again.record == finished.record
     assert "another process trains" in capsys.readouterr().out
+
+
+def test_a_finished_run_leaves_its_model_and_its_record_alone(small, faces, checkpointed):
+    """Neither the checkpoint nor what a process that was killed while writing left behind."""
+    assert store.read_record(small.key) is None
+    assert store.read_progress(small.key) is None
+    file = checkpointed(small, faces)
+    assert store.read_progress(small.key)["curve"]
+    assert store.read_record(small.key) is None
+    file.with_name(".checkpoint.npz.123.part").write_bytes(b"half")
+    experiments.run(small, faces)
+    assert {path.name for path in file.parent.iterdir()} == {store.MODEL, store.RECORD}
+    assert store.read_progress(small.key) is None
+
+
+def test_a_run_that_is_trained_now_is_neither_dropped_nor_called_stopped(
+    small, faces, checkpointed
+):
+    checkpointed(small, faces)
+    with store.claim(small.key) as mine:
+        assert mine
+        with store.claim(small.key) as again:
+            assert not again
+        assert store.is_claimed(small.key)
+        assert store.records()[small.key]["state"] == "training"
+        with pytest.raises(store.StoreError, match="is being trained by another process: stop th"):
+            store.drop(small.key)
+    assert store.records()[small.key]["state"] == "stopped"
+    store.drop(small.key)
+    assert store.records() == {}
+
+
+LOSES_THE_STORE = pytest.mark.xfail(strict=True, reason="a known bug: the folder above is deleted")
+
+
+@pytest.mark.parametrize(
+    "key", ["", ".", pytest.param("..", marks=LOSES_THE_STORE), "../mine", "deep/er"]
+)
+def test_nothing_but_a_run_is_dropped(key):
+    folder = store.runs_folder()
+    for other in (folder / "deep" / "er", folder.parent / "mine"):
+        other.mkdir(parents=True)
+    with pytest.raises(store.StoreError, match="there is no run"):
+        store.drop(key)
+    assert (folder / "deep" / "er").is_dir()
+    assert (folder.parent / "mine").is_dir()
