@@ -124,6 +124,7 @@ OLD = {"version": "0.1", "commit": "0123456789", "sources": "feed"}
             f"version {version.__version__} (sources {version.SOURCES}) on unknown data",
         ),
     ],
+    ids=["this", "this twice", "old", "two others", "no maker", "neither", "no data"],
 )  # fmt: skip
 def test_who_made_a_run_is_told_where_it_was_not_this_version_alone(record, words):
     assert version.others(record) == words
