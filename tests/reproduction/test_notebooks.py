@@ -162,3 +162,8 @@ def test_what_runs_is_killed_and_nothing_begins_once_it_is_stopped(tmp_path):
         running.stop()
         assert slow.wait(timeout=10) == -signal.SIGKILL
         assert running.execute(A, {}, tmp_path / "out.ipynb") == "interrupted"
+
+
+def test_what_a_notebook_prints_is_labelled_to_its_last_word(capsys):
+    notebooks._print_labelled("fig", io.BytesIO(b"one\r\n\ntwo\nlast words"))
+    assert capsys.readouterr().out == "fig: one\nfig: two\nfig: last words\n"
