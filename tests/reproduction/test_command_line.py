@@ -1,5 +1,7 @@
-"""The two commands: interrupted, twice at once, collected twice."""
+"""The commands: what they refuse, say and leave; interrupted, twice at once."""
 
+import dataclasses
+import json
 import os
 import re
 import signal
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vae_keras.reproduction import command_line, notebooks, paths, store
+from vae_keras.reproduction import command_line, experiments, notebooks, paths, store
 
 RUN_ALL = ["bash", "reproduce/run_all.sh"]
 
@@ -109,15 +111,6 @@ def test_a_data_folder_that_is_none(tmp_path, monkeypatch, capsys):
     assert sentence.startswith(f"Nothing was begun: VAE_KERAS_DATA names '{folder}'")
 
 
-def test_an_order_to_end_is_taken_while_notebooks_run():
-    before = signal.getsignal(signal.SIGHUP)
-    with notebooks._Notebooks(labelled=False, threads=None):
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            with pytest.raises(KeyboardInterrupt):
-                signal.raise_signal(number)
-    assert signal.getsignal(signal.SIGHUP) == before
-
-
 def test_papermill_as_a_user_types_it(tmp_path):
     """From another folder, into a pipe, without an output path, standard input closed."""
     if not (paths.ROOT / ".venv/made-from").exists():
@@ -153,6 +146,113 @@ def test_the_tests_are_the_same_whenever_they_are_collected():
 
 
 def test_the_store_is_told_of_in_the_words_of_its_states(monkeypatch, tmp_path):
-    runs = {"a": {"state": "finished"}, "b": {"state": "stopped"}, "c": {"state": "unreadable"}}
+    states = ("finished", "stopped", "training", "unreadable", "finished")
+    runs = {f"run{i}": {"state": state} for i, state in enumerate(states)}
     monkeypatch.setattr(store, "records", lambda: runs)
-    assert "holds 1 finished runs and 1 stopped on their way" in command_line._stored()
+    assert "holds 2 finished runs and 2 stopped on their way" in command_line._stored()
+
+
+@pytest.mark.usefixtures("no_xla")
+def test_foreign_files_and_older_runs_disturb_nothing(small, faces, capsys):
+    folder = store.runs_folder() / "aevb-mnist-2d-1000-0123456789ab"
+    folder.mkdir(parents=True)
+    (folder / store.RECORD).write_text(json.dumps({"recipe": 1, "curve": []}))
+    (store.runs_folder() / "notes.txt").write_text("mine")
+    (store.runs_folder() / "not a run").mkdir()
+    experiments.run(small, faces)
+    assert command_line.main(["runs"]) == 0
+    out = capsys.readouterr().out
+    assert "finished, by another version of the kit" in out
+    assert "unreadable" in out
+    assert "4,000 samples, train" in out
+
+
+@pytest.mark.usefixtures("no_xla")
+def test_runs_are_listed_and_dropped(small, faces, capsys, checkpointed):
+    experiments.run(small, faces)
+    other = dataclasses.replace(small, seed=1)
+    checkpointed(other, faces)
+    assert {key: run["state"] for key, run in store.records().items()} == {
+        small.key: "finished",
+        other.key: "stopped",
+    }
+    assert command_line.main(["runs", "--drop", "nothing"]) == 1
+    assert "there is no run 'nothing'" in capsys.readouterr().err
+    assert command_line.main(["runs", "--drop", other.key]) == 0
+    assert list(store.records()) == [small.key]
+    assert command_line.main(["runs", "--drop", "all"]) == 0
+    assert store.records() == {}
+
+
+@pytest.mark.usefixtures("no_xla")
+def test_a_run_that_no_disk_keeps_is_told_as_it_is(small, faces, monkeypatch, capsys, checkpointed):
+    """On a read-only disk a stopped run is stopped, and that it cannot be dropped is said."""
+    checkpointed(small, faces)
+
+    def read_only(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.filelock.FileLock, "acquire", read_only)
+        assert store.records()[small.key]["state"] == "stopped"
+        assert command_line.main(["runs"]) == 0
+        assert f"{small.key:<60} stopped: " in capsys.readouterr().out
+        assert command_line.main(["runs", "--drop", small.key]) == 1
+        assert "cannot be written (Read-only file system)" in capsys.readouterr().err
+    monkeypatch.setattr(store.shutil, "rmtree", read_only)  # or the run's folder alone
+    with pytest.raises(store.StoreError, match=r"cannot be written \(Read-only file system"):
+        store.drop(small.key)
+
+
+def test_the_command_refuses_what_it_does_not_know(capsys):
+    for arguments, message in (
+        (["--preset", "fast"], "invalid choice: 'fast'"),
+        (["--only", "fig_nothing"], "invalid choice: 'fig_nothing'"),
+        (["--jobs", "0"], "--jobs is 0, but must be at least 1"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            command_line.main(["figures", *arguments])
+        assert stop.value.code == 2
+        assert message in capsys.readouterr().err
+
+
+def test_what_the_figures_command_asks_for(monkeypatch, tmp_path):
+    """By default all figures at preset quick, one after the other, into the preset's folder."""
+    asked = []
+    monkeypatch.setattr(notebooks, "run", lambda *arguments: asked.append(arguments) or 7)
+    assert command_line.main(["figures"]) == 7
+    assert command_line.main(["figures", "--preset", "smoke"]) == 7
+    options = ["--only", "fig_samples", "--force", "--figures-dir", str(tmp_path), "--jobs", "3"]
+    assert command_line.main(["figures", *options]) == 7
+    assert asked == [
+        (notebooks.NAMES, "quick", False, paths.figures("quick"), 1),
+        (notebooks.NAMES, "smoke", False, paths.figures("smoke"), 1),
+        (["fig_samples"], "quick", True, tmp_path, 3),
+    ]
+
+
+def test_an_interrupt_is_a_status_and_a_sentence(monkeypatch, capsys):
+    def run(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(notebooks, "run", run)
+    assert command_line.main(["figures"]) == 130
+    assert capsys.readouterr().err.startswith("\nInterrupted. ")
+
+
+def test_one_run_that_cannot_be_dropped_is_a_status_and_the_others_go(monkeypatch, capsys):
+    def drop(key):
+        if key == "b":
+            raise store.StoreError("b is being trained")
+
+    monkeypatch.setattr(store, "drop", drop)
+    monkeypatch.setattr(store, "records", lambda: {key: {"state": "finished"} for key in "abc"})
+    assert command_line.main(["runs", "--drop", "all"]) == 1
+    out, err = capsys.readouterr()
+    assert (out, err) == ("dropped a\ndropped c\n", "b is being trained\n")
+    assert command_line.main(["runs", "--drop", "a"]) == 0
+
+
+def test_the_data_command_reports(monkeypatch):
+    monkeypatch.setattr(command_line.datasets, "report", lambda: 3)
+    assert command_line.main(["data"]) == 3

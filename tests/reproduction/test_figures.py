@@ -5,6 +5,7 @@ whether anything lies on anything else.
 """
 
 import dataclasses
+import json
 import re
 import types
 
@@ -17,7 +18,7 @@ from matplotlib.colors import to_hex
 from oracles.layout import legend_labels, problems
 
 from vae_keras import datasets, distributions
-from vae_keras.reproduction import figures, paper, presets, style
+from vae_keras.reproduction import experiments, figures, paper, paths, presets, provenance, style
 from vae_keras.reproduction.experiments import Experiment
 
 REAL = datasets.TITLES
@@ -240,3 +241,200 @@ def test_the_layout_test_sees_what_is_wrong(message):
         return
     SPOILED[message](figure, axis)
     assert re.search(message, "; ".join(problems(figure)))
+
+
+COLUMNS = ["dataset", "latent_dim", "algorithm", "split", "samples", "lower_bound", "seed"]
+FIGURE3 = ["dataset", "n_train", "algorithm", "split", "samples", "marginal_log_likelihood", "seed"]
+
+
+def figure3_rows(n_train=(1000, 50_000)):
+    rows = [
+        ("mnist", n, algorithm, split, samples, -140.0, 0)
+        for n in n_train
+        for algorithm in ("aevb", "wake_sleep", "mcem")
+        for split in ("train", "test")
+        for samples in (10**6, 5 * 10**6)
+    ]
+    return pd.DataFrame(rows, columns=FIGURE3).assign(latent_dim=3)
+
+
+def test_the_latent_grid_goes_through_the_inverse_cdf():
+    from scipy.stats import norm
+
+    grid = figures.latent_grid(4)
+    assert grid.shape == (16, 2)
+    levels = np.array([0.125, 0.375, 0.625, 0.875])
+    np.testing.assert_allclose(norm.cdf(grid[:4, 0]), levels, atol=1e-6)  # left to right
+    np.testing.assert_allclose(norm.cdf(grid[::4, 1]), levels[::-1], atol=1e-6)  # top to bottom
+
+
+def test_tiles_lie_row_by_row():
+    images = np.arange(6)[:, None] * np.ones((1, 4))
+    picture = figures.tile(images, (2, 2), columns=3)
+    np.testing.assert_array_equal(picture[::2, ::2], [[0, 1, 2], [3, 4, 5]])
+
+
+def test_a_manifold_needs_two_dimensions(faces):
+    model = Experiment("synthetic_faces", 3, 100).build(faces)
+    with pytest.raises(ValueError, match=r"2-D latent space, but this one's is \(3,\)"):
+        figures.manifold_means(model, 5)
+
+
+@pytest.mark.usefixtures("no_xla")
+def test_a_figure_of_embedded_data_says_so(small, faces):
+    run = experiments.run(small, faces)
+    codes = figures.latent_codes(run.model, dataclasses.replace(faces, y_test=np.arange(400) % 10))
+    figure = figures.manifold(run, run, 3, 3, codes)
+    titles = [axis.get_title() for axis in figure.axes]
+    assert all("embedded faces\n(synthetic, not Frey Face)" in title for title in titles)
+
+
+def test_a_figure_with_other_parameters_lies_elsewhere_and_is_not_fresh(tmp_path, monkeypatch):
+    """No other run overwrites the figures of a preset."""
+    monkeypatch.setattr(paths, "FIGURES", tmp_path)
+    name, figure = "fig_samples", figures.graphical_model()
+    cell = provenance.parameters(name, "quick") | {"samples": None, "figures_dir": None}
+    assert figures.save(figure, name, cell) == tmp_path / "quick"
+    assert provenance.is_fresh(name, "quick", tmp_path / "quick")
+    before = (tmp_path / "quick" / f"{name}.json").read_bytes()
+    for other in ({"seed": 7}, {"step_size": 0.1}, {"samples": 1000}, {"rows": 3}):
+        assert figures.save(figure, name, cell | other) == tmp_path / "custom"
+    assert figures.save(figure, name, cell | {"samples": 10**6}) == tmp_path / "quick"  # the same
+    assert figures.save(figure, name, cell | {"preset": "smoke"}) == tmp_path / "smoke"
+    assert json.loads((tmp_path / "quick" / f"{name}.json").read_bytes())["preset"] == "quick"
+    assert json.loads(before)["parameters"] == provenance.parameters(name, "quick")
+    chosen = tmp_path / "mine"
+    assert figures.save(figure, name, cell | {"seed": 7, "figures_dir": str(chosen)}) == chosen
+    assert not provenance.is_fresh(name, "quick", chosen)
+    monkeypatch.chdir(tmp_path)
+    assert str(figures.save(figure, name, cell | {"figures_dir": 2024})) == "2024"  # a path too
+
+
+def test_the_figure_has_a_panel_a_size_with_the_papers_curves_behind():
+    table = pd.DataFrame(
+        [
+            (dataset, n, algorithm, split, samples, -130.0 + seed, seed)
+            for dataset, n in (("mnist", 3), ("mnist", 20), ("synthetic_faces", 2))
+            for algorithm in ("aevb", "wake_sleep")
+            for split in ("train", "test")
+            for samples in (10**5, 10**6)
+            for seed in (0, 1)
+        ],
+        columns=COLUMNS,
+    )
+    titles = {"mnist": "MNIST", "synthetic_faces": "faces that nobody has"}
+    figure = figures.lower_bound(table, titles)
+    shown = {axis.get_title(): axis for axis in figure.axes if axis.get_title()}
+    assert list(shown) == ["$N_z$ = 3", "$N_z$ = 20", "$N_z$ = 2"]
+    assert [part.get_suptitle() for part in figure.subfigs] == list(titles.values())
+    lines = [len(axis.lines) for axis in shown.values()]
+    assert lines == [8, 8, 4]  # four of ours each; four of the paper's where it has any
+    for axis in shown.values():
+        assert axis.get_xscale() == "log"
+        assert axis.get_xlabel() == "training samples evaluated"
+    legend = {text.get_text() for text in figure.legends[0].texts}
+    assert legend >= {"AEVB, test", "wake-sleep, train"}
+
+
+def test_the_figure_names_what_lies_below_its_axis():
+    rows = [
+        ("mnist", 200, algorithm, split, samples, bound, 0)
+        for algorithm, bound in (("aevb", -110.0), ("wake_sleep", -257.4))
+        for split in ("train", "test")
+        for samples in (10**5, 10**6)
+    ]
+    figure = figures.lower_bound(pd.DataFrame(rows, columns=COLUMNS), {"mnist": "MNIST"})
+    assert figure.axes[0].get_title() == "$N_z$ = 200\nwake-sleep ends at -257"
+
+
+def test_figure_3_has_a_panel_a_training_set_and_room_for_the_papers_curves(monkeypatch):
+    ours = figure3_rows()
+    figure = figures.marginal_likelihood(ours, "MNIST")
+    assert [len(axis.lines) for axis in figure.axes] == [6, 6]
+    assert figure.axes[0].get_xlabel() == "training samples evaluated (millions)"
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_xdata(), [1, 5])
+    assert len(figure.legends[0].texts) == 6
+    theirs = figure3_rows([1000])[list(paper.figure3().columns)]  # as if somebody had read it off
+    monkeypatch.setattr(paper, "figure3", lambda: theirs)
+    figure = figures.marginal_likelihood(ours, "MNIST")
+    assert [len(axis.lines) for axis in figure.axes] == [12, 6]
+    assert len(figure.legends[0].texts) == 7
+    differences = paper.differences(ours.assign(marginal_log_likelihood=-138.0))
+    assert (differences.difference == 2).all()
+    assert set(differences.n_train) == {1000}
+    assert set(differences.samples) == {10**6, 5 * 10**6}
+
+
+def looks(line):
+    """Its colour, whether it has gaps, its width, its alpha."""
+    _, pattern = line._dash_pattern  # seaborn draws also a solid line as dashes, without gaps
+    gaps = any((pattern or ())[1::2])
+    return to_hex(line.get_color()), gaps, line.get_linewidth(), line.get_alpha()
+
+
+def test_the_legend_calls_each_curve_what_it_is():
+    """By its colour and its dashes; each curve is told by its height."""
+    order = ["aevb", "wake_sleep", "mcem", "full_vb"]
+    heights = {
+        f"{style.ALGORITHMS[algorithm]}, {split}": -100.0 - 10 * i - 3 * j
+        for i, algorithm in enumerate(order)
+        for j, split in enumerate(("train", "test"))
+    }
+    rows = [
+        ("mnist", 4, algorithm, split, samples, heights[f"{label}, {split}"], 0)
+        for algorithm, label in style.ALGORITHMS.items()
+        for split in ("train", "test")
+        for samples in (10**5, 2 * 10**5, 3 * 10**5, 4 * 10**5, 10**6)
+    ]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    third = table.rename(columns={"lower_bound": "marginal_log_likelihood"}).assign(n_train=1000)
+    for figure in (
+        figures.lower_bound(table, {"mnist": "MNIST"}),
+        figures.full_vb(table, "MNIST"),
+        figures.marginal_likelihood(third, "MNIST"),
+    ):
+        legend = figure.legends[0]
+        called = {
+            text.get_text(): looks(line)[:2]
+            for text, line in zip(legend.get_texts(), legend.get_lines(), strict=True)
+        }
+        drawn = {line.get_ydata()[0]: looks(line)[:2] for line in figure.axes[0].lines}
+        assert {label: drawn[height] for label, height in heights.items()} == called
+        assert {label for label in called if called[label][1]} == {
+            label for label in heights if label.endswith("train")
+        }
+
+
+def test_the_papers_curves_lie_behind_ours_wide_and_pale():
+    table = curves(REAL, presets.resolve("quick"), ["aevb", "wake_sleep"], [0])
+    figure, behind = figures.lower_bound(table, REAL), []
+    for axis in (axis for axis in figure.axes if axis.lines):
+        drawn = [looks(line)[2:] for line in sorted(axis.lines, key=lambda line: line.zorder)]
+        behind.append(len(drawn) - 4)
+        assert drawn == behind[-1] * [(3.5, 0.3)] + 4 * [(1.2, None)]
+    assert behind.count(4) >= 5  # the paper's file has most panels
+
+
+def test_the_samples_are_means_and_lie_a_square_a_model():
+    asked = []
+    one = run("mnist", "MNIST", 1000)
+    draw = one.model.sample
+    one.model.sample = lambda n, mean=False: asked.append((n, mean)) or draw(n, mean)
+    figure = figures.samples([one, one], 3)
+    assert asked == 2 * [(9, True)]
+    assert [axis.images[0].get_array().shape for axis in figure.axes] == 2 * [(84, 84)]
+
+
+def test_the_codes_are_the_means_of_the_test_set():
+    x = np.arange(12.0).reshape(4, 3)
+    data = types.SimpleNamespace(x_train=-x, x_test=x, y_test=np.array([3, 1, 4, 1], "uint8"))
+
+    def encode(x):
+        return types.SimpleNamespace(mean=lambda: tf.constant(x[:, :2] + 1 / 3))
+
+    table = figures.latent_codes(types.SimpleNamespace(encode=encode), data)
+    assert table.to_dict("list") == {
+        "z1": [0.3333, 3.3333, 6.3333, 9.3333],
+        "z2": [1.3333, 4.3333, 7.3333, 10.3333],
+        "digit": [3, 1, 4, 1],
+    }

@@ -171,15 +171,3 @@ def test_a_misspelt_parameter_ends_papermill_at_once(tmp_path):
     source, out = paths.NOTEBOOKS / "fig_manifold.ipynb", tmp_path / "out.ipynb"
     with pytest.raises(papermill.PapermillExecutionError, match="has no parameter latent_gird"):
         papermill.execute_notebook(source, out, {"latent_gird": 12}, progress_bar=False)
-
-
-def test_the_command_refuses_what_it_does_not_know(capsys):
-    for arguments, message in (
-        (["--preset", "fast"], "invalid choice: 'fast'"),
-        (["--only", "fig_nothing"], "invalid choice: 'fig_nothing'"),
-        (["--jobs", "0"], "--jobs is 0, but must be at least 1"),
-    ):
-        with pytest.raises(SystemExit) as stop:
-            main(["figures", *arguments])
-        assert stop.value.code == 2
-        assert message in capsys.readouterr().err

@@ -186,6 +186,8 @@ def _print_labelled(name: str, stream: Any) -> None:
         *lines, rest = re.split(r"[\r\n]+", rest + block.decode(errors="replace"))
         for line in filter(str.strip, lines):
             print(f"{name}: {line.rstrip()}", flush=True)
+    if rest.strip():
+        print(f"{name}: {rest.rstrip()}", flush=True)
 
 
 def _failure(output: Path, log: Path) -> str:

@@ -178,7 +178,7 @@ def _reached(file):
 def drop(key: str) -> None:
     """Delete a run. Raises StoreError where there is none, or while a process trains it."""
     folder = runs_folder() / key
-    if not key or not folder.is_dir() or folder.parent != runs_folder():
+    if folder not in runs_folder().glob("*") or not folder.is_dir():  # not "..", for one
         raise StoreError(f"there is no run {key!r} in {runs_folder()}")
     with claim(key) as mine:
         if not mine:

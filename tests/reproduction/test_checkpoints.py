@@ -1,0 +1,105 @@
+"""All of a run's state in one file: killed at any moment it goes on to the same numbers."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from vae_keras.reproduction import checkpoints
+
+KILLED = """
+import os, random, signal, sys, threading
+from vae_keras import callbacks, datasets
+from vae_keras.reproduction import experiments, paths, training
+training.CHECKPOINT_EVERY_S = 0
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def kill_at_random(seed):
+    moment = random.Random(seed)
+
+    class Die(callbacks.StopAtSamples):
+        def on_train_begin(self, logs=None):
+            if seed % 2:
+                threading.Timer(moment.uniform(0, 1), die).start()
+                return
+            write, after = paths.Path.write_bytes, moment.randrange(1, 9)
+
+            def half(path, content):  # and every other time while a checkpoint is written
+                nonlocal after
+                after -= 1
+                write(path, content if after else content[: len(content) // 2])
+                if not after:
+                    die()
+
+            paths.Path.write_bytes = half
+
+    training.StopAtSamples = Die
+
+def train(csv):
+    experiment = experiments.Experiment(
+        "synthetic_faces", 2, 200_000, "wake_sleep", hidden=5
+    )
+    run = experiments.run(experiment, datasets.load("synthetic_faces"))
+    experiments.table([run]).to_csv(csv, index=False)
+
+for seed in map(int, sys.argv[2:]):
+    child = os.fork()  # before TensorFlow starts its threads: importing it takes the most time
+    if not child:
+        if seed >= 0:
+            kill_at_random(seed)
+        train(sys.argv[1])
+        os._exit(0)
+    print(seed, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.mark.long
+def test_a_run_killed_at_random_moments_ends_with_the_same_csv(tmp_path):
+    def start(results, *seeds):
+        """Train in one process after the other; seed -1 is not killed. Returns the statuses."""
+        command = [sys.executable, "-c", KILLED, tmp_path / f"{results}.csv", *map(str, seeds)]
+        environment = os.environ | {"VAE_KERAS_RESULTS": str(tmp_path / results)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return [int(line.split()[1]) for line in done.stdout.splitlines()]
+
+    assert start("undisturbed", -1) == [0]
+    statuses = start("killed", *range(12))
+    assert set(statuses) <= {-signal.SIGKILL, 0}
+    assert statuses.count(-signal.SIGKILL) >= 10
+    with np.load(next((tmp_path / "killed").rglob("checkpoint.npz"))) as saved:
+        rows = json.loads(str(saved["record"]))["curve"]
+    assert rows  # the twelve had come some way, the one from where the other ended
+    assert start("killed", -1) == [0]
+    undisturbed, killed = (tmp_path / f"{name}.csv" for name in ("undisturbed", "killed"))
+    assert killed.read_bytes() == undisturbed.read_bytes()
+    assert not list((tmp_path / "killed").rglob("*.part*"))
+
+
+@pytest.mark.usefixtures("no_xla")
+def test_a_model_goes_on_from_its_checkpoint_as_if_nothing_had_been(small, faces, tmp_path):
+    """Weights, what the optimiser has summed up, its step size, the counters of the noise."""
+    file, record = tmp_path / "folder" / "checkpoint.npz", {"curve": [{"samples": 1600}], "ü": None}
+    model = small.build(faces)
+    model.optimizer.learning_rate.assign(0.1)
+    model.fit(faces.x_train, verbose=0)
+    checkpoints.write(file, model, record)
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+    assert checkpoints.read_record(file) == checkpoints.read(file)[1] == record
+    other = small.build(faces)
+    assert checkpoints.restore(file, other) == record
+    assert (other.samples, other.visits) == (1600, 1600)
+    for goes_on in (False, True):
+        if goes_on:
+            for one in (model, other):
+                one.fit(faces.x_train, epochs=2, initial_epoch=1, verbose=0)
+        ours, theirs = ([*m.variables, *m.optimizer.variables] for m in (model, other))
+        assert len(ours) > 2 * len(model.trainable_variables)
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=a.path)

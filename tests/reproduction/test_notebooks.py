@@ -1,0 +1,169 @@
+"""The runner of the figure notebooks, without a kernel: what it starts, says and ends."""
+
+import contextlib
+import io
+import os
+import re
+import signal
+import subprocess
+
+import nbformat
+import pytest
+
+from vae_keras import datasets
+from vae_keras.reproduction import notebooks, provenance
+
+
+def test_an_order_to_end_is_taken_while_notebooks_run():
+    before = signal.getsignal(signal.SIGHUP)
+    with notebooks._Notebooks(labelled=False, threads=None):
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(number)
+    assert signal.getsignal(signal.SIGHUP) == before
+
+
+class Block(io.BytesIO):
+    """What comes through a pipe: a block at a time, wherever it is cut."""
+
+    def __init__(self, *blocks):
+        super().__init__()
+        self.blocks = list(blocks)
+
+    def read1(self, size=-1):
+        return self.blocks.pop(0) if self.blocks else b""
+
+
+def test_what_a_notebook_prints_comes_a_line_at_a_time_after_its_name(capsys):
+    blocks = (b"on", b"e \r two\n\n", b" \nthree\xff\n")
+    notebooks._print_labelled("fig_a", Block(*blocks))
+    assert capsys.readouterr().out.splitlines() == [
+        "fig_a: one", "fig_a:  two", "fig_a: three\N{REPLACEMENT CHARACTER}",
+    ]  # fmt: skip
+
+
+def test_why_a_notebook_failed_is_its_error_or_papermills_last_word(tmp_path):
+    output, log = tmp_path / "fig_a.ipynb", tmp_path / "fig_a.log"
+    log.write_text("Traceback\n\nNoSuchKernel: python9\n\n")
+    assert notebooks._failure(output, log) == f"NoSuchKernel: python9 (see {log})"  # no notebook
+    output.write_text("{")  # killed while it was written
+    assert notebooks._failure(output, log) == f"NoSuchKernel: python9 (see {log})"
+    error = nbformat.v4.new_output("error", ename="ValueError", evalue="bad", traceback=[])
+    cells = [nbformat.v4.new_markdown_cell("# a"), nbformat.v4.new_code_cell("1")]
+    cells.append(nbformat.v4.new_code_cell("2", outputs=[error]))
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), output)
+    assert notebooks._failure(output, log) == f"ValueError: bad (see {output})"
+    output.unlink()
+    log.write_text("")
+    assert notebooks._failure(output, log) == f"no word of why (see {log})"
+
+
+A, B = "fig_graphical_model", "fig_samples"
+
+
+@pytest.fixture
+def executed(monkeypatch):
+    """What the runner would execute: (name, values, threads); fig_samples fails, both are stale."""
+    monkeypatch.setattr(provenance, "is_fresh", lambda *_: False)
+    monkeypatch.setattr(notebooks.datasets, "stand_ins", lambda names: {})
+    found = []
+
+    def execute(self, name, values, output):
+        found.append((name, values, self.threads))
+        assert self.labelled == (self.threads is not None)
+        return "it fell over" if name == B else ""
+
+    monkeypatch.setattr(notebooks._Notebooks, "execute", execute)
+    return found
+
+
+def test_stale_notebooks_are_run_with_their_parameters_of_the_preset(executed, tmp_path, capsys):
+    assert notebooks.run([A, A], "smoke", False, tmp_path) == 0
+    assert executed == [(A, {"preset": "smoke", "figures_dir": str(tmp_path)}, None)]
+    assert notebooks.run([A, B], "smoke", False, tmp_path) == 1  # one of them failed
+    assert executed[1:] == [
+        (A, {"preset": "smoke", "figures_dir": str(tmp_path)}, None),
+        (B, {"preset": "smoke", "samples": 2000, "allow_embedded": True,
+             "figures_dir": str(tmp_path)}, None),
+    ]  # fmt: skip
+    *_, made, failed, where = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(rf"{A} +made +0s", made)
+    assert re.fullmatch(rf"{B} +FAILED +0s  it fell over", failed)
+    assert where == f"The figures are in {tmp_path}"
+
+
+def test_fresh_notebooks_are_run_only_by_force(executed, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(provenance, "is_fresh", lambda name, *_: name == A)
+    assert notebooks.run([A], "smoke", False, tmp_path) == 0
+    assert executed == []
+    assert re.search(rf"{A} +fresh", capsys.readouterr().out)
+    assert notebooks.run([A], "smoke", True, tmp_path) == 0
+    assert [name for name, *_ in executed] == [A]
+
+
+def test_what_another_process_drew_in_the_meantime_is_not_drawn_again(
+    executed, tmp_path, monkeypatch, capsys
+):
+    answers = iter([False, True])
+    monkeypatch.setattr(provenance, "is_fresh", lambda *_: next(answers))
+    assert notebooks.run([A], "smoke", False, tmp_path) == 0
+    assert executed == []
+    assert re.search(rf"{A} +fresh", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(("jobs", "threads"), [(1, None), (2, 4), (5, 4)])
+def test_notebooks_side_by_side_divide_the_cores(executed, tmp_path, monkeypatch, jobs, threads):
+    """Among as many as there are: two stale ones are no five jobs."""
+    monkeypatch.setattr(notebooks, "_cores", lambda: 8)
+    assert notebooks.run([A, B], "smoke", False, tmp_path, jobs) == 1
+    assert {(name, t) for name, _, t in executed} == {(A, threads), (B, threads)}
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_anything_runs(executed, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="and --figures-dir one for figures"):
+        notebooks.run([A], "smoke", False, tmp_path / "file" / "figures")
+    assert executed == []
+
+
+@pytest.mark.parametrize("before", [None, "frey_face"])
+def test_missing_data_are_told_of_once_for_all_notebooks(monkeypatch, capsys, before):
+    """They learn of it from the environment, which is as it was thereafter, also after an error."""
+    if before is None:
+        monkeypatch.delenv(datasets.TOLD, raising=False)
+    else:
+        monkeypatch.setenv(datasets.TOLD, before)
+    missing = {"mnist": datasets.DataError("", "there is no network")}
+    asked = []
+    monkeypatch.setattr(datasets, "stand_ins", lambda names: asked.append(names) or missing)
+    told = []
+    with contextlib.suppress(ZeroDivisionError), notebooks._looked_for_data([A, B, B], "smoke"):
+        told.append(os.environ[datasets.TOLD])
+        _ = 1 / 0
+    assert told == ["mnist"]
+    assert os.environ.get(datasets.TOLD) == before
+    assert asked == [{"mnist"}]
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "EMBEDDED DATA stand in, mnist_5k" in said
+    for names, preset in (([A], "smoke"), ([B], "standard")):  # needs none; takes only real ones
+        with notebooks._looked_for_data(names, preset):
+            assert os.environ.get(datasets.TOLD) == before
+    assert len(asked) == 1
+
+
+def test_what_runs_is_killed_and_nothing_begins_once_it_is_stopped(tmp_path):
+    with notebooks._Notebooks(labelled=False, threads=None) as running:
+        slow, done = (
+            subprocess.Popen(command, start_new_session=True)
+            for command in (["sleep", "60"], ["true"])
+        )
+        done.wait()
+        running._running |= {slow, done}
+        running.stop()
+        assert slow.wait(timeout=10) == -signal.SIGKILL
+        assert running.execute(A, {}, tmp_path / "out.ipynb") == "interrupted"
+
+
+def test_what_a_notebook_prints_is_labelled_to_its_last_word(capsys):
+    notebooks._print_labelled("fig", io.BytesIO(b"one\r\n\ntwo\nlast words"))
+    assert capsys.readouterr().out == "fig: one\nfig: two\nfig: last words\n"

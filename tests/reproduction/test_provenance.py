@@ -1,0 +1,156 @@
+"""What a figure's JSON says, and when a figure is fresh."""
+
+import json
+import shutil
+
+import nbformat
+import pytest
+import tensorflow as tf
+
+from vae_keras.reproduction import experiments, figures, paths, provenance, version
+
+
+@pytest.mark.usefixtures("no_xla")
+def test_a_figures_record_tells_of_its_runs_and_their_data(small, faces):
+    run = experiments.run(small, faces)
+    record = provenance.record("fig_manifold", {"preset": "smoke"}, [run], ["a.png"])
+    assert record["data"]["synthetic_faces"]["embedded"]
+    assert record["data"]["synthetic_faces"]["sha256"] == faces.sha256
+    assert record["runs"][0]["data_sha256"] == faces.sha256
+    assert record["runs"][0]["made_by"][0]["sources"] == version.SOURCES
+    assert record["runs"][0]["seed"] == 0
+    assert record["runs"][0]["step_size"] == 0.02
+    assert record["runs"][0]["embedded"]
+    assert "curve" not in record["runs"][0]  # which stands in the CSV
+    assert record["files"] == ["a.png"]
+    assert record["versions"]["tensorflow"] == tf.__version__
+    assert json.loads(json.dumps(record)) == record
+
+
+def test_embedded_data_are_not_fresh_once_the_real_data_are_found(tmp_path, monkeypatch):
+    found = {
+        "sources": provenance.source_hash("fig_samples"),
+        "parameters": provenance.parameters("fig_samples", "quick"),
+        "files": [],
+        "data": {"mnist_5k": {}},
+    }
+    (tmp_path / "fig_samples.json").write_text(json.dumps(found))
+    monkeypatch.delenv("VAE_KERAS_DATA", raising=False)
+    assert provenance.is_fresh("fig_samples", "quick", tmp_path)
+    assert not provenance.is_fresh("fig_samples", "smoke", tmp_path)
+    (tmp_path / "mnist.npz").write_bytes(b"")
+    monkeypatch.setenv("VAE_KERAS_DATA", str(tmp_path))
+    assert not provenance.is_fresh("fig_samples", "quick", tmp_path)
+
+
+def test_a_figure_is_stale_once_anything_that_decides_it_has_changed(tmp_path, monkeypatch):
+    """The package with its data and style, the notebook's code, what the preset says."""
+    name = "fig_lower_bound"
+    monkeypatch.delenv("VAE_KERAS_DATA", raising=False)
+
+    def is_fresh():
+        return provenance.is_fresh(name, "smoke", tmp_path)
+
+    def copied(folder, **kwargs):
+        return shutil.copytree(folder, tmp_path / folder.name, **kwargs)
+
+    figures.save(
+        figures.graphical_model(), name,
+        provenance.parameters(name, "smoke") | {"figures_dir": tmp_path},
+    )  # fmt: skip
+    assert is_fresh()
+
+    package = copied(version.PACKAGE)
+    assert version.hash_of(package) == version.SOURCES
+    (package / "__pycache__").mkdir(exist_ok=True)
+    (package / "__pycache__" / "models.cpython-311.pyc").write_bytes(b"compiled")
+    (package / ".figures.py.swp").write_bytes(b"open in an editor")
+    assert version.hash_of(package) == version.SOURCES
+    wing = ("paper.py", "paper_figure2.csv", "paper_figure3.csv", "paper.mplstyle")
+    decides = {f"reproduction/{name}" for name in wing}
+    for file in decides | {"models/vae.py"}:
+        content = (package / file).read_bytes()
+        (package / file).write_bytes(content + b"\n")
+        changed = version.hash_of(package)
+        assert changed != version.SOURCES
+        (package / file).write_bytes(content)
+    with monkeypatch.context() as patch:
+        patch.setattr(version, "SOURCES", changed)
+        assert not is_fresh()
+    assert is_fresh()
+
+    notebooks = copied(paths.NOTEBOOKS, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(paths, "NOTEBOOKS", notebooks)
+    monkeypatch.setattr(paths, "PRESETS", notebooks / "presets")
+    assert is_fresh()
+    for file, words, others, fresh in (
+        (f"{name}.ipynb", "Higher is better.", "Higher is good.", True),
+        (f"{name}.ipynb", "paper.differences(bounds)", "paper.claims(bounds)", False),
+        ("presets/smoke.yaml", "# Seconds a figure", "# Minutes a figure", True),
+        ("presets/smoke.yaml", "samples: 2000", "samples: 3000", False),
+        ("presets/smoke.yaml", "frey_face_latent_dims: [2]", "frey_face_latent_dims: [5]", False),
+    ):
+        content = (notebooks / file).read_text()
+        assert words in content
+        (notebooks / file).write_text(content.replace(words, others))
+        assert is_fresh() == fresh, (file, words)
+        (notebooks / file).write_text(content)
+
+
+def test_a_figure_is_fresh_only_while_every_file_of_it_is_there(tmp_path):
+    name = "fig_graphical_model"
+    values = provenance.parameters(name, "smoke") | {"figures_dir": tmp_path}
+    assert not provenance.is_fresh(name, "smoke", tmp_path)
+    figures.save(figures.graphical_model(), name, values)
+    for suffix in ("pdf", "png", "json"):
+        file = tmp_path / f"{name}.{suffix}"
+        content = file.read_bytes()
+        assert provenance.is_fresh(name, "smoke", tmp_path)
+        file.unlink()
+        assert not provenance.is_fresh(name, "smoke", tmp_path)
+        file.write_bytes(content)
+    for damaged in (b"", b"[]", b"{}", content.replace(b"files", b"fils")):
+        file.write_bytes(damaged)
+        assert not provenance.is_fresh(name, "smoke", tmp_path)
+
+
+@pytest.fixture
+def notebook(tmp_path, monkeypatch):
+    """A function that makes fig_own.ipynb, of a parameters cell and a cell of code."""
+    monkeypatch.setattr(paths, "NOTEBOOKS", tmp_path)
+
+    def make(cell, code=""):
+        parameters = nbformat.v4.new_code_cell(cell, metadata={"tags": ["parameters"]})
+        cells = [nbformat.v4.new_markdown_cell('"frey_face"'), parameters]
+        cells.append(nbformat.v4.new_code_cell(code))
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "fig_own.ipynb")
+
+    return make
+
+
+def test_the_parameters_are_the_cells_the_presets_or_those_given(notebook):
+    notebook("preset = 'quick'\nsamples = None\nrows = 10\nstep_size = None\nfigures_dir = None")
+    plain = {"preset": "smoke", "samples": 2000, "rows": 10, "step_size": None}
+    assert provenance.parameters("fig_own", "smoke") == plain
+    given = {"rows": 3, "samples": 5, "preset": "paper", "figures_dir": "here", "other": 1}
+    changed = plain | {"rows": 3, "samples": 5}
+    assert provenance.parameters("fig_own", "smoke", given) == changed
+    assert provenance.parameters("fig_own", "smoke", {"samples": None}) == plain
+
+
+def test_the_data_sets_are_those_that_the_code_asks_for(notebook):
+    for code, names in (
+        ('datasets.load("mnist")', ["mnist"]),
+        ('load("frey_face")\nload("mnist")', ["mnist", "frey_face"]),
+        ("settings.mnist_latent_dims  # of frey_face", []),
+    ):
+        notebook("preset = 'quick'", code)
+        assert provenance.data_sets("fig_own") == names
+
+
+def test_the_device_is_the_accelerator_or_else_the_processor(monkeypatch):
+    assert provenance.device().startswith("CPU, ")
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind, kind])
+    details = {"GPU": {"device_name": "Fast"}}
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", details.get)
+    assert provenance.device() == "Fast, Fast"

@@ -1,0 +1,32 @@
+"""How the figures look, and that a reader's own style is left alone."""
+
+import matplotlib.pyplot as plt
+from matplotlib.colors import to_hex
+
+from vae_keras.reproduction import style
+
+
+def test_each_algorithm_keeps_its_colour_from_figure_to_figure():
+    """The committed figures have these, whatever subset of the algorithms they show."""
+    assert {name: to_hex(colour) for name, colour in style.colours().items()} == {
+        "aevb": "#0173b2", "wake_sleep": "#de8f05", "mcem": "#029e73", "full_vb": "#d55e00",
+    }  # fmt: skip
+    assert set(style.colours()) == set(style.ALGORITHMS)
+
+
+def test_the_test_set_is_solid_and_the_training_set_dashed():
+    assert style.DASHES["test"] == ""
+    assert len(style.DASHES["train"]) == 2
+    assert set(style.MARKS) == set(style.DASHES)
+    assert len(set(style.MARKS.values())) == 2
+
+
+def test_the_style_ends_with_the_figure():
+    before = dict(plt.rcParams)
+    with style.context():
+        assert plt.rcParams["savefig.dpi"] == 200
+        assert plt.rcParams["pdf.fonttype"] == 42  # fonts that can be edited, as journals ask
+    figure, axes = style.subplots(1, 2, figsize=(3, 2))
+    assert figure.get_layout_engine() is not None
+    assert [axis.spines["top"].get_visible() for axis in axes] == [False, False]
+    assert dict(plt.rcParams) == before
