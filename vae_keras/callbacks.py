@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 __all__ = ["NonFiniteBoundError", "Progress", "StopAtSamples"]  # `fit` itself uses the others
 
-_OBJECTIVES = {"elbo": "bound", "log_joint": "log p(x, z)"}  # metric -> how a progress bar calls it
+OBJECTIVES = {"elbo": "bound", "log_joint": "log p(x, z)"}  # metric -> how a progress bar calls it
 # Which way a metric is better. An acceptance rate is neither: there Keras asks for a mode.
 _MODES = dict.fromkeys(("elbo", "reconstruction", "log_joint"), "max") | dict.fromkeys(
     ("loss", "kl", "kl_parameters", "weight_decay"), "min"
@@ -116,7 +116,7 @@ class Progress(keras.callbacks.Callback):
         )
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: D102
-        name, shown = next((n, s) for n, s in _OBJECTIVES.items() if n in logs)
+        name, shown = next((n, s) for n, s in OBJECTIVES.items() if n in logs)
         self._bar.set_postfix_str(f"{shown} {float(logs[name]):.1f} nats", refresh=False)
         self._bar.update(min(self.model.samples, self.samples) - self._bar.n)
 

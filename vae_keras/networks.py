@@ -1,23 +1,21 @@
 """Appendix C's networks: one hidden layer of tanh units, all parameters drawn from N(0, 0.01).
 
 The paper does not say whether 0.01 is a variance or a standard deviation; here it is the standard
-deviation. All are functional Keras models from a flat vector to a distribution, and raise
-ValueError for sizes below 1.
+deviation. All are functional Keras models from a flat vector to a distribution; `seed` is that of
+the first weights, None: drawn from Python's generator. They raise ValueError for sizes below 1.
 """
 
 import keras
+import numpy as np
 
 from vae_keras.layers import Bernoulli, DiagonalGaussian, DistributionLayer, SigmoidMeanGaussian
 
 __all__ = ["bernoulli_decoder", "gaussian_decoder", "gaussian_encoder", "mlp"]
 
 
-def _normal() -> keras.initializers.Initializer:
-    # A new one each time: one instance gives the same values again for the same shape.
-    return keras.initializers.RandomNormal(mean=0.0, stddev=0.01)
-
-
-def mlp(n_inputs: int, hidden: int, head: DistributionLayer, name: str) -> keras.Model:
+def mlp(
+    n_inputs: int, hidden: int, head: DistributionLayer, name: str, seed: int | None = None
+) -> keras.Model:
     """head(W2 tanh(W1 x + b1) + b2) of x, (M, n_inputs), with `hidden` units.
 
     >>> from vae_keras.layers import Bernoulli
@@ -29,9 +27,16 @@ def mlp(n_inputs: int, hidden: int, head: DistributionLayer, name: str) -> keras
         if size < 1:
             raise ValueError(f"{name}: the number of {what} is {size}, but must be at least 1")
 
+    seeds = iter([None] * 4 if seed is None else np.random.SeedSequence(seed).generate_state(4))
+
+    def normal():
+        # A new one each time: one instance gives the same values again for the same shape.
+        drawn = next(seeds)
+        return keras.initializers.RandomNormal(0.0, 0.01, None if drawn is None else int(drawn))
+
     def dense(units, activation, name):
         return keras.layers.Dense(
-            units, activation, kernel_initializer=_normal(), bias_initializer=_normal(), name=name
+            units, activation, kernel_initializer=normal(), bias_initializer=normal(), name=name
         )
 
     inputs = keras.Input((n_inputs,))
@@ -40,7 +45,9 @@ def mlp(n_inputs: int, hidden: int, head: DistributionLayer, name: str) -> keras
     return keras.Model(inputs, head(params), name=name)
 
 
-def gaussian_encoder(n_pixels: int, hidden: int, latent_dim: int) -> keras.Model:
+def gaussian_encoder(
+    n_pixels: int, hidden: int, latent_dim: int, seed: int | None = None
+) -> keras.Model:
     """q(z|x) = N(mu(x), diag sigma^2(x)), equation 9: (M, n_pixels) -> Gaussian over latent_dim.
 
     >>> import tensorflow as tf
@@ -48,10 +55,12 @@ def gaussian_encoder(n_pixels: int, hidden: int, latent_dim: int) -> keras.Model
     >>> print(q.batch_shape, q.event_shape)
     (3,) (2,)
     """
-    return mlp(n_pixels, hidden, DiagonalGaussian(latent_dim), "encoder")
+    return mlp(n_pixels, hidden, DiagonalGaussian(latent_dim), "encoder", seed)
 
 
-def bernoulli_decoder(latent_dim: int, hidden: int, n_pixels: int) -> keras.Model:
+def bernoulli_decoder(
+    latent_dim: int, hidden: int, n_pixels: int, seed: int | None = None
+) -> keras.Model:
     """p(x|z) of independent Bernoulli pixels, equation 11: (M, latent_dim) -> over n_pixels.
 
     >>> import tensorflow as tf
@@ -59,10 +68,12 @@ def bernoulli_decoder(latent_dim: int, hidden: int, n_pixels: int) -> keras.Mode
     >>> print(p.log_prob(tf.ones(4)).numpy().round())  # untrained, near 4 log(1/2) = -2.8
     [-3. -3. -3.]
     """
-    return mlp(latent_dim, hidden, Bernoulli(n_pixels), "decoder")
+    return mlp(latent_dim, hidden, Bernoulli(n_pixels), "decoder", seed)
 
 
-def gaussian_decoder(latent_dim: int, hidden: int, n_pixels: int) -> keras.Model:
+def gaussian_decoder(
+    latent_dim: int, hidden: int, n_pixels: int, seed: int | None = None
+) -> keras.Model:
     """p(x|z) = N(sigmoid(a(z)), diag sigma^2(z)), appendix C.2 with section 5's bounded mean.
 
     >>> import tensorflow as tf
@@ -70,4 +81,4 @@ def gaussian_decoder(latent_dim: int, hidden: int, n_pixels: int) -> keras.Model
     >>> print(p.mean().numpy().round(1), p.stddev().numpy().round())  # untrained
     [[0.5 0.5 0.5 0.5]] [[1. 1. 1. 1.]]
     """
-    return mlp(latent_dim, hidden, SigmoidMeanGaussian(n_pixels), "decoder")
+    return mlp(latent_dim, hidden, SigmoidMeanGaussian(n_pixels), "decoder", seed)

@@ -138,18 +138,19 @@ class Experiment:
 
     def build(self, data: Dataset) -> LatentVariableModel:
         """The untrained, compiled model of appendix C for `data`, with the MAP term."""
-        keras.utils.set_random_seed(self.seed)
+        # Nothing from generators that other threads, as Dask's, may draw from as well.
+        of_encoder, of_decoder, of_noise = 3 * self.seed, 3 * self.seed + 1, 3 * self.seed + 2
         n, pixels = self.training_set(data).shape
         hidden = int(self.hidden or HIDDEN[self.dataset])
         digits = self.dataset.startswith("mnist")
         make_decoder = networks.bernoulli_decoder if digits else networks.gaussian_decoder
-        common = {"weight_decay": 1 / n, "name": self.algorithm}
+        common = {"weight_decay": 1 / n, "seed": of_noise, "name": self.algorithm}
         if self.algorithm == "mcem":
-            decoder = make_decoder(self.latent_dim, hidden, pixels)
+            decoder = make_decoder(self.latent_dim, hidden, pixels, of_decoder)
             model = MonteCarloEM(decoder, n, **common)
         else:
-            encoder = networks.gaussian_encoder(pixels, hidden, self.latent_dim)
-            decoder = make_decoder(self.latent_dim, hidden, pixels)
+            encoder = networks.gaussian_encoder(pixels, hidden, self.latent_dim, of_encoder)
+            decoder = make_decoder(self.latent_dim, hidden, pixels, of_decoder)
             if self.algorithm == "full_vb":
                 common["n_train"] = n
             algorithm = ALGORITHMS[self.algorithm]
