@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import warnings
-from pathlib import Path
 from urllib.error import URLError
 
 import numpy as np
@@ -21,7 +20,6 @@ import scipy.io
 
 from vae_keras import datasets
 from vae_keras.datasets import DataError
-from vae_keras.reproduction import command_line
 
 rng = np.random.RandomState(0)
 DIGITS = {
@@ -252,7 +250,7 @@ def test_a_machine_without_network_is_noticed_once(monkeypatch, cache, capsys):
     assert "EMBEDDED DATA stand in, mnist_5k and synthetic_faces" in sentence
     assert "place mnist.npz and frey_rawface.mat by hand" in sentence
     assert len(sentence) < 300
-    assert command_line.main(["data"]) == 1  # the details, on request: everybody is asked again
+    assert datasets.report() == 1  # the details, on request: everybody is asked again
     out = capsys.readouterr().out
     for remote in datasets.REMOTE.values():
         assert all(f"{source[0]}: <urlopen error" in out for source in remote.sources)
@@ -282,11 +280,11 @@ def test_the_warning_is_one_line_and_comes_once(cache):
 
 
 def test_the_data_command_says_where_they_are(server, cache, capsys):
-    assert command_line.main(["data"]) == 0
+    assert datasets.report() == 0
     out = capsys.readouterr().out
     assert "mnist: http://127.0.0.1" in out
     assert "frey_face: http://127.0.0.1" in out
-    assert command_line.main(["data"]) == 0
+    assert datasets.report() == 0
     assert "mnist: local file mnist.npz, verified" in capsys.readouterr().out
 
 
@@ -353,18 +351,3 @@ def test_the_real_sets():
     digits = {row.tobytes() for row in mnist.x_train}
     embedded = datasets.load("mnist_5k")
     assert all(row.tobytes() in digits for row in embedded.x_test)  # what its title says
-
-
-def test_a_killed_write_leaves_nothing(monkeypatch, tmp_path):
-    from vae_keras import _files
-
-    (tmp_path / "file").write_bytes(b"before")
-
-    def die(self, content):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Path, "write_bytes", die)
-    with pytest.raises(KeyboardInterrupt):
-        _files.replace(tmp_path / "file", b"after")
-    assert (tmp_path / "file").read_bytes() == b"before"
-    assert [file.name for file in tmp_path.iterdir()] == ["file"]

@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from scipy import stats
 
-from vae_keras import WakeSleep, families, likelihood
+from vae_keras import families
 from vae_keras.layers import TFPDistribution
 
 tfd = tfp.distributions
@@ -147,53 +147,6 @@ def test_a_small_vae_with_it_learns(name, x, make_vae, any_encoder):
     assert np.all(np.isfinite(bounds))
     assert vae.elbo(x, n_samples=20).mean() > before + 0.1
     assert np.all(np.isfinite(vae.predict(x[:5], verbose=0)))
-
-
-@pytest.mark.parametrize(
-    ("posterior", "prior", "message"),
-    [
-        ("Normal", positive, r"over \(-inf, inf\), but the prior .* over \(0, inf\)"),
-        ("Gamma", unit, r"over \(0, inf\), but the prior .* over \(0, 1\)"),
-        ("Dirichlet", unit, "over a simplex"),
-        ("Normal", tfd.Independent(tfd.Poisson(tf.ones(2)), 1), "is discrete"),
-        ("Poisson", positive, "is not reparameterised"),
-        ("Bernoulli", reals, "is not reparameterised"),
-        (
-            "Normal",
-            tfd.MixtureSameFamily(
-                tfd.Categorical([0.0, 0.0]), tfd.Independent(tfd.Gamma(tf.ones((2, 2)), 1.0), 1)
-            ),
-            r"over \(-inf, inf\), but the prior .* over \(0, inf\)",
-        ),
-    ],
-)
-def test_a_posterior_that_does_not_fit_is_refused(posterior, prior, message, any_encoder, make_vae):
-    with pytest.raises(ValueError, match=message):
-        make_vae(any_encoder(TFPDistribution(posterior, 2)), prior=prior, estimator="A")
-
-
-def test_wake_sleep_wants_the_prior_within_the_posterior(any_encoder, any_decoder):
-    with pytest.raises(ValueError, match=r"asleep, .* over \(-inf, inf\), but .* over \(0, inf\)"):
-        WakeSleep(any_encoder(TFPDistribution("Gamma", 2)), any_decoder(), reals, estimator="A")
-
-
-def test_a_flow_as_prior_is_not_taken_for_narrow(any_encoder, make_vae):
-    prior = tfd.TransformedDistribution(reals, tfp.bijectors.Scale(0.3))
-    make_vae(any_encoder(TFPDistribution("Normal", 2)), prior=prior, estimator="A")
-
-
-def test_log_p_of_x_with_a_positive_prior(any_encoder, make_vae, x):
-    vae = make_vae(any_encoder(TFPDistribution("Gamma", 2)), prior=positive, estimator="A")
-    assert np.all(np.isfinite(likelihood.importance_sampling(vae, x[:3], 10).log_likelihood))
-    with pytest.raises(ValueError, match=r"over \(0, inf\), but HMC here moves over all reals"):
-        likelihood.appendix_d(vae, x[:3])
-    wider = make_vae(any_encoder(TFPDistribution("Gamma", 2)), prior=reals, estimator="A")
-    with pytest.raises(ValueError, match="with supports that differ, leave it at 0"):
-        likelihood.importance_sampling(wider, x[:3], 10, prior_share=0.5)
-
-
-def test_a_prior_may_be_wider_than_the_posterior(any_encoder, make_vae):
-    make_vae(any_encoder(TFPDistribution("Gamma", 2)), prior=reals, estimator="A")
 
 
 def test_the_kits_own_families_can_be_saved_as_priors(make_vae, tmp_path, any_encoder):

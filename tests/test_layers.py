@@ -163,3 +163,13 @@ def test_arrays_that_earlier_versions_saved_can_be_loaded():
     config = {"family": "Normal", "event_shape": (3,), "fixed": {"scale": scale}}
     q = layers.TFPDistribution.from_config(config)(tf.zeros((2, 3)))
     np.testing.assert_array_equal(q.stddev(), [[1, 2, 3]] * 2)
+
+
+def test_blockwise_joins_vectors():
+    with pytest.raises(ValueError, match="one distribution layer or more, each over a vector"):
+        layers.Blockwise([layers.Bernoulli((2, 2))])
+
+
+def test_a_mixture_needs_a_component():
+    with pytest.raises(ValueError, match=r"GaussianMixture\(2, 0\)"):
+        layers.GaussianMixture(2, 0)
