@@ -9,7 +9,7 @@ from oracles.linear_gaussian import LinearGaussian
 
 import vae_keras
 from vae_keras import likelihood
-from vae_keras.bounds import importance_weighted, sgvb_a, sgvb_b
+from vae_keras.bounds import ESTIMATORS, importance_weighted, sgvb_a, sgvb_b
 from vae_keras.distributions import standard_normal
 from vae_keras.layers import DiagonalGaussian
 
@@ -230,3 +230,31 @@ def test_its_terms_are_weighted_means():
     np.testing.assert_allclose(bound.elbo[0], np.log(weights.mean()), rtol=1e-5)
     expected = np.sum(weights * log_likelihood) / weights.sum()
     np.testing.assert_allclose(bound.reconstruction[0], expected, rtol=1e-5)
+
+
+def test_its_gradient_is_that_of_each_sample_by_its_share():
+    """Wake-sleep climbs `reconstruction`: a gradient through the shares would be another one."""
+    q, p = DiagonalGaussian(2)(tf.constant([[0.5, -1.0, 0.3, -2.0]])), standard_normal(2)
+    z, log_likelihood = q.sample(4, seed=0), tf.constant([[-3.0], [-2.0], [-4.0], [-2.5]])
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(log_likelihood)
+        bound = importance_weighted(q, p, z, log_likelihood)
+    weights = np.exp(log_likelihood + p.log_prob(z) - q.log_prob(z))
+    shares = weights / weights.sum(0)
+    for term in (bound.elbo, bound.reconstruction):
+        np.testing.assert_allclose(tape.gradient(term, log_likelihood), shares, rtol=1e-5)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_the_terms_of_every_estimator_are_of_each_datapoint_and_add_up(estimator):
+    """elbo = reconstruction - kl, and no datapoint has a share of another's."""
+    posterior, _, _ = some_posterior()
+    prior, z = standard_normal(2), posterior.sample(5, seed=0)
+    log_likelihood = tf.constant(np.random.default_rng(0).normal(-3, 1, (5, 2)), tf.float32)
+    bound = ESTIMATORS[estimator](posterior, prior, z, log_likelihood)
+    assert [term.shape for term in bound] == 3 * [(2,)]
+    np.testing.assert_allclose(bound.elbo, bound.reconstruction - bound.kl, rtol=1e-5)
+    changed = ESTIMATORS[estimator](posterior, prior, z, log_likelihood + tf.constant([0.0, 7.0]))
+    np.testing.assert_array_equal([a[0] for a in changed], [a[0] for a in bound])
+    np.testing.assert_allclose(changed.elbo[1], bound.elbo[1] + 7, rtol=1e-5)
+    np.testing.assert_allclose(changed.kl[1], bound.kl[1], rtol=1e-5, atol=1e-5)
