@@ -1,5 +1,7 @@
 """Appendix D and importance sampling against exact log p(x) and quadrature."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -199,3 +201,79 @@ def test_log_p_of_x_with_a_positive_prior(any_encoder, make_vae, x):
     wider = make_vae(any_encoder(TFPDistribution("Gamma", 2)), prior=reals, estimator="A")
     with pytest.raises(ValueError, match="with supports that differ, leave it at 0"):
         likelihood.importance_sampling(wider, x[:3], 10, prior_share=0.5)
+
+
+@pytest.mark.parametrize("density", ["gaussian", "kde"])
+def test_the_density_is_the_one_that_scipy_fits(density):
+    """With the covariance of the draws, and kernels of Scott's width: one for each datapoint."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(30, 4, 2)) @ [[1.0, 0.5], [0.0, 0.3]] + rng.normal(size=(4, 2))
+    at = rng.normal(size=(7, 4, 2))
+    found = likelihood.DENSITIES[density](tf.constant(z, tf.float32))(tf.constant(at, tf.float32))
+    for i in range(4):
+        exact = (
+            scipy.stats.multivariate_normal(z[:, i].mean(0), np.cov(z[:, i].T)).logpdf(at[:, i])
+            if density == "gaussian"
+            else scipy.stats.gaussian_kde(z[:, i].T).logpdf(at[:, i].T)
+        )
+        np.testing.assert_allclose(found[:, i], exact, rtol=1e-3, atol=1e-3)
+
+
+# ------------------------------------------------------------------------------ the errors
+
+
+@pytest.fixture
+def without_xla(monkeypatch):
+    """XLA takes seconds to compile what runs here for a moment."""
+    function = tf.function
+    monkeypatch.setattr(tf, "function", lambda f=None, jit_compile=None, **kwargs: function(f))
+
+
+def test_the_error_of_importance_sampling_is_that_over_seeds(without_xla):
+    oracle = LinearGaussian(latent=1)
+    x, model = oracle.draw(100), loose(oracle)
+    found = [likelihood.importance_sampling(model, x, 100, seed=seed) for seed in range(40)]
+    spread = np.std([estimate.log_likelihood for estimate in found], axis=0)
+    said = np.mean([estimate.error for estimate in found], axis=0)
+    assert np.mean(said / spread) == pytest.approx(1, abs=0.1)  # 40 seeds tell each to 11%
+    assert np.std(said / spread) < 0.2
+
+
+def test_the_error_is_nothing_at_the_exact_posterior(without_xla):
+    """There p(x, z) / q(z|x) is p(x), whatever z."""
+    oracle = LinearGaussian(orthogonal=True)
+    x = oracle.draw(10)
+    found = likelihood.importance_sampling(oracle.exact_vae(), x, 100)
+    np.testing.assert_allclose(found.log_likelihood, oracle.log_likelihood(x), atol=1e-3)
+    np.testing.assert_allclose(found.error, 0, atol=5e-3)  # as far as float32 goes
+
+
+def test_the_error_along_a_chain_knows_that_neighbours_are_alike():
+    """Of an AR(1) series, the mean of n of which has variance (1 + r) / (1 - r) / n of one."""
+    rng, n, chains, r = np.random.default_rng(0), 2500, 200, 0.7
+    values = np.empty((n, chains))
+    values[0] = rng.normal(size=chains)
+    for i in range(1, n):
+        values[i] = r * values[i - 1] + np.sqrt(1 - r**2) * rng.normal(size=chains)
+    small = 0.01  # so that the log of a mean is the mean of logs
+    found = likelihood._error_of_log_mean(tf.constant(-5 + small * values, tf.float32))
+    exact = small * np.sqrt((1 + r) / (1 - r) / n)
+    assert np.mean(found) / exact == pytest.approx(1, abs=0.06)
+
+
+def test_the_table_of_both_has_the_errors_of_means(monkeypatch):
+    x = np.zeros((4, 1))
+    error = np.array([0.3, 0.0, 0.4, 0.0])
+
+    def estimate(nats):
+        return lambda *_, **__: likelihood.Estimate(np.array([-1.0, -2.0, -3.0, nats]), error)
+
+    monkeypatch.setattr(likelihood, "appendix_d", estimate(-6.0))
+    monkeypatch.setattr(likelihood, "importance_sampling", estimate(-10.0))
+    bounds = iter(np.arange(10.0)[:, None] * np.ones(4))
+    model = types.SimpleNamespace(elbo=lambda x: next(bounds))
+    table = likelihood.compare(model, x)
+    assert table.nats.tolist() == [-3, -4, 4.5]
+    of_ten = np.std(np.arange(10), ddof=1) / np.sqrt(10)
+    assert table.error.tolist() == pytest.approx([0.125, 0.125, of_ten], abs=1e-3)
+    assert table.estimator[2] == "lower bound"
