@@ -8,7 +8,8 @@ import tensorflow_probability as tfp
 from oracles.linear_gaussian import LinearGaussian
 
 import vae_keras
-from vae_keras import layers
+from vae_keras import layers, priors
+from vae_keras.models import datapoints, latent_variable
 
 tfd = tfp.distributions
 PIXELS, LATENT = 12, 2
@@ -150,3 +151,112 @@ def test_it_is_fixed_before_the_first_data_too(make_vae, gaussian):
     for name, value in (("estimator", "C"), ("prior", None), ("n_samples", 0)):
         with pytest.raises(AttributeError, match=f"the {name} of a VAE is fixed"):
             setattr(vae, name, value)
+
+
+# ------------------------------------------------------------------ the MAP term, metrics
+
+
+def test_the_decay_is_half_its_weight_times_the_squares(make_vae):
+    vae = make_vae(weight_decay=0.5, compiled=False)
+    weights = [
+        tf.constant(3.0), tf.constant([1.0, -2.0]), tf.reshape(tf.range(6.0), (2, 3)),
+        tf.ones((2, 2, 5)),
+    ]  # fmt: skip
+    assert float(vae.decay(weights)) == pytest.approx(0.25 * (9 + 5 + 55 + 20))
+    assert float(vae.decay(weights[:1])) == pytest.approx(0.25 * 9)
+    assert float(vae.decay([])) == 0
+    assert float(make_vae(compiled=False).decay(weights)) == 0
+
+
+def test_a_weight_of_1_over_n_is_the_gaussian_prior_on_the_parameters(make_vae):
+    """- log N(theta; 0, I) / N, but for a constant: the difference of two thetas has none."""
+    vae, n = make_vae(weight_decay=1 / 40, compiled=False), 40
+    one, other = tf.constant([0.5, -1.0, 2.0]), tf.constant([0.1, 0.2, 0.3])
+    prior = tfd.MultivariateNormalDiag(tf.zeros(3))
+    expected = -(prior.log_prob(one) - prior.log_prob(other)) / n
+    assert float(vae.decay([one]) - vae.decay([other])) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_metrics_are_means_over_datapoints(make_vae):
+    """Of terms of each datapoint, and of means of a minibatch by its size."""
+    vae = make_vae()
+    vae.record(
+        tf.constant(3), (1.0 * tf.ones([]), *3 * [tf.constant([1.0, 2.0, 6.0])], tf.ones([]))
+    )
+    logs = vae.record(tf.constant(1), (9.0 * tf.ones([]), *3 * [tf.constant([7.0])], tf.zeros([])))
+    found = {name: float(value) for name, value in logs.items()}
+    assert found == pytest.approx(
+        {"loss": 3, "elbo": 4, "reconstruction": 4, "kl": 4, "weight_decay": 0.75}
+    )
+    # A device may have nothing of a minibatch, whose mean is then no number.
+    nothing = (tf.constant(np.nan), *3 * [tf.zeros([0])], tf.constant(np.nan))
+    logs = vae.record(tf.constant(0), nothing)
+    assert {name: float(value) for name, value in logs.items()} == pytest.approx(found)
+
+
+def test_losses_of_any_precision_add_up_in_float32():
+    parts = (tf.constant(1.5), tf.constant(2.0, tf.float16), tf.constant(0.25, tf.bfloat16))
+    found = latent_variable.total(*parts)
+    assert found.dtype == tf.float32
+    assert float(found) == 3.75
+
+
+def test_datapoints_of_a_minibatch():
+    x = np.ones((2, 3))
+    for data in (x, (x,), (x, None), (x, 2 * x), (x, 2 * x, 3 * x)):
+        np.testing.assert_array_equal(datapoints(data), x)
+
+
+# ----------------------------------------------------------------------- its networks
+
+
+class Told(keras.Model):
+    """Remembers what it was told; of these two, one cannot be told anything."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def call(self, x, training=None):
+        self.seen.append(training)
+        return x
+
+
+class Untold(Told):
+    def call(self, x):
+        self.seen.append("nothing")
+        return x
+
+
+def test_a_network_is_told_of_training_and_of_nothing_else():
+    """Else a network within which training is switched on for good would be told otherwise."""
+    told, untold = Told(), Untold()
+    for training in (True, False):
+        for network in (told, untold):
+            network.seen.clear()
+            latent_variable.run(network, tf.ones((1, 2)), training)
+        assert told.seen[-1] is True if training else not told.seen[-1]
+        assert untold.seen[-1] == "nothing"
+
+
+def test_a_prior_is_as_given_or_as_its_weights_are_now(make_vae):
+    given = tfd.MultivariateNormalDiag([1.0, 2.0])
+    assert make_vae(prior=given, estimator="A", compiled=False).prior is given
+    learned = priors.Learned(layers.DiagonalGaussian(2))
+    vae = make_vae(prior=learned, compiled=False)
+    learned.params.assign([3.0, 4.0, 0.0, 0.0])
+    np.testing.assert_allclose(vae.prior.mean(), [3, 4])
+    assert any(weight is learned.params for weight in vae.trainable_variables)
+    again = vae_keras.VAE.from_config(vae.get_config())
+    assert isinstance(again._prior, priors.Learned)
+    standard = make_vae(compiled=False).prior
+    np.testing.assert_allclose(standard.log_prob([0.0, 0.0]), -np.log(2 * np.pi), rtol=1e-6)
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_as_many_samples_as_are_asked_for(make_vae, n):
+    vae = make_vae()
+    assert set(np.unique(vae.sample(n))) <= {0, 1}
+    means = vae.sample(n, mean=True)
+    assert means.shape == (n, PIXELS)
+    assert np.all((means > 0.4) & (means < 0.6))
