@@ -88,6 +88,19 @@ def test_each_epoch_begins_with_a_copy_and_each_fit_anew():
         model.step(guard, 5100, np.nan)
 
 
+def test_an_epoch_that_begins_with_bad_weights_is_not_taken_for_good():
+    """What the last update of an epoch spoiled, only the first loss of the next one tells."""
+    guard = callbacks.FiniteBound()
+    model = watched(guard)
+    guard.on_epoch_begin(0)
+    model.step(guard, 100)
+    model.weight.assign(np.nan)
+    guard.on_epoch_begin(1)
+    with pytest.raises(NonFiniteBoundError, match="has its weights of 0 samples again"):
+        guard.on_train_batch_end(0, {"loss": np.nan})
+    assert float(model.weight) == 0.0
+
+
 def test_weights_that_stop_being_finite_are_noticed_at_the_end_alone():
     guard = callbacks.FiniteBound()
     model = watched(guard)

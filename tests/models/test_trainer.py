@@ -444,6 +444,38 @@ def test_monte_carlo_em_is_exported(x, tmp_path):
 # ----------------------------------------------------------------------------------- compiling
 
 
+def test_the_papers_adagrad_is_what_compile_takes_where_nothing_is_said(make_vae):
+    vae = make_vae()
+    assert isinstance(vae.optimizer, keras.optimizers.Adagrad)
+    assert float(vae.optimizer.learning_rate) == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize("steps", ["auto", 1, 3])
+@pytest.mark.parametrize("jit_compile", ["auto", True, False])
+def test_how_it_was_compiled_is_saved(make_vae, tmp_path, steps, jit_compile):
+    vae = make_vae(compiled=False)
+    assert vae.get_compile_config() is None
+    optimizer = keras.optimizers.Adam(0.003)
+    vae.compile(optimizer, steps_per_execution=steps, jit_compile=jit_compile)
+    assert vae.jit_compile is (jit_compile is not False)  # "auto" too, on one device
+    vae.save(tmp_path / "vae.keras")
+    loaded = keras.saving.load_model(tmp_path / "vae.keras")
+    assert loaded.jit_compile is vae.jit_compile
+    assert float(loaded.optimizer.learning_rate) == pytest.approx(0.003)
+    config = loaded.get_compile_config()
+    assert config == vae.get_compile_config()
+    assert (config["steps_per_execution"], config["jit_compile"]) == (steps, jit_compile)
+
+
+def test_many_minibatches_are_run_in_parts_as_even_as_can_be(make_vae, x):
+    vae, calls = make_vae(), []
+    note = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: calls.append(vae.visits)
+    )
+    vae.fit(x[:201], batch_size=1, verbose=0, callbacks=note)
+    assert calls == [67, 134, 201]  # not 100, 200 and one more
+
+
 def test_arrays_of_many_lengths_are_compiled_for_few_times(make_vae, x, monkeypatch):
     traced = []
     step = VAE.train_step
