@@ -69,3 +69,15 @@ class LinearGaussian:
     def exact_vae(self, **kwargs) -> vae_keras.VAE:
         """A VAE whose encoder is the exact posterior (`orthogonal` models only)."""
         return self.vae(*self.posterior_map, np.log(np.diag(self.posterior_covariance)), **kwargs)
+
+
+def loose(oracle):
+    """A model whose encoder is diagonal and half as wide again as the exact posterior."""
+    wide = np.log(2.25 * np.diag(oracle.posterior_covariance))
+    return oracle.vae(*oracle.posterior_map, wide)
+
+
+def alike(latent):
+    """A model whose posterior is as wide in all directions: HMC with moves of one length fails."""
+    w = np.linalg.qr(np.random.default_rng(0).normal(size=(30, latent)))[0]
+    return LinearGaussian(w=4 * w, noise=0.5)
