@@ -48,7 +48,6 @@ def test_the_support_of_a_distribution(name):
     np.testing.assert_allclose(found.high, np.broadcast_to(high, found.high.shape), rtol=1e-6)
 
 
-@pytest.mark.xfail(strict=True, reason="_support takes the widest of all numbers of an event")
 def test_each_number_of_an_event_has_a_support_of_its_own():
     """A z with 0.2 in the second place has no density under this prior, and must be refused."""
     prior = tfd.Independent(tfd.Uniform([0.0, 0.5], [1.0, 1.0]), 1)

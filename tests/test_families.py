@@ -194,9 +194,7 @@ def test_the_cdf_its_inverse_and_the_density_are_scipys(name):
     [
         "reciprocal",
         "gompertz",
-        pytest.param(
-            "f", marks=pytest.mark.xfail(strict=True, reason="betainc does not broadcast z")
-        ),
+        "f",
     ],
 )
 def test_a_cdf_takes_many_values_for_each_of_a_batch(name):

@@ -7,6 +7,7 @@ are in closed form, computed here in float64 with NumPy and SciPy alone.
 import keras
 import numpy as np
 import scipy.stats
+from tensorflow_probability import distributions as tfd
 
 import vae_keras
 from vae_keras.layers import DiagonalGaussian, TFPDistribution
@@ -81,3 +82,17 @@ def alike(latent):
     """A model whose posterior is as wide in all directions: HMC with moves of one length fails."""
     w = np.linalg.qr(np.random.default_rng(0).normal(size=(30, latent)))[0]
     return LinearGaussian(w=4 * w, noise=0.5)
+
+
+class Plain:
+    """A model that is no Keras model: p(z) = N(0, I), p(x|z) = N(w z, noise^2)."""
+
+    def __init__(self, w=1.0, noise=0.5):
+        self.w, self.noise = np.full((2, 3), w, "float32"), noise
+        self.prior = tfd.MultivariateNormalDiag([0.0, 0.0])
+
+    def decode(self, z):
+        return tfd.Independent(tfd.Normal(z @ self.w, self.noise), 1)
+
+    def encode(self, x):
+        return tfd.MultivariateNormalDiag(0.3 * x[:, :2])

@@ -1,8 +1,11 @@
 """What is recorded along a run, in nats: the lower bound, or log p(x) by appendix D."""
 
+from typing import Any
+
 import numpy as np
 
 from vae_keras import likelihood
+from vae_keras.models import LatentVariableModel
 
 # Samples of a run -> the first points of each split on which its measure is taken, which is to cost
 # little beside the training: the bounds of the whole sets take as long as 40,000 samples of it.
@@ -14,14 +17,18 @@ def _points(table, experiment):
     return table[max(least for least in table if least <= experiment.samples)]
 
 
-def lower_bound(model, splits: dict[str, np.ndarray], experiment) -> dict[str, dict]:
+def lower_bound(
+    model: LatentVariableModel, splits: dict[str, np.ndarray], experiment: Any
+) -> dict[str, dict]:
     """The bound of the first points of each split, estimated with one sample a datapoint."""
     points = _points(BOUNDED, experiment)
     bounds = {split: float(model.elbo(x[:points]).mean()) for split, x in splits.items()}
     return {split: {"lower_bound": round(bound, 2)} for split, bound in bounds.items()}
 
 
-def log_likelihood(model, splits: dict[str, np.ndarray], experiment) -> dict[str, dict]:
+def log_likelihood(
+    model: LatentVariableModel, splits: dict[str, np.ndarray], experiment: Any
+) -> dict[str, dict]:
     """Appendix D on the first points of each split, all in one go."""
     firsts = [x[: _points(ESTIMATED, experiment)] for x in splits.values()]
     found = likelihood.appendix_d(model, np.concatenate(firsts))

@@ -6,6 +6,7 @@ import json
 import platform
 import time
 from pathlib import Path
+from typing import Any
 
 import nbformat
 
@@ -84,7 +85,7 @@ def record(name: str, values: dict, runs: list, files: list[str]) -> dict:
     }
 
 
-def _summary(run) -> dict:
+def _summary(run: Any) -> dict:
     """The settings of a run and how it went; its curve stands in the figure's CSV."""
     went = {key: value for key, value in run.record.items() if key not in ("experiment", "curve")}
     about = {"data": run.data.title, "embedded": run.data.embedded}

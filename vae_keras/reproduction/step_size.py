@@ -1,14 +1,18 @@
 """The paper's rule for Adagrad's step size: the best of three after the first few iterations."""
 
 import math
+from typing import Any
+
+import numpy as np
 
 from vae_keras.callbacks import NonFiniteBoundError
+from vae_keras.models import LatentVariableModel
 
 STEP_SIZES = (0.01, 0.02, 0.1)  # of which the paper chooses
 FIRST_FEW = 10  # iterations, after which they are compared
 
 
-def choose(experiment, model, x) -> dict:
+def choose(experiment: Any, model: LatentVariableModel, x: np.ndarray) -> dict:
     """Set the step size of `model`, which is left as it was otherwise; the evidence for a record.
 
     `experiment`: an `experiments.Experiment`, whose own step size goes before the rule. `x`: the

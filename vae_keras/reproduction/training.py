@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,7 +15,7 @@ RECIPE = 4  # part of every key: raise it when a change to the kit changes the n
 CHECKPOINT_EVERY_S = 20
 
 
-def train(experiment, data: Dataset, title: str) -> None:
+def train(experiment: Any, data: Dataset, title: str) -> None:
     """Train an `experiments.Experiment` from its checkpoint, or its beginning, into the store."""
     model, x = experiment.build(data), experiment.training_set(data)
     record = store.restore(experiment.key, model)
@@ -48,7 +49,7 @@ def train(experiment, data: Dataset, title: str) -> None:
 class _Recorder(keras.callbacks.Callback):
     """Takes the measure at the samples of `recorded_at`; a checkpoint at the end of some epochs."""
 
-    def __init__(self, experiment, splits: dict[str, np.ndarray], record: dict):
+    def __init__(self, experiment: Any, splits: dict[str, np.ndarray], record: dict):
         super().__init__()
         self.experiment, self.splits, self.record = experiment, splits, record
 
