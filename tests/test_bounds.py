@@ -8,8 +8,10 @@ import tensorflow_probability as tfp
 from oracles.linear_gaussian import LinearGaussian
 
 import vae_keras
-from vae_keras.bounds import sgvb_a, sgvb_b
+from vae_keras import likelihood
+from vae_keras.bounds import ESTIMATORS, importance_weighted, sgvb_a, sgvb_b
 from vae_keras.distributions import standard_normal
+from vae_keras.layers import DiagonalGaussian
 
 tfd = tfp.distributions
 A, C = np.array([[0.3, -0.2, 0.1, 0.4, 0.0], [0.0, 0.2, -0.3, 0.1, 0.2]]), np.array([0.1, -0.2])
@@ -174,3 +176,85 @@ def test_training_reaches_the_maximum_likelihood_of_probabilistic_pca():
         vae.fit(x, epochs=epochs, batch_size=100, verbose=0)
     reached = vae.elbo(x, n_samples=100).mean()
     assert best - 0.05 < reached < best + 0.02
+
+
+# ----------------------------------------------------------- the importance-weighted bound
+
+
+def test_with_one_sample_it_is_estimator_a():
+    q = DiagonalGaussian(2)(tf.constant([[0.5, -1.0, 0.3, -2.0]]))
+    z, log_likelihood = q.sample(1, seed=0), tf.constant([[-3.0]])
+    for one, other in zip(
+        importance_weighted(q, standard_normal(2), z, log_likelihood),
+        sgvb_a(q, standard_normal(2), z, log_likelihood),
+        strict=True,
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_it_grows_with_k_up_to_log_p():
+    oracle = LinearGaussian()
+    a, c = oracle.posterior_map
+    x = oracle.draw(500)
+    wide = np.log(np.diag(oracle.posterior_covariance)) + 1.5
+    vae = oracle.vae(a, c, wide, estimator="IW")
+    bounds = [np.mean([vae.elbo(x, n_samples=k) for _ in range(20)]) for k in (1, 3, 10, 100)]
+    exact = oracle.log_likelihood(x).mean()
+    assert bounds[0] == pytest.approx(oracle.bound(x, a, c, wide).mean(), abs=0.1)
+    assert np.all(np.diff(bounds) > 0.01)
+    assert exact - 0.1 < bounds[-1] < exact + 0.02
+    estimate = likelihood.importance_sampling(oracle.vae(a, c, wide), x, 10).log_likelihood
+    assert estimate.mean() == pytest.approx(bounds[2], abs=0.05)  # the same number, in less memory
+
+
+def test_as_objective_it_fits_a_model_with_a_poor_encoder_better():
+    """The plain bound bends the model towards what its encoder can say; this one less."""
+    oracle, keep = LinearGaussian(pixels=1, latent=1, noise=0.5, w=np.array([[1.0]])), {}
+    x = oracle.draw(2000)
+    for estimator, n_samples in (("A", 20), ("IW", 20)):
+        vae = oracle.vae(np.zeros((1, 1)), np.zeros(1), np.zeros(1), estimator=estimator,
+                         n_samples=n_samples)  # fmt: skip
+        vae.encoder.trainable = False  # q(z|x) = p(z), whatever x
+        vae.compile(keras.optimizers.Adam(0.02), jit_compile=False)
+        vae.fit(x, epochs=15, verbose=0)
+        keep[estimator] = abs(float(vae.decoder.layers[0].kernel[0, 0]))
+    assert keep["A"] < 0.1  # the plain bound is best with a decoder that drops z
+    assert keep["IW"] > 0.7
+
+
+def test_its_terms_are_weighted_means():
+    q, p = DiagonalGaussian(2)(tf.constant([[0.5, -1.0, 0.3, -2.0]])), standard_normal(2)
+    z, log_likelihood = q.sample(4, seed=0), tf.constant([[-3.0], [-2.0], [-4.0], [-2.5]])
+    bound = importance_weighted(q, p, z, log_likelihood)
+    weights = np.exp(log_likelihood + p.log_prob(z) - q.log_prob(z))
+    np.testing.assert_allclose(bound.elbo[0], np.log(weights.mean()), rtol=1e-5)
+    expected = np.sum(weights * log_likelihood) / weights.sum()
+    np.testing.assert_allclose(bound.reconstruction[0], expected, rtol=1e-5)
+
+
+def test_its_gradient_is_that_of_each_sample_by_its_share():
+    """Wake-sleep climbs `reconstruction`: a gradient through the shares would be another one."""
+    q, p = DiagonalGaussian(2)(tf.constant([[0.5, -1.0, 0.3, -2.0]])), standard_normal(2)
+    z, log_likelihood = q.sample(4, seed=0), tf.constant([[-3.0], [-2.0], [-4.0], [-2.5]])
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(log_likelihood)
+        bound = importance_weighted(q, p, z, log_likelihood)
+    weights = np.exp(log_likelihood + p.log_prob(z) - q.log_prob(z))
+    shares = weights / weights.sum(0)
+    for term in (bound.elbo, bound.reconstruction):
+        np.testing.assert_allclose(tape.gradient(term, log_likelihood), shares, rtol=1e-5)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_the_terms_of_every_estimator_are_of_each_datapoint_and_add_up(estimator):
+    """elbo = reconstruction - kl, and no datapoint has a share of another's."""
+    posterior, _, _ = some_posterior()
+    prior, z = standard_normal(2), posterior.sample(5, seed=0)
+    log_likelihood = tf.constant(np.random.default_rng(0).normal(-3, 1, (5, 2)), tf.float32)
+    bound = ESTIMATORS[estimator](posterior, prior, z, log_likelihood)
+    assert [term.shape for term in bound] == 3 * [(2,)]
+    np.testing.assert_allclose(bound.elbo, bound.reconstruction - bound.kl, rtol=1e-5)
+    changed = ESTIMATORS[estimator](posterior, prior, z, log_likelihood + tf.constant([0.0, 7.0]))
+    np.testing.assert_array_equal([a[0] for a in changed], [a[0] for a in bound])
+    np.testing.assert_allclose(changed.elbo[1], bound.elbo[1] + 7, rtol=1e-5)
+    np.testing.assert_allclose(changed.kl[1], bound.kl[1], rtol=1e-5, atol=1e-5)

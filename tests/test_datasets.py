@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import warnings
-from pathlib import Path
 from urllib.error import URLError
 
 import numpy as np
@@ -21,7 +20,6 @@ import scipy.io
 
 from vae_keras import datasets
 from vae_keras.datasets import DataError
-from vae_keras.reproduction import command_line
 
 rng = np.random.RandomState(0)
 DIGITS = {
@@ -67,7 +65,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.send_error(403)
         body, promised = answer if isinstance(answer, tuple) else (answer, len(answer))
         self.send_response(200)
-        self.send_header("Content-Length", str(promised))
+        if promised is not None:
+            self.send_header("Content-Length", str(promised))
         self.end_headers()
         self.wfile.write(body)
 
@@ -129,7 +128,10 @@ def test_the_second_source_is_tried(server, cache):
 
 
 BROKEN = {
-    "truncated transfer": ((FILES["/frey_rawface.mat"][:5000], 10**6), "truncated"),
+    "truncated transfer": (
+        (FILES["/frey_rawface.mat"][:5000], 10**6),
+        "truncated: 5,000 of 1,000,000 bytes came",
+    ),
     "truncated file": (FILES["/frey_rawface.mat"][:5000], "truncated or "),
     "html": (b"<!DOCTYPE html><html>403, but politely</html>", "a web page"),
     "html after space": (b"\n  <HTML><body>", "a web page"),
@@ -146,6 +148,17 @@ def test_a_broken_download_is_said_and_not_kept(server, cache, name):
         datasets.load("frey_face")
     assert re.search(message, next(iter(error.value.answers.values())), re.DOTALL)
     assert list(cache.iterdir()) == []
+
+
+def test_a_download_is_as_long_as_the_server_said(server):
+    """A transfer that ends early says so, whatever a reader of what came would make of it."""
+    host = f"http://127.0.0.1:{server.server_port}"
+    body = bytes(range(256)) * 1000  # more than is read at a time
+    server.files |= {"/whole": body, "/silent": (body, None), "/cut": (body, len(body) + 1)}
+    assert datasets._fetch(f"{host}/whole") == body
+    assert datasets._fetch(f"{host}/silent") == body  # of no length that is known
+    with pytest.raises(DataError, match="truncated: 256,000 of 256,001 bytes came"):
+        datasets._fetch(f"{host}/cut")
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "html"])
@@ -252,7 +265,7 @@ def test_a_machine_without_network_is_noticed_once(monkeypatch, cache, capsys):
     assert "EMBEDDED DATA stand in, mnist_5k and synthetic_faces" in sentence
     assert "place mnist.npz and frey_rawface.mat by hand" in sentence
     assert len(sentence) < 300
-    assert command_line.main(["data"]) == 1  # the details, on request: everybody is asked again
+    assert datasets.report() == 1  # the details, on request: everybody is asked again
     out = capsys.readouterr().out
     for remote in datasets.REMOTE.values():
         assert all(f"{source[0]}: <urlopen error" in out for source in remote.sources)
@@ -282,11 +295,11 @@ def test_the_warning_is_one_line_and_comes_once(cache):
 
 
 def test_the_data_command_says_where_they_are(server, cache, capsys):
-    assert command_line.main(["data"]) == 0
+    assert datasets.report() == 0
     out = capsys.readouterr().out
     assert "mnist: http://127.0.0.1" in out
     assert "frey_face: http://127.0.0.1" in out
-    assert command_line.main(["data"]) == 0
+    assert datasets.report() == 0
     assert "mnist: local file mnist.npz, verified" in capsys.readouterr().out
 
 
@@ -337,6 +350,44 @@ def test_unit():
     np.testing.assert_array_equal(datasets.unit([0.5, 1.0]), np.float32([0.5, 1.0]))
 
 
+def test_intensities_are_what_a_model_reads():
+    pixels = np.array([[0, 51, 255]], np.uint8)
+    np.testing.assert_array_equal(datasets.intensities(pixels), datasets.unit(pixels))
+    np.testing.assert_array_equal(datasets.intensities(pixels, pixels=False), [[0, 51, 255]])
+    for other in ([0.5, 2.0], np.array([3, -1]), np.array([True, False])):
+        read = datasets.intensities(other)
+        assert read.dtype == np.float32
+        np.testing.assert_array_equal(read, np.asarray(other, "float32"))
+
+
+def test_the_hash_of_a_data_set_is_of_all_its_pixels():
+    x = np.arange(12, dtype=np.uint8).reshape(4, 3)
+
+    def hash_of(x_train, x_test, **labels):
+        return datasets.Dataset("n", "t", x_train, x_test, (1, 3), "here", **labels).sha256
+
+    first = hash_of(x[:2], x[2:])
+    assert len(first) == 64
+    assert hash_of(x[:2].copy(order="F"), x[2:], y_train=np.ones(2)) == first  # not the labels
+    others = [
+        (x[2:], x[:2]), (x[:3], x[3:]), (x[:2] + 1, x[2:]), (x[:2], x[2:] + 1),
+        (x[:2].astype("int16"), x[2:]), (x[:2].reshape(3, 2), x[2:]),
+    ]  # fmt: skip
+    assert len({first, *(hash_of(*parts) for parts in others)}) == 1 + len(others)
+
+
+def test_the_split_is_the_documented_one():
+    """RandomState(0)'s permutation: its first are the test set, the others, in order, to train."""
+    x = np.arange(20, dtype=np.uint8)[:, None]
+    parts = datasets._split(x, n_test=5, y=np.arange(20))
+    order = np.random.RandomState(0).permutation(20)
+    np.testing.assert_array_equal(parts["x_test"][:, 0], order[:5])
+    np.testing.assert_array_equal(parts["x_train"][:, 0], order[5:])
+    np.testing.assert_array_equal(parts["y_test"], order[:5])
+    np.testing.assert_array_equal(parts["y_train"], order[5:])
+    assert set(datasets._split(x, n_test=5)) == {"x_train", "x_test"}
+
+
 @pytest.mark.real_data
 def test_the_real_sets():
     mnist, frey = datasets.load("mnist"), datasets.load("frey_face")
@@ -353,18 +404,3 @@ def test_the_real_sets():
     digits = {row.tobytes() for row in mnist.x_train}
     embedded = datasets.load("mnist_5k")
     assert all(row.tobytes() in digits for row in embedded.x_test)  # what its title says
-
-
-def test_a_killed_write_leaves_nothing(monkeypatch, tmp_path):
-    from vae_keras import _files
-
-    (tmp_path / "file").write_bytes(b"before")
-
-    def die(self, content):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Path, "write_bytes", die)
-    with pytest.raises(KeyboardInterrupt):
-        _files.replace(tmp_path / "file", b"after")
-    assert (tmp_path / "file").read_bytes() == b"before"
-    assert [file.name for file in tmp_path.iterdir()] == ["file"]

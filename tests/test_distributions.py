@@ -1,14 +1,16 @@
 """The kit's own noise: drawn from the right distribution, and reparameterised as TFP's."""
 
+import json
+
 import numpy as np
 import pytest
 import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from vae_keras import distributions
+from vae_keras import distributions, families
 
-tfd = tfp.distributions
+tfb, tfd = tfp.bijectors, tfp.distributions
 
 
 @pytest.mark.parametrize("jit_compile", [True, False])
@@ -54,3 +56,121 @@ def test_they_are_tfps_in_all_else():
         np.testing.assert_allclose(tfd.kl_divergence(q, tfd.Normal(0.0, 1.0)), [0.125, 0.932], 1e-2)
     prior = distributions.deserialize(distributions.serialize(distributions.standard_normal(3)))
     assert type(prior.distribution) is distributions.Normal
+
+
+def test_no_beta_draw_is_0_or_1():
+    """Rounding would put most of these there, where the density is infinite."""
+    q = distributions.Beta([0.01, 0.02], [0.02, 0.01])
+    z = q.sample(5000, seed=(0, 1)).numpy()
+    assert 1e-6 <= z.min() < 2e-6
+    assert 1 - 2e-6 < z.max() <= 1 - 9e-7  # as float32 has it
+    assert np.all(np.isfinite(q.log_prob(z)))
+    with tf.GradientTape() as tape:
+        a = tf.Variable([2.0])
+        mean = tf.reduce_mean(distributions.Beta(a, 3.0).sample(20_000, seed=(0, 1)))
+    np.testing.assert_allclose(tape.gradient(mean, a), [3 / 25], rtol=0.05)  # d/da of a / (a + 3)
+
+
+@pytest.mark.parametrize("shape", [3, (3,), (2, 3), (2, 2, 3)])
+def test_the_standard_normal_is_over_whole_events(shape):
+    p = distributions.standard_normal(shape)
+    event = (shape,) if isinstance(shape, int) else shape
+    assert (p.batch_shape, p.event_shape) == ((), event)
+    z = np.random.default_rng(0).normal(size=(4, *event)).astype("float32")
+    expected = scipy.stats.norm.logpdf(z).reshape(4, -1).sum(1)
+    np.testing.assert_allclose(p.log_prob(z), expected, rtol=1e-5)
+
+
+# ------------------------------------------------------------------------------- centres
+
+
+def test_the_centre_is_the_mean_where_there_is_one():
+    np.testing.assert_allclose(distributions.centre(tfd.Gamma([2.0, 6.0], 2.0)), [1, 3], rtol=1e-6)
+
+
+def test_the_centre_is_the_mode_where_the_mean_is_not_finite():
+    """Number by number: Student's t has a mean above one degree of freedom, Cauchy never."""
+    np.testing.assert_array_equal(distributions.centre(tfd.Cauchy([1.0, -2.0], 3.0)), [1, -2])
+    heavy = tfd.Pareto([0.5, 3.0], scale=2.0)  # means: infinite, and 3
+    np.testing.assert_allclose(distributions.centre(heavy), [2, 3], rtol=1e-6)
+
+
+def test_the_centre_is_a_mean_of_draws_where_tfp_knows_no_mean():
+    flow = tfd.TransformedDistribution(tfd.Normal([0.0, 5.0], 1.0), tfb.SoftClip(-9.0, 9.0))
+    with pytest.raises(NotImplementedError):
+        flow.mean()
+    found = distributions.centre(flow)
+    np.testing.assert_allclose(found, [0, 5], atol=0.5)
+    np.testing.assert_array_equal(found, distributions.centre(flow))  # always the same draws
+    assert np.abs(found - flow.sample(seed=(0, 0))).max() > 0.05
+
+
+# -------------------------------------------------------------------------------- saving
+
+
+SAVED = {
+    "independent": lambda: tfd.Independent(tfd.Laplace([0.0, 0.5], [1.0, 2.0]), 1),
+    "mixture": lambda: tfd.MixtureSameFamily(
+        tfd.Categorical(probs=[0.3, 0.7]),
+        tfd.MultivariateNormalDiag([[0.0], [1.0]], [[1.0], [0.5]]),
+    ),
+    "list": lambda: tfd.Blockwise([tfd.Normal(0.0, 1.0), tfd.Gamma(2.0, 1.0)]),
+    "dtype": lambda: tfd.Bernoulli(logits=[0.3, -1.0], dtype=tf.float32),
+    "float64": lambda: tfd.Normal(np.array([0.1, 0.2]), np.float64(2.0)),
+    "own": lambda: families.Gompertz([1.0, 2.0], 1.5),
+    "own beta": lambda: distributions.Beta([1.0, 2.0], 1.5),
+}
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_what_is_described_is_made_again(name):
+    distribution = SAVED[name]()
+    config = json.loads(json.dumps(distributions.serialize(distribution)))  # plain values alone
+    again = distributions.deserialize(config)
+    assert type(again).__name__.lstrip("_") == type(distribution).__name__.lstrip("_")
+    assert again.dtype == distribution.dtype
+    assert (again.batch_shape, again.event_shape) == (
+        distribution.batch_shape, distribution.event_shape,
+    )  # fmt: skip
+    z = distribution.sample(5, seed=(0, 1))
+    np.testing.assert_array_equal(again.log_prob(z), distribution.log_prob(z))
+
+
+def test_the_kits_own_have_their_noise_when_they_are_made_again():
+    for ours in (distributions.Normal(0.0, 1.0), distributions.Beta(1.0, 1.0)):
+        assert type(distributions.deserialize(distributions.serialize(ours))) is type(ours)
+    assert distributions.named("Normal") is distributions.Normal
+    assert distributions.named("FisherF") is families.FisherF
+    assert distributions.named("Laplace") is tfd.Laplace
+    assert distributions.named("Gaussian") is None
+
+
+class Unknown(tfd.Normal):
+    pass
+
+
+class Laplace(tfd.Laplace):
+    """Of a name that TFP has, but another's."""
+
+    def _log_prob(self, z):
+        return 2 * super()._log_prob(z)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "message"),
+    [
+        (lambda: Unknown(0.0, 1.0), "Unknown is not a distribution of tfp.distributions"),
+        (lambda: Laplace(0.0, 1.0), "Laplace is not a distribution of tfp.distributions"),
+        (
+            lambda: tfd.TransformedDistribution(tfd.Normal(0.0, 1.0), tfb.Exp()),
+            r"TransformedDistribution.bijector is a Exp\w*: it cannot be saved",
+        ),
+        (
+            lambda: tfd.Independent(tfd.TransformedDistribution(tfd.Normal(0.0, 1.0), tfb.Exp())),
+            "bijector is a",
+        ),
+    ],
+)
+def test_what_cannot_be_saved_says_so(distribution, message):
+    with pytest.raises(ValueError, match=message):
+        distributions.serialize(distribution())

@@ -5,6 +5,7 @@ import re
 import keras
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -163,3 +164,73 @@ def test_arrays_that_earlier_versions_saved_can_be_loaded():
     config = {"family": "Normal", "event_shape": (3,), "fixed": {"scale": scale}}
     q = layers.TFPDistribution.from_config(config)(tf.zeros((2, 3)))
     np.testing.assert_array_equal(q.stddev(), [[1, 2, 3]] * 2)
+
+
+def test_blockwise_joins_vectors():
+    with pytest.raises(ValueError, match="one distribution layer or more, each over a vector"):
+        layers.Blockwise([layers.Bernoulli((2, 2))])
+
+
+def test_a_mixture_needs_a_component():
+    with pytest.raises(ValueError, match=r"GaussianMixture\(2, 0\)"):
+        layers.GaussianMixture(2, 0)
+
+
+def softplus(a):
+    return np.log1p(np.exp(a))
+
+
+def test_the_parameters_of_a_mixture_are_logits_means_and_log_variances():
+    layer = layers.GaussianMixture(2, components=3)
+    params = params_for(layer)
+    logits, mu, log_variance = np.split(params.astype("float64"), [3, 9], axis=1)
+    mu, sigma = mu.reshape(5, 3, 2), np.exp(log_variance.reshape(5, 3, 2) / 2)
+    z = np.random.default_rng(1).normal(size=(5, 2))
+    of_parts = scipy.stats.norm(mu, sigma).logpdf(z[:, None]).sum(-1)
+    weights = logits - scipy.special.logsumexp(logits, axis=1, keepdims=True)
+    expected = scipy.special.logsumexp(weights + of_parts, axis=1)
+    np.testing.assert_allclose(layer(params).log_prob(z.astype("float32")), expected, rtol=1e-5)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert (again.event_shape, again.components, again.params_size) == ((2,), 3, 15)
+
+
+def test_the_parameters_of_blocks_come_one_block_after_the_other():
+    parts = [layers.Bernoulli(2), layers.DiagonalGaussian(3), layers.TFPDistribution("Poisson", 1)]
+    layer = layers.Blockwise(parts)
+    params = params_for(layer)
+    assert (layer.params_size, layer.event_shape) == (2 + 6 + 1, (6,))
+    x = np.array([[0, 1, 0.3, -2.0, 1.0, 4]] * 5, "float32")
+    by_hand = sum(
+        part(params[:, a:b]).log_prob(x[:, c:d])
+        for part, a, b, c, d in zip(parts, (0, 2, 8), (2, 8, 9), (0, 2, 5), (2, 5, 6), strict=True)
+    )
+    np.testing.assert_allclose(layer(params).log_prob(x), by_hand, rtol=1e-6)
+
+
+def test_ends_lie_beyond_one_another_whatever_the_parameters():
+    """`high` above `low` by a softplus, a peak between them by a sigmoid."""
+    params = np.array([[-1.0, -3.0, 2.0], [4.0, 2.0, -1.0]], "float32")
+    low, above, between = params.astype("float64").T
+    uniform = layers.TFPDistribution("Uniform", 1)(params[:, :2]).distribution
+    np.testing.assert_allclose(uniform.low[:, 0], low, rtol=1e-6)
+    np.testing.assert_allclose(uniform.high[:, 0], low + softplus(above), rtol=1e-6)
+    triangular = layers.TFPDistribution("Triangular", 1)(params).distribution
+    peak = low + softplus(above) / (1 + np.exp(-between))
+    np.testing.assert_allclose(triangular.high[:, 0], low + softplus(above), rtol=1e-6)
+    np.testing.assert_allclose(triangular.peak[:, 0], peak, rtol=1e-6)
+    reciprocal = layers.TFPDistribution("Reciprocal", 1)(params[:, :2]).distribution
+    np.testing.assert_allclose(reciprocal.low[:, 0], softplus(low), rtol=1e-5)
+    np.testing.assert_allclose(reciprocal.high[:, 0], softplus(low) + softplus(above), rtol=1e-5)
+
+
+def test_what_is_learned_is_all_that_is_not_fixed():
+    student = layers.TFPDistribution("StudentT", 3, fixed={"df": 4.0})
+    assert student.params_size == 6
+    params = params_for(student)
+    q = student(params).distribution
+    np.testing.assert_array_equal(q.loc, params[:, :3])
+    np.testing.assert_allclose(q.scale, softplus(params[:, 3:].astype("float64")), rtol=1e-4)
+    assert np.all(np.asarray(q.df) == 4)
+    assert layers.TFPDistribution("MultivariateNormalTriL", 3).params_size == 3 + 6
+    assert layers.TFPDistribution("Normal", (4, 3)).params_size == 6
+    assert layers.TFPDistribution(tfd.Laplace, 2).family is tfd.Laplace

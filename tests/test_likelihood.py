@@ -1,11 +1,6 @@
-"""HMC, appendix D and importance sampling against exact log p(x) and quadrature."""
+"""Appendix D and importance sampling against exact log p(x) and quadrature."""
 
-import copy
-import gc
-import pickle
 import types
-import warnings
-import weakref
 
 import keras
 import numpy as np
@@ -14,45 +9,13 @@ import scipy.special
 import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
-from oracles.linear_gaussian import LinearGaussian
+from oracles.linear_gaussian import LinearGaussian, alike, loose
 
 import vae_keras
-from vae_keras import layers, likelihood, posterior
+from vae_keras import layers, likelihood
+from vae_keras.layers import TFPDistribution
 
 tfd = tfp.distributions
-
-
-def loose(oracle):
-    """A model whose encoder is diagonal and half as wide again as the exact posterior."""
-    wide = np.log(2.25 * np.diag(oracle.posterior_covariance))
-    return oracle.vae(*oracle.posterior_map, wide)
-
-
-def alike(latent):
-    """A model whose posterior is as wide in all directions: HMC with moves of one length fails."""
-    w = np.linalg.qr(np.random.default_rng(0).normal(size=(30, latent)))[0]
-    return LinearGaussian(w=4 * w, noise=0.5)
-
-
-@pytest.mark.parametrize("latent", [1, 2, 3])
-def test_hmc_has_the_moments_of_the_exact_posterior(latent):
-    oracle = alike(latent)
-    x = oracle.draw(300)
-    a, c = oracle.posterior_map
-    chains = posterior.draw(loose(oracle), x, 300)
-    z = chains.z.numpy()
-    scale = np.sqrt(np.diag(oracle.posterior_covariance))
-    errors = (z.mean(0) - (x @ a.T + c)) / scale
-    assert np.abs(errors.mean(0)).max() < 0.03
-    assert np.sqrt(np.mean(errors**2)) < 0.35
-    covariance = np.mean([np.cov(z[:, i].T) for i in range(len(x))], axis=0)
-    np.testing.assert_allclose(
-        covariance / np.outer(scale, scale),
-        oracle.posterior_covariance / np.outer(scale, scale),
-        atol=0.06,
-    )
-    assert 0.85 < chains.acceptance.numpy().mean() < 0.98
-    assert chains.step_size.shape == (300,)
 
 
 @pytest.mark.parametrize("latent", [1, 2, 3])
@@ -189,212 +152,6 @@ def test_more_datapoints_than_seeds_of_32_bits():
     np.testing.assert_allclose(found, oracle.log_likelihood(x), atol=0.01)
 
 
-# ------------------------------------------------------------------- what is compiled, and when
-
-
-@pytest.fixture
-def traced(monkeypatch):
-    """The sizes of the programs that were traced; XLA is left out, which takes seconds for each."""
-    sizes, function, log_joint = [], tf.function, posterior.log_joint
-
-    def counted(model, x, z):
-        if not sizes or sizes[-1] is not x:
-            sizes.append(x)  # HMC traces the density several times, of the same tensor
-        return log_joint(model, x, z)
-
-    monkeypatch.setattr(tf, "function", lambda f=None, jit_compile=None, **kwargs: function(f))
-    monkeypatch.setattr(posterior, "log_joint", counted)
-    return sizes
-
-
-class Plain:
-    """A model that is no Keras model: p(z) = N(0, I), p(x|z) = N(w z, noise^2)."""
-
-    def __init__(self, w=1.0, noise=0.5):
-        self.w, self.noise = np.full((2, 3), w, "float32"), noise
-        self.prior = tfd.MultivariateNormalDiag([0.0, 0.0])
-
-    def decode(self, z):
-        return tfd.Independent(tfd.Normal(z @ self.w, self.noise), 1)
-
-    def encode(self, x):
-        return tfd.MultivariateNormalDiag(0.3 * x[:, :2])
-
-
-def draws(model, x, **kwargs):
-    return posterior.draw(model, x, 9, burn_in=5, **kwargs).log_prob.numpy().T
-
-
-def appendix_d(model, x, **kwargs):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that so short a burn-in is too short
-        return likelihood.appendix_d(model, x, 9, burn_in=5, **kwargs).log_likelihood
-
-
-def sampled(model, x, **kwargs):
-    return likelihood.importance_sampling(model, x, 9, **kwargs).log_likelihood
-
-
-ESTIMATES = pytest.mark.parametrize("estimate", [draws, appendix_d, sampled])
-
-
-@ESTIMATES
-def test_a_program_is_compiled_once_and_follows_the_weights(estimate, traced):
-    oracle = LinearGaussian()
-    x, model = oracle.draw(16), loose(oracle)
-    first = estimate(model, x)
-    model.compile(keras.optimizers.SGD(0.01), jit_compile=False)
-    model.fit(x, validation_data=x, verbose=0)
-    model.evaluate(x, verbose=0)
-    trained = estimate(model, x)
-    estimate(model, x, seed=1)
-    assert len(traced) == 1
-    fresh = loose(oracle)
-    np.testing.assert_array_equal(first, estimate(fresh, x))
-    fresh.set_weights(model.get_weights())
-    np.testing.assert_array_equal(trained, estimate(fresh, x))
-    assert np.abs(trained - first).max() > 1e-3
-    assert len(traced) == 2
-
-
-@ESTIMATES
-def test_what_took_the_place_of_an_attribute_is_used(estimate, traced):
-    x = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
-    model = Plain()
-    before = estimate(model, x)
-    wide = tfd.MultivariateNormalDiag([0.0, 0.0], [3.0, 3.0])
-
-    def in_place():
-        model.w[:] = 0.5
-
-    for change in (lambda: setattr(model, "prior", wide), lambda: setattr(model, "noise", 0.7),
-                   in_place, lambda: setattr(model, "decode", Plain(2.0).decode)):  # fmt: skip
-        change()
-        after = estimate(model, x)
-        fresh = Plain()
-        vars(fresh).update({k: v for k, v in vars(model).items() if k != "_programs"})
-        np.testing.assert_array_equal(after, estimate(fresh, x))
-        assert np.abs(after - before).max() > 1e-3
-        before = after
-    made = len(traced)
-    np.testing.assert_array_equal(before, estimate(model, x))
-    assert len(traced) == made
-    if hasattr(model, "_programs"):
-        assert len(model._programs) == 1  # those of the models that it was are gone
-
-
-def test_a_keras_model_with_another_prior_or_number(traced):
-    class Tempered(vae_keras.VAE):
-        temperature = 1.0
-
-        def decode(self, z, training=False):
-            return super().decode(z / self.temperature, training)
-
-    oracle = LinearGaussian()
-    x = oracle.draw(8)
-    model = oracle.vae(*oracle.posterior_map, np.zeros(2), Tempered)
-    found = [sampled(model, x)]
-    for name, value in (
-        ("temperature", 2.0), ("_prior", tfd.MultivariateNormalDiag([1.0, 1.0])),
-    ):  # fmt: skip
-        setattr(model, name, value)
-        found.append(sampled(model, x))
-        np.testing.assert_array_equal(sampled(model, x), found[-1])
-    assert len(traced) == len({values.tobytes() for values in found}) == 3
-
-
-@ESTIMATES
-def test_data_of_many_lengths_make_few_programs(estimate, traced, monkeypatch):
-    monkeypatch.setattr(posterior, "BATCH", 40)
-    x = np.random.default_rng(0).normal(size=(100, 3)).astype("float32")
-    model = Plain()
-    for n in [*range(1, 50), 81, 99, 100]:
-        found = estimate(model, x[:n])
-        assert len(found) == n
-        assert np.all(np.isfinite(found))
-    assert sorted(one.shape[0] for one in traced) == [8, 16, 32, 40]
-
-
-def test_a_longer_data_set_keeps_its_order():
-    oracle = LinearGaussian(pixels=1, latent=1)
-    a, c = oracle.posterior_map
-    exact = oracle.vae(a, c, np.log(np.diag(oracle.posterior_covariance)))
-    x = oracle.draw(1011)
-    for n in (3, 9, 1011):
-        found = likelihood.importance_sampling(exact, x[:n], 2).log_likelihood
-        np.testing.assert_allclose(found, oracle.log_likelihood(x[:n]), atol=0.01)
-    z = posterior.draw(exact, x, 20, burn_in=50).z.numpy()
-    assert z.shape == (20, 1011, 1)
-    assert np.corrcoef(z.mean(0)[:, 0], (x @ a.T + c)[:, 0])[0, 1] > 0.8
-
-
-@ESTIMATES
-@pytest.mark.parametrize("make", [lambda: loose(LinearGaussian(pixels=3)), Plain])
-def test_a_model_is_not_kept_alive_by_what_was_compiled_for_it(estimate, make, traced):
-    model = make()
-    estimate(model, np.ones((8, 3), "float32"))
-    gone = weakref.ref(model)
-    del model
-    gc.collect()
-    assert gone() is None
-
-
-def test_importance_sampling_has_one_program_for_every_number_of_samples(traced):
-    oracle = LinearGaussian()
-    x, model = oracle.draw(8), loose(oracle)
-    for k in (1, 10, 100):
-        likelihood.importance_sampling(model, x, k)
-    for k in (10, 100):
-        for share in (0.1, 0.5):
-            likelihood.importance_sampling(model, x, k, prior_share=share)
-    assert len(traced) == 2
-
-
-def test_a_copy_of_a_model_is_a_model_of_its_own(traced):
-    x = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
-    model = Plain()
-    before = sampled(model, x)
-    copied = copy.copy(model)
-    copied.noise = 2.0
-    assert np.abs(sampled(copied, x) - before).max() > 1e-3
-    np.testing.assert_array_equal(sampled(model, x), before)
-    assert pickle.loads(pickle.dumps(vars(model)["_programs"])) == {}
-    named = types.SimpleNamespace(prior=model.prior, decode=model.decode, encode=model.encode)
-    np.testing.assert_array_equal(sampled(named, x), before)
-
-
-# --------------------------------------------------------------------------------------- seeds
-
-
-@ESTIMATES
-def test_any_integer_is_a_seed_and_others_are_refused(estimate, traced):
-    x = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
-    model = Plain()
-    seeds = (5, 2**31, 2**31 + 5, 2**32 + 5, 2**64 + 5, 10**30)
-    found = {estimate(model, x, seed=seed).tobytes() for seed in seeds}
-    assert len(found) == len(seeds)
-    for seed in (-1, 0.5, None):
-        with pytest.raises(ValueError, match=r"the seed is .* an integer of at least 0"):
-            estimate(model, x, seed=seed)
-
-
-def test_each_batch_has_noise_of_its_own_however_many_there_are(monkeypatch, traced):
-    """After 256,000 datapoints it would come again, were the seed counted modulo 2^31."""
-    for seed in (0, 2**40):
-        begin = np.array([likelihood._seed_of(seed, batch).numpy() for batch in range(1000)])
-        for first in np.unique(begin[:, 0]):
-            second = begin[begin[:, 0] == first, 1].astype("int64")
-            assert len(second) == 2
-            assert 10**9 < (second[1] - second[0]) % 2**32 < 3 * 10**9
-    before = [[3, 2**20 * (1000 * batch + 1)] for batch in range(2)]  # as the stored runs have it
-    assert [likelihood._seed_of(3, batch).numpy().tolist() for batch in range(2)] == before
-    monkeypatch.setattr(posterior, "BATCH", 8)
-    x = np.ones((8 * 260, 3), "float32")
-    for estimate in (sampled, draws):
-        found = estimate(Plain(), x)
-        assert len(np.unique(found, axis=0)) > 0.99 * len(x)
-
-
 # -------------------------------------------------------- densities fitted to clouds of any width
 
 
@@ -432,3 +189,91 @@ def test_appendix_d_of_a_posterior_as_narrow_as_a_hair():
     found = likelihood.appendix_d(loose(oracle), x, burn_in=300)
     error = found.log_likelihood - oracle.log_likelihood(x)
     assert np.mean(error) == pytest.approx(0, abs=0.05)
+
+
+def test_log_p_of_x_with_a_positive_prior(any_encoder, make_vae, x):
+    reals = tfd.Independent(tfd.Normal(tf.zeros(2), 1.0), 1)
+    positive = tfd.Independent(tfd.LogNormal(tf.zeros(2), 1.0), 1)
+    vae = make_vae(any_encoder(TFPDistribution("Gamma", 2)), prior=positive, estimator="A")
+    assert np.all(np.isfinite(likelihood.importance_sampling(vae, x[:3], 10).log_likelihood))
+    with pytest.raises(ValueError, match=r"over \(0, inf\), but HMC here moves over all reals"):
+        likelihood.appendix_d(vae, x[:3])
+    wider = make_vae(any_encoder(TFPDistribution("Gamma", 2)), prior=reals, estimator="A")
+    with pytest.raises(ValueError, match="with supports that differ, leave it at 0"):
+        likelihood.importance_sampling(wider, x[:3], 10, prior_share=0.5)
+
+
+@pytest.mark.parametrize("density", ["gaussian", "kde"])
+def test_the_density_is_the_one_that_scipy_fits(density):
+    """With the covariance of the draws, and kernels of Scott's width: one for each datapoint."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(30, 4, 2)) @ [[1.0, 0.5], [0.0, 0.3]] + rng.normal(size=(4, 2))
+    at = rng.normal(size=(7, 4, 2))
+    found = likelihood.DENSITIES[density](tf.constant(z, tf.float32))(tf.constant(at, tf.float32))
+    for i in range(4):
+        exact = (
+            scipy.stats.multivariate_normal(z[:, i].mean(0), np.cov(z[:, i].T)).logpdf(at[:, i])
+            if density == "gaussian"
+            else scipy.stats.gaussian_kde(z[:, i].T).logpdf(at[:, i].T)
+        )
+        np.testing.assert_allclose(found[:, i], exact, rtol=1e-3, atol=1e-3)
+
+
+# ------------------------------------------------------------------------------ the errors
+
+
+@pytest.fixture
+def without_xla(monkeypatch):
+    """XLA takes seconds to compile what runs here for a moment."""
+    function = tf.function
+    monkeypatch.setattr(tf, "function", lambda f=None, jit_compile=None, **kwargs: function(f))
+
+
+def test_the_error_of_importance_sampling_is_that_over_seeds(without_xla):
+    oracle = LinearGaussian(latent=1)
+    x, model = oracle.draw(100), loose(oracle)
+    found = [likelihood.importance_sampling(model, x, 100, seed=seed) for seed in range(40)]
+    spread = np.std([estimate.log_likelihood for estimate in found], axis=0)
+    said = np.mean([estimate.error for estimate in found], axis=0)
+    assert np.mean(said / spread) == pytest.approx(1, abs=0.1)  # 40 seeds tell each to 11%
+    assert np.std(said / spread) < 0.2
+
+
+def test_the_error_is_nothing_at_the_exact_posterior(without_xla):
+    """There p(x, z) / q(z|x) is p(x), whatever z."""
+    oracle = LinearGaussian(orthogonal=True)
+    x = oracle.draw(10)
+    found = likelihood.importance_sampling(oracle.exact_vae(), x, 100)
+    np.testing.assert_allclose(found.log_likelihood, oracle.log_likelihood(x), atol=1e-3)
+    np.testing.assert_allclose(found.error, 0, atol=5e-3)  # as far as float32 goes
+
+
+def test_the_error_along_a_chain_knows_that_neighbours_are_alike():
+    """Of an AR(1) series, the mean of n of which has variance (1 + r) / (1 - r) / n of one."""
+    rng, n, chains, r = np.random.default_rng(0), 2500, 200, 0.7
+    values = np.empty((n, chains))
+    values[0] = rng.normal(size=chains)
+    for i in range(1, n):
+        values[i] = r * values[i - 1] + np.sqrt(1 - r**2) * rng.normal(size=chains)
+    small = 0.01  # so that the log of a mean is the mean of logs
+    found = likelihood._error_of_log_mean(tf.constant(-5 + small * values, tf.float32))
+    exact = small * np.sqrt((1 + r) / (1 - r) / n)
+    assert np.mean(found) / exact == pytest.approx(1, abs=0.06)
+
+
+def test_the_table_of_both_has_the_errors_of_means(monkeypatch):
+    x = np.zeros((4, 1))
+    error = np.array([0.3, 0.0, 0.4, 0.0])
+
+    def estimate(nats):
+        return lambda *_, **__: likelihood.Estimate(np.array([-1.0, -2.0, -3.0, nats]), error)
+
+    monkeypatch.setattr(likelihood, "appendix_d", estimate(-6.0))
+    monkeypatch.setattr(likelihood, "importance_sampling", estimate(-10.0))
+    bounds = iter(np.arange(10.0)[:, None] * np.ones(4))
+    model = types.SimpleNamespace(elbo=lambda x: next(bounds))
+    table = likelihood.compare(model, x)
+    assert table.nats.tolist() == [-3, -4, 4.5]
+    of_ten = np.std(np.arange(10), ddof=1) / np.sqrt(10)
+    assert table.error.tolist() == pytest.approx([0.125, 0.125, of_ten], abs=1e-3)
+    assert table.estimator[2] == "lower bound"

@@ -24,6 +24,15 @@ def test_every_seed_and_branch_has_a_stream_of_its_own():
 
 
 @pytest.mark.parametrize("seed", [7, 2**40])
+def test_a_draw_counts_on_from_where_its_branch_begins(seed):
+    for branch in (0, 1, 2):
+        first, second = _noise.words(seed, branch)
+        assert _noise.at(seed, 0, branch).numpy().tolist() == [first, second]
+        following = (second + 5 + 2**31) % 2**32 - 2**31
+        assert _noise.at(seed, 5, branch).numpy().tolist() == [first, following]
+
+
+@pytest.mark.parametrize("seed", [7, 2**40])
 @pytest.mark.parametrize("jit_compile", [True, False])
 def test_a_stream_comes_round_after_2_to_the_32_draws(seed, jit_compile):
     at = tf.function(lambda n: _noise.at(seed, n), jit_compile=jit_compile)

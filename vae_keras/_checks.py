@@ -129,6 +129,7 @@ FAR = 1e30  # unconstrained; what comes near it goes to infinity
 
 def _support(distribution: tfd.Distribution) -> _Support | None:
     """The support, by the bijector onto it that TFP has; None where it has none."""
+    batch = tuple(range(len(distribution.batch_shape)))
     distribution = _base(distribution)
     if isinstance(distribution, tfd.MixtureSameFamily):
         return _support(distribution.components_distribution)
@@ -145,7 +146,7 @@ def _support(distribution: tfd.Distribution) -> _Support | None:
         return _Support(np.zeros(()), np.ones(()), simplex=True)
     far = tf.fill((*distribution.batch_shape, *free), FAR)
     low, high = (np.asarray(bijector.forward(sign * far)) for sign in (-1.0, 1.0))
-    low, high = low.min(initial=np.inf), high.max(initial=-np.inf)  # the widest of all
+    low, high = low.min(batch, initial=np.inf), high.max(batch, initial=-np.inf)  # the widest
     near = FAR**0.5
     return _Support(np.where(low < -near, -np.inf, low), np.where(high > near, np.inf, high))
 

@@ -221,4 +221,5 @@ class FisherF(_Positive):
 
     def _cdf(self, z):
         scaled = self.df1 * tf.maximum(z, 0.0)
-        return tf.math.betainc(0.5 * self.df1, 0.5 * self.df2, scaled / (scaled + self.df2))
+        share, ones = scaled / (scaled + self.df2), tf.ones_like(scaled)  # betainc broadcasts not
+        return tf.math.betainc(0.5 * self.df1 * ones, 0.5 * self.df2 * ones, share)

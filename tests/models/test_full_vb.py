@@ -144,3 +144,35 @@ def test_n_train_must_be_given_and_positive(make_vae):
     vae = make_vae(compiled=False)
     with pytest.raises(ValueError, match="n_train is 0, but must be at least 1"):
         FullVB(vae.encoder, vae.decoder, 0)
+
+
+def test_each_draw_of_theta_is_one_of_q_theta(regression):
+    """Of every number: its mean, its width, and no share in that of another."""
+    model = regression.model()
+    mean, std = np.array([0.5, -0.2, 0.1]), np.array([0.3, 0.2, 0.1])
+    model.decoder.linear.set_weights([mean[:2, None], mean[2:]])
+    for variable, value in zip(
+        model.log_variances, np.split(2 * np.log(std) / UNIT, [2]), strict=True
+    ):
+        variable.assign(value.reshape(variable.shape))
+    z = tf.constant([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])  # w1 + b, w2 + b and b, in this order
+
+    @tf.function
+    def draw(training):
+        return model.decode_drawn(z, training).mean()[:, 2]
+
+    for training in (True, False):
+        y = np.array([draw(training) for _ in range(2000)])
+        theta = np.c_[y[:, 0] - y[:, 2], y[:, 1] - y[:, 2], y[:, 2]]
+        np.testing.assert_allclose(theta.mean(0), mean, atol=0.03)
+        np.testing.assert_allclose(theta.std(0), std, rtol=0.07)
+        np.testing.assert_allclose(np.corrcoef(theta.T), np.eye(3), atol=0.09)
+    at_the_means = model.decode(z).mean()[:, 2]
+    np.testing.assert_allclose(at_the_means, [0.6, -0.1, 0.1], rtol=1e-5)
+
+
+def test_q_theta_begins_narrow_about_the_decoders_own_weights(regression):
+    model = regression.model()
+    for q, weight in zip(model.q_theta(), model.decoder.trainable_variables, strict=True):
+        np.testing.assert_array_equal(q.mean(), weight)
+        np.testing.assert_allclose(q.stddev(), np.full(weight.shape, 0.05), rtol=1e-5)

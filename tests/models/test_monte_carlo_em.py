@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 from oracles.linear_gaussian import LinearGaussian
 
@@ -84,6 +85,41 @@ def test_one_chain_is_a_little_too_narrow_and_ten_are_not(n_train, variance):
     _, total = squares(z, tf.constant(MOVES))
     found = np.mean(total) / MOVES / oracle.posterior_covariance[0, 0]
     assert found == pytest.approx(variance, abs=0.01)
+
+
+def test_what_is_measured_at_a_z_is_log_p():
+    oracle = LinearGaussian()
+    x, z = oracle.draw(6), np.random.default_rng(0).normal(size=(6, 2)).astype("float32")
+    model = mcem(oracle, 6, weight_decay=0.2)
+    loss, log_joint, reconstruction, decay = model.measure(x, z)
+    exact = scipy.stats.norm(z @ oracle.w.T + oracle.b, oracle.noise).logpdf(x).sum(1)
+    np.testing.assert_allclose(reconstruction, exact, rtol=1e-4)
+    joint = exact + scipy.stats.norm.logpdf(z).sum(1)
+    np.testing.assert_allclose(log_joint, joint, rtol=1e-4)
+    assert float(decay) == pytest.approx(
+        0.1 * (np.sum(oracle.w**2) + np.sum(oracle.b**2)), rel=1e-4
+    )
+    assert float(loss) == pytest.approx(float(decay) - joint.mean(), rel=1e-4)
+    logs = model.record_z((loss, log_joint, reconstruction, decay), tf.constant(0.7))
+    expected = [float(loss), joint.mean(), exact.mean(), 0.7, float(decay)]
+    assert list(logs) == list(model.METRICS)
+    assert [float(value) for value in logs.values()] == pytest.approx(expected, rel=1e-4)
+
+
+def test_what_it_was_not_trained_on_has_a_z_from_a_chain_of_its_own():
+    """Of data that p(z|x) knows to 2%: draws from the prior alone would be far from it."""
+    oracle = LinearGaussian(noise=0.03)
+    x, model = oracle.draw(300), mcem(oracle, 1)
+    model.step_size.assign(0.02)
+    before = model.chains.numpy()
+    z, acceptance = tf.function(model.infer)(x)
+    a, c = oracle.posterior_map
+    errors = (z - (x @ a.T + c)) / np.sqrt(np.diag(oracle.posterior_covariance))
+    np.testing.assert_allclose(np.mean(errors, 0), [0, 0], atol=0.25)
+    np.testing.assert_allclose(np.std(errors, 0), [1, 1], atol=0.2)
+    assert 0.5 < float(acceptance) <= 1
+    np.testing.assert_array_equal(model.chains, before)
+    assert float(model.step_size) == pytest.approx(0.02)  # nor is it adapted
 
 
 def test_it_counts_an_evaluation_of_a_datapoint_each_leapfrog_step_and_update(make_vae, x):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vae_keras import VAE, MonteCarloEM, NonFiniteBoundError, networks
+from vae_keras import VAE, MonteCarloEM, networks
 from vae_keras.layers import DiagonalGaussian
 from vae_keras.models import trainer
 
@@ -87,6 +87,35 @@ def test_large_seeds_are_streams_of_their_own(make_vae):
 
 # ----------------------------------------------------------------------------------- going on
 
+LOADER = """
+import keras, numpy as np, sys, vae_keras
+vae = keras.saving.load_model(sys.argv[1] + "/vae.keras")
+x = np.load(sys.argv[1] + "/x.npy")
+outputs = {"reconstruct": vae.reconstruct(x), "sample": vae.sample(5), "elbo": vae.elbo(x)}
+vae.fit(x, epochs=2, shuffle=False, verbose=0)
+outputs |= {"bound_after": vae.elbo(x), "samples": vae.samples}
+np.savez(sys.argv[1] + "/outputs.npz", **outputs)
+"""
+
+
+def test_a_model_loaded_in_a_new_process_goes_on_identically(make_vae, x, tmp_path):
+    vae = make_vae(weight_decay=0.01)
+    vae.fit(x, epochs=2, verbose=0)
+    np.save(tmp_path / "x.npy", x)
+    vae.save(tmp_path / "vae.keras")
+    subprocess.run([sys.executable, "-c", LOADER, str(tmp_path)], check=True)
+    loaded = np.load(tmp_path / "outputs.npz")
+    for name, expected in (
+        ("reconstruct", vae.reconstruct(x)),
+        ("sample", vae.sample(5)),  # the same noise as the other process drew: it was saved
+        ("elbo", vae.elbo(x)),
+    ):
+        np.testing.assert_array_equal(loaded[name], expected)
+    vae.fit(x, epochs=2, shuffle=False, verbose=0)  # the optimiser's state was saved as well
+    np.testing.assert_array_equal(loaded["bound_after"], vae.elbo(x))
+    assert loaded["samples"] == vae.samples == 1000
+
+
 KILLED = """
 import sys, keras, numpy as np
 from vae_keras import VAE, networks
@@ -127,69 +156,148 @@ def test_backup_and_restore_goes_on_bit_for_bit(tmp_path):
             np.testing.assert_array_equal(a[key], b[key])
 
 
-# ---------------------------------------------------------------------------------- diverging
+# ------------------------------------------------------------------------- walking over arrays
 
 
-def unbounded(optimizer):
-    """A model that a large step size makes diverge, on data of both signs."""
-    keras.utils.set_random_seed(0)
-    dense = [keras.layers.Dense(4), keras.layers.Dense(24)]
-    vae = VAE(
-        keras.Sequential([keras.Input((12,)), dense[0], DiagonalGaussian(2)]),
-        keras.Sequential([keras.Input((2,)), dense[1], DiagonalGaussian(12)]),
-        seed=1,
+def assert_close_weights(one, other):
+    for a, b in zip(one.trainable_variables, other.trainable_variables, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("jit_compile", "minibatches"),
+    [(True, 2), (True, "auto"), (False, 1), (False, 2), (False, "auto")],
+)
+def test_walking_over_an_array_equals_single_steps(make_vae, x, jit_compile, minibatches):
+    """250 rows: two minibatches of 100 and a partial one; 2 at a time does not divide them."""
+    walked, stepped = make_vae(seed=1), make_vae(seed=1)
+    walked.compile(jit_compile=jit_compile, steps_per_execution=minibatches)
+    walked.fit(x, epochs=2, verbose=0, shuffle=False)
+    step = tf.function(stepped.train_step, jit_compile=jit_compile)
+    stepped.optimizer.build(stepped.trainable_variables)
+    for _ in range(2):
+        for i in (0, 100, 200):
+            step(x[i : i + 100])
+    assert_close_weights(walked, stepped)
+    assert walked.samples == stepped.samples == 500
+
+
+def test_an_array_a_stream_and_eager_execution_agree(make_vae, x):
+    array, stream, eager = (make_vae(seed=1) for _ in range(3))
+    eager.compile(run_eagerly=True)
+    array.fit(x, epochs=2, verbose=0, shuffle=False)
+    stream.fit(tf.data.Dataset.from_tensor_slices(x).batch(100), epochs=2, verbose=0)
+    eager.fit(x, epochs=2, verbose=0, shuffle=False)
+    assert_close_weights(array, stream)
+    assert_close_weights(array, eager)
+    array.fit(tf.data.Dataset.from_tensor_slices(x).batch(100), verbose=0)  # and in turn
+    stream.fit(x, verbose=0, shuffle=False)
+    assert_close_weights(array, stream)
+
+
+def test_every_row_comes_once_an_epoch_in_an_order_of_its_own(make_vae, x):
+    vae = make_vae(seed=1)
+    rows = iter(vae._rows(250, 250, 100, shuffle=True))
+    epochs = [np.concatenate([next(rows) for _ in range(3)]) for _ in range(3)]
+    for epoch in epochs:
+        np.testing.assert_array_equal(np.sort(epoch), np.arange(250))
+    assert (epochs[0] != epochs[1]).mean() > 0.9
+    assert (epochs[1] != epochs[2]).mean() > 0.9
+    vae.fit(x, verbose=0)  # a second `fit` goes on where the first ended
+    again = iter(vae._rows(250, 250, 250, shuffle=True))
+    np.testing.assert_array_equal(next(again), epochs[1])
+    np.testing.assert_array_equal(
+        next(iter(vae._rows(250, 250, 250, shuffle=False))), np.arange(250)
     )
-    vae.compile(optimizer, jit_compile=False)
-    return vae, np.random.default_rng(0).normal(size=(250, 12)).astype("float32")
 
 
-def test_after_a_first_fit_that_diverged_a_smaller_rate_helps():
-    vae, x = unbounded(keras.optimizers.Adam(1e12))
-    with pytest.raises(NonFiniteBoundError, match="Try a smaller learning rate"):
-        vae.fit(x, epochs=5, verbose=0)
-    assert all(np.isfinite(v.numpy()).all() for v in vae.optimizer.variables)
-    vae.optimizer.learning_rate = 0.01
-    history = vae.fit(x, epochs=30, verbose=0).history["loss"]
-    assert history[-1] < history[0]
+def test_batch_callbacks_are_called_as_steps_per_execution_says(make_vae, x):
+    vae, seen = make_vae(), []
+    callback = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: seen.append(batch)
+    )
+    vae.fit(x, verbose=0, callbacks=[callback])
+    assert seen == [2]
+    vae.compile(jit_compile=False, steps_per_execution=1)
+    vae.fit(x, verbose=0, callbacks=callback)
+    assert seen == [2, 0, 1, 2]
 
 
-def test_a_divergence_costs_an_epoch_at_most():
-    vae, x = unbounded(keras.optimizers.SGD(1e-3))
-
-    class Absurd(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
-            if epoch == 20:
-                vae.optimizer.learning_rate = 1e12
-
-    with pytest.raises(NonFiniteBoundError, match=r"has its weights of (4,750|5,000) samples"):
-        vae.fit(x, epochs=30, verbose=0, callbacks=[Absurd()])
-    assert vae.samples in (4750, 5000)
-    assert np.isfinite(vae.elbo(x)).all()
-
-
-def test_the_last_update_is_looked_at_as_well():
-    vae, x = unbounded(keras.optimizers.SGD(1e-3))
-    vae.fit(x, epochs=2, verbose=0)
-    good = vae.get_weights()
-    vae.optimizer.learning_rate = np.inf
-    with pytest.raises(NonFiniteBoundError, match="weights stopped being finite at 600"):
-        vae.fit(x[:100], epochs=1, verbose=0)
-    for a, b in zip(vae.get_weights(), good, strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
-def test_a_callback_list_of_ones_own(make_vae, x):
+def test_validation_covers_the_whole_set_whatever_was_compiled_before(make_vae, x):
+    """Evaluation keeps its own number of steps an execution."""
     vae = make_vae()
-    history = keras.callbacks.History()
-    callbacks = keras.callbacks.CallbackList([history], model=vae, epochs=2)
-    vae.fit(x, epochs=2, verbose=0, callbacks=callbacks)
-    assert len(history.history["loss"]) == 2
-    vae, x = unbounded(keras.optimizers.SGD(1e12))
-    with pytest.raises(NonFiniteBoundError):
-        vae.fit(x, epochs=5, callbacks=keras.callbacks.CallbackList([], model=vae, epochs=5))
+    before = vae.evaluate(x, batch_size=50, verbose=0, return_dict=True)
+    calls = []
+    note = keras.callbacks.LambdaCallback(on_test_batch_end=lambda batch, logs: calls.append(batch))
+    options = {"validation_data": x, "validation_batch_size": 50, "callbacks": [note]}
+    history = vae.fit(x, epochs=2, verbose=0, **options).history
+    assert calls == 2 * list(range(5))
+    assert before["elbo"] < history["val_elbo"][-1]
+    assert history["val_elbo"][-1] == pytest.approx(vae.evaluate(x, verbose=0)[1], abs=0.3)
+
+
+def test_validation_split_takes_the_last_rows(make_vae, x):
+    x = np.concatenate([x[:200], np.ones((50, 12), "float32")])
+    vae = make_vae()
+    history = vae.fit(x, validation_split=0.2, verbose=0).history
+    assert vae.samples == 200
+    assert history["val_elbo"][0] == pytest.approx(vae.elbo(x[200:]).mean(), abs=0.1)
+
+
+def test_steps_per_epoch(make_vae, x):
+    vae = make_vae()
+    vae.fit(x, steps_per_epoch=1, epochs=2, verbose=0)
+    assert vae.samples == 200
+    vae.fit(x, steps_per_epoch=3, verbose=0)  # all of them, the partial one too
+    assert vae.samples == 450
+    with pytest.raises(ValueError, match="steps_per_epoch is 4, but these data have 3 minibatches"):
+        vae.fit(x, steps_per_epoch=4)
+
+
+def test_one_compilation_serves_all_epochs_and_calls(make_vae, x):
+    vae = make_vae()
+    traced = []
+    step = vae.train_step
+    vae.train_step = lambda data: traced.append(data.shape[0]) or step(data)
+    for _ in range(3):
+        vae.fit(x, epochs=3, verbose=0)
+    assert sorted(set(traced)) == [50, 100]
+    assert len(traced) <= 4  # tf.function may trace twice where it makes variables
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_initial_epoch_and_history(make_vae, x, epochs):
+    vae = make_vae()
+    assert vae.fit(x, epochs=4, initial_epoch=4 - epochs, verbose=0).epoch == list(
+        range(4 - epochs, 4)
+    )
 
 
 # ------------------------------------------------------------------------------------- streams
+
+
+@pytest.mark.parametrize("kind", ["array", "pair", "list", "dataset", "uint8"])
+def test_inputs_and_validation_data_of_every_kind(make_vae, x, kind):
+    pixels = np.round(255 * x).astype(np.uint8)
+    data = {
+        "array": x,
+        "pair": x,
+        "list": [list(map(float, row)) for row in x],
+        "dataset": tf.data.Dataset.from_tensor_slices(x).batch(100),
+        "uint8": pixels,
+    }[kind]
+    held_out = {"pair": (x, None), "list": np.asarray(data)}.get(kind, data)
+    history = make_vae().fit(data, validation_data=held_out, verbose=0).history
+    assert np.isfinite(history["val_elbo"]).all()
+    assert make_vae().evaluate(data, verbose=0)[0] > 0
+
+
+def test_a_dataset_of_pairs_is_read_without_its_labels(make_vae, x):
+    pairs = tf.data.Dataset.from_tensor_slices((x, np.zeros(250))).batch(100)
+    vae, other = make_vae(seed=1), make_vae(seed=1)
+    vae.fit(pairs, verbose=0)
+    other.fit(tf.data.Dataset.from_tensor_slices(x).batch(100), verbose=0)
+    assert_equal_weights(vae, other)
 
 
 @pytest.mark.parametrize("wrap", [lambda x: x, lambda x: (x,), lambda x: (x, x[:, 0])])
@@ -336,6 +444,38 @@ def test_monte_carlo_em_is_exported(x, tmp_path):
 
 
 # ----------------------------------------------------------------------------------- compiling
+
+
+def test_the_papers_adagrad_is_what_compile_takes_where_nothing_is_said(make_vae):
+    vae = make_vae()
+    assert isinstance(vae.optimizer, keras.optimizers.Adagrad)
+    assert float(vae.optimizer.learning_rate) == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize("steps", ["auto", 1, 3])
+@pytest.mark.parametrize("jit_compile", ["auto", True, False])
+def test_how_it_was_compiled_is_saved(make_vae, tmp_path, steps, jit_compile):
+    vae = make_vae(compiled=False)
+    assert vae.get_compile_config() is None
+    optimizer = keras.optimizers.Adam(0.003)
+    vae.compile(optimizer, steps_per_execution=steps, jit_compile=jit_compile)
+    assert vae.jit_compile is (jit_compile is not False)  # "auto" too, on one device
+    vae.save(tmp_path / "vae.keras")
+    loaded = keras.saving.load_model(tmp_path / "vae.keras")
+    assert loaded.jit_compile is vae.jit_compile
+    assert float(loaded.optimizer.learning_rate) == pytest.approx(0.003)
+    config = loaded.get_compile_config()
+    assert config == vae.get_compile_config()
+    assert (config["steps_per_execution"], config["jit_compile"]) == (steps, jit_compile)
+
+
+def test_many_minibatches_are_run_in_parts_as_even_as_can_be(make_vae, x):
+    vae, calls = make_vae(), []
+    note = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: calls.append(vae.visits)
+    )
+    vae.fit(x[:201], batch_size=1, verbose=0, callbacks=note)
+    assert calls == [67, 134, 201]  # not 100, 200 and one more
 
 
 def test_arrays_of_many_lengths_are_compiled_for_few_times(make_vae, x, monkeypatch):

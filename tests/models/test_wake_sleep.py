@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from oracles.linear_gaussian import LinearGaussian
 
 import vae_keras
@@ -44,8 +45,8 @@ def exact_sleep_gradients(oracle):
 def steps_of(model, x):
     """What one training step of size 1 moves each weight by."""
     before = [w.numpy() for w in model.trainable_variables]
-    model.compile(keras.optimizers.SGD(1.0))
-    model.fit(x, batch_size=len(x), verbose=0)
+    model.compile(keras.optimizers.SGD(1.0), jit_compile=False)
+    model.fit(x, batch_size=len(x), shuffle=False, verbose=0)
     return [b - w.numpy() for b, w in zip(before, model.trainable_variables, strict=True)]
 
 
@@ -61,7 +62,7 @@ def test_each_phase_has_the_exact_gradient_and_moves_only_its_own_network(oracle
 
 
 def test_the_weight_decay_pulls_both_networks(oracle):
-    x = oracle.draw(50_000)
+    x = oracle.draw(500)
     weights, decayed = (
         steps_of(oracle.vae(A, C, LOG_VARIANCE, algorithm=vae_keras.WakeSleep, **options), x)
         for options in ({}, {"weight_decay": 0.5})
@@ -69,6 +70,51 @@ def test_the_weight_decay_pulls_both_networks(oracle):
     before = oracle.vae(A, C, LOG_VARIANCE).trainable_variables
     for plain, step, weight in zip(weights, decayed, before, strict=True):
         np.testing.assert_allclose(step - plain, 0.5 * weight.numpy(), atol=1e-4)
+
+
+def test_the_regularisers_of_each_network_pull_it(oracle):
+    """The noise is the same, so that the difference is the gradient of 0.3 |kernel|^2."""
+    x, regulariser = oracle.draw(500), keras.regularizers.L2(0.3)
+    plain, regularised = (
+        oracle.vae(A, C, LOG_VARIANCE, algorithm=vae_keras.WakeSleep) for _ in range(2)
+    )
+    for network in (regularised.encoder, regularised.decoder):
+        network.layers[0].kernel.regularizer = regulariser
+    for weight, one, other in zip(
+        oracle.vae(A, C, LOG_VARIANCE).trainable_variables,
+        steps_of(plain, x),
+        steps_of(regularised, x),
+        strict=True,
+    ):
+        pull = 0.6 * weight.numpy() if weight.shape.rank == 2 else np.zeros(weight.shape)
+        np.testing.assert_allclose(other - one, pull, atol=1e-4)
+
+
+def test_with_weighted_samples_awake_it_climbs_the_weighted_bound(oracle):
+    """Both have one gradient in theta, if none flows through the weights of the samples."""
+    model = oracle.vae(
+        A, C, LOG_VARIANCE, algorithm=vae_keras.WakeSleep, estimator="IW", n_samples=5
+    )
+    theta = model.decoder.trainable_variables
+    with tf.GradientTape(persistent=True) as tape:
+        bound = model.bound(oracle.draw(20), training=True)
+    for one, other in zip(
+        tape.gradient(bound.reconstruction, theta), tape.gradient(bound.elbo, theta), strict=True
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+        assert np.abs(other).max() > 0.1
+
+
+def test_asleep_the_encoder_is_told_of_training(any_decoder, gaussian):
+    """Its BatchNormalization, which keeps the last it saw in training, has seen the dreams."""
+    normalise = keras.layers.BatchNormalization(momentum=0.0)
+    dense = keras.layers.Dense(gaussian.params_size)
+    encoder = keras.Sequential([keras.Input((12,)), normalise, dense, gaussian])
+    model = vae_keras.WakeSleep(encoder, any_decoder(), seed=1)
+    model.decoder.set_weights([np.zeros((2, 12)), np.zeros(12)])  # dreams of a mean of 1/2
+    model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
+    model.fit(np.full((2000, 12), 0.9, "float32"), batch_size=2000, verbose=0)
+    np.testing.assert_allclose(normalise.moving_mean, 0.5, atol=0.06)
 
 
 def test_its_bound_is_measured_as_that_of_aevb(oracle):
@@ -105,7 +151,7 @@ def test_it_learns_a_linear_gaussian_model(oracle):
 def test_it_is_a_keras_model(make_vae, x, tmp_path):
     vae = make_vae()
     model = vae_keras.WakeSleep(vae.encoder, vae.decoder, seed=1, weight_decay=0.01)
-    model.compile()
+    model.compile(jit_compile=False)
     history = model.fit(x, epochs=3, verbose=0, validation_data=x).history
     assert history["loss"][-1] == pytest.approx(
         history["weight_decay"][-1] - history["elbo"][-1], rel=1e-5

@@ -7,6 +7,7 @@ are in closed form, computed here in float64 with NumPy and SciPy alone.
 import keras
 import numpy as np
 import scipy.stats
+from tensorflow_probability import distributions as tfd
 
 import vae_keras
 from vae_keras.layers import DiagonalGaussian, TFPDistribution
@@ -69,3 +70,29 @@ class LinearGaussian:
     def exact_vae(self, **kwargs) -> vae_keras.VAE:
         """A VAE whose encoder is the exact posterior (`orthogonal` models only)."""
         return self.vae(*self.posterior_map, np.log(np.diag(self.posterior_covariance)), **kwargs)
+
+
+def loose(oracle):
+    """A model whose encoder is diagonal and half as wide again as the exact posterior."""
+    wide = np.log(2.25 * np.diag(oracle.posterior_covariance))
+    return oracle.vae(*oracle.posterior_map, wide)
+
+
+def alike(latent):
+    """A model whose posterior is as wide in all directions: HMC with moves of one length fails."""
+    w = np.linalg.qr(np.random.default_rng(0).normal(size=(30, latent)))[0]
+    return LinearGaussian(w=4 * w, noise=0.5)
+
+
+class Plain:
+    """A model that is no Keras model: p(z) = N(0, I), p(x|z) = N(w z, noise^2)."""
+
+    def __init__(self, w=1.0, noise=0.5):
+        self.w, self.noise = np.full((2, 3), w, "float32"), noise
+        self.prior = tfd.MultivariateNormalDiag([0.0, 0.0])
+
+    def decode(self, z):
+        return tfd.Independent(tfd.Normal(z @ self.w, self.noise), 1)
+
+    def encode(self, x):
+        return tfd.MultivariateNormalDiag(0.3 * x[:, :2])

@@ -6,10 +6,8 @@ import pytest
 import scipy.special
 import tensorflow as tf
 import tensorflow_probability as tfp
-from oracles.linear_gaussian import LinearGaussian
 
-from vae_keras import VAE, FullVB, MonteCarloEM, WakeSleep, likelihood
-from vae_keras.bounds import importance_weighted, sgvb_a
+from vae_keras import VAE, FullVB, MonteCarloEM, WakeSleep
 from vae_keras.distributions import standard_normal
 from vae_keras.layers import (
     Bernoulli,
@@ -102,11 +100,6 @@ def test_only_the_bernoulli_part_of_several_decoders_needs_pixels(make_vae, any_
             vae.fit(data, verbose=0)
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"outside \[0, 1\]"):
         vae.fit(stream(np.concatenate([good, bad])).batch(50), verbose=0)
-
-
-def test_blockwise_joins_vectors():
-    with pytest.raises(ValueError, match="one distribution layer or more, each over a vector"):
-        Blockwise([Bernoulli((2, 2))])
 
 
 class Written(keras.Model):
@@ -299,70 +292,6 @@ def test_what_cannot_learn_a_prior_says_so(make_vae):
         MonteCarloEM(vae.decoder, 10, mixture())
 
 
-def test_a_mixture_needs_a_component():
-    with pytest.raises(ValueError, match=r"GaussianMixture\(2, 0\)"):
-        GaussianMixture(2, 0)
-
-
-# ----------------------------------------------------------- the importance-weighted bound
-
-
-def test_with_one_sample_it_is_estimator_a():
-    q = DiagonalGaussian(2)(tf.constant([[0.5, -1.0, 0.3, -2.0]]))
-    z, log_likelihood = q.sample(1, seed=0), tf.constant([[-3.0]])
-    for one, other in zip(
-        importance_weighted(q, standard_normal(2), z, log_likelihood),
-        sgvb_a(q, standard_normal(2), z, log_likelihood),
-        strict=True,
-    ):
-        np.testing.assert_allclose(one, other, rtol=1e-6)
-
-
-def test_it_grows_with_k_up_to_log_p():
-    oracle = LinearGaussian()
-    a, c = oracle.posterior_map
-    x = oracle.draw(500)
-    wide = np.log(np.diag(oracle.posterior_covariance)) + 1.5
-    vae = oracle.vae(a, c, wide, estimator="IW")
-    bounds = [np.mean([vae.elbo(x, n_samples=k) for _ in range(20)]) for k in (1, 3, 10, 100)]
-    exact = oracle.log_likelihood(x).mean()
-    assert bounds[0] == pytest.approx(oracle.bound(x, a, c, wide).mean(), abs=0.1)
-    assert np.all(np.diff(bounds) > 0.01)
-    assert exact - 0.1 < bounds[-1] < exact + 0.02
-    estimate = likelihood.importance_sampling(oracle.vae(a, c, wide), x, 10).log_likelihood
-    assert estimate.mean() == pytest.approx(bounds[2], abs=0.05)  # the same number, in less memory
-
-
-def test_as_objective_it_fits_a_model_with_a_poor_encoder_better():
-    """The plain bound bends the model towards what its encoder can say; this one less."""
-    oracle, keep = LinearGaussian(pixels=1, latent=1, noise=0.5, w=np.array([[1.0]])), {}
-    x = oracle.draw(2000)
-    for estimator, n_samples in (("A", 20), ("IW", 20)):
-        vae = oracle.vae(np.zeros((1, 1)), np.zeros(1), np.zeros(1), estimator=estimator,
-                         n_samples=n_samples)  # fmt: skip
-        vae.encoder.trainable = False  # q(z|x) = p(z), whatever x
-        vae.compile(keras.optimizers.Adam(0.02), jit_compile=False)
-        vae.fit(x, epochs=15, verbose=0)
-        keep[estimator] = abs(float(vae.decoder.layers[0].kernel[0, 0]))
-    assert keep["A"] < 0.1  # the plain bound is best with a decoder that drops z
-    assert keep["IW"] > 0.7
-
-
-def test_an_unknown_estimator_is_refused(make_vae):
-    with pytest.raises(ValueError, match="unknown estimator 'C': one of A, B, IW"):
-        make_vae(estimator="C")
-
-
-def test_its_terms_are_weighted_means():
-    q, p = DiagonalGaussian(2)(tf.constant([[0.5, -1.0, 0.3, -2.0]])), standard_normal(2)
-    z, log_likelihood = q.sample(4, seed=0), tf.constant([[-3.0], [-2.0], [-4.0], [-2.5]])
-    bound = importance_weighted(q, p, z, log_likelihood)
-    weights = np.exp(log_likelihood + p.log_prob(z) - q.log_prob(z))
-    np.testing.assert_allclose(bound.elbo[0], np.log(weights.mean()), rtol=1e-5)
-    expected = np.sum(weights * log_likelihood) / weights.sum()
-    np.testing.assert_allclose(bound.reconstruction[0], expected, rtol=1e-5)
-
-
 # -------------------------------------------------------------------------- as compiled
 
 
@@ -382,16 +311,3 @@ def test_xla_compiles_it(case, x, make_vae, any_encoder, any_decoder):
     whole = x[:200]  # a partial minibatch would be compiled as well
     assert np.all(np.isfinite(vae.fit(whole, epochs=3, verbose=0).history["elbo"]))
     assert vae.sample(2).shape == (2, PIXELS)
-
-
-def test_training_is_told_to_the_networks(x, make_vae):
-    posterior = DiagonalGaussian(LATENT)
-    normalise = keras.layers.BatchNormalization()
-    encoder = keras.Sequential(
-        [keras.Input((PIXELS,)), normalise, keras.layers.Dense(posterior.params_size), posterior]
-    )
-    vae = make_vae(encoder)
-    vae.evaluate(x, verbose=0)
-    np.testing.assert_array_equal(normalise.moving_mean, np.zeros(PIXELS))
-    vae.fit(x, epochs=150, verbose=0)
-    np.testing.assert_allclose(normalise.moving_mean, x.mean(0), atol=0.05)

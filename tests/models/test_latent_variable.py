@@ -1,0 +1,262 @@
+"""What every latent-variable model has: how it reads data, its prior and decoder, its MAP term."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from oracles.linear_gaussian import LinearGaussian
+
+import vae_keras
+from vae_keras import layers, priors
+from vae_keras.models import datapoints, latent_variable
+
+tfd = tfp.distributions
+PIXELS, LATENT = 12, 2
+
+
+def test_uint8_pixels_are_intensities(make_vae, x):
+    pixels = np.round(255 * x).astype(np.uint8)
+    np.testing.assert_allclose(
+        make_vae(seed=1).elbo(pixels), make_vae(seed=1).elbo(pixels / 255), rtol=1e-5
+    )
+
+
+def test_the_darkest_images_and_bits_of_other_types(make_vae, x):
+    """An image may be black; 0 and 1 as bool or float32 are taken as they are."""
+    assert np.all(np.isfinite(make_vae().elbo(np.zeros((2, 12), "uint8"))))
+    bits = x > 0.5
+    stream = tf.data.Dataset.from_tensor_slices(bits).batch(100)
+    assert np.isfinite(make_vae().evaluate(stream, verbose=0)).all()
+    for kind in ("float32", "int64"):
+        np.testing.assert_array_equal(
+            make_vae(seed=1).elbo(bits), make_vae(seed=1).elbo(bits.astype(kind))
+        )
+
+
+def test_counts_are_never_scaled(make_vae, any_decoder):
+    """Whatever their type, in no use of a model."""
+    counts = np.random.default_rng(0).poisson(3, size=(20, 12)).astype("uint8")
+    found = []
+    for data in (counts, counts.astype("float32")):
+        keras.utils.set_random_seed(0)
+        decoder = any_decoder(layers.TFPDistribution("Poisson", 12))
+        vae = make_vae(decoder=decoder, seed=1)
+        vae.fit(data, verbose=0)
+        vae.fit(tf.data.Dataset.from_tensor_slices(data).batch(10), verbose=0)
+        outputs = vae.elbo(data), vae.evaluate(data, verbose=0), vae.predict(data, verbose=0)
+        estimate = vae_keras.likelihood.importance_sampling(vae, data, 5).log_likelihood
+        chains = vae_keras.MonteCarloEM(decoder, 20, seed=1)
+        loss = chains.measure(data, chains.chains)[0]
+        found.append([*vae.get_weights(), *outputs, vae.encode(data).mean(), estimate, loss])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_one_part_that_is_over_counts_is_enough(make_vae, any_decoder):
+    parts = [layers.Bernoulli(4), layers.TFPDistribution("Geometric", 8)]
+    data = np.tile(np.uint8([0, 1, 1, 0, 5, 0, 2, 0, 9, 1, 1, 3]), (3, 1))
+    vae = make_vae(decoder=any_decoder(layers.Blockwise(parts)))
+    np.testing.assert_array_equal(vae.read(data), data)
+    reals = [layers.Bernoulli(4), layers.DiagonalGaussian(8)]
+    vae = make_vae(decoder=any_decoder(layers.Blockwise(reals)))
+    np.testing.assert_allclose(vae.read(data), data / 255)
+
+
+def test_counts_of_0_and_1_alone_are_counts(make_vae, x, any_decoder):
+    vae = make_vae(decoder=any_decoder(layers.TFPDistribution("Poisson", 12)))
+    assert np.all(np.isfinite(vae.elbo((x > 0.5).astype("uint8"))))
+
+
+def test_noise_is_fresh_in_every_step_and_every_call(make_vae, x):
+    vae = make_vae()
+    assert not np.array_equal(vae.elbo(x), vae.elbo(x))
+    assert not np.array_equal(vae.sample(3), vae.sample(3))
+
+
+def test_samples_are_drawn_from_the_model():
+    """Of a linear-Gaussian model the moments of p(x) are known."""
+    oracle = LinearGaussian(orthogonal=True)
+    vae = oracle.exact_vae()
+    draws = vae.sample(40_000)
+    np.testing.assert_allclose(draws.mean(0), oracle.b, atol=0.05)
+    np.testing.assert_allclose(np.cov(draws.T), oracle.covariance, atol=0.08)
+    means = np.cov(vae.sample(40_000, mean=True).T)
+    np.testing.assert_allclose(means, oracle.w @ oracle.w.T, atol=0.08)
+
+
+def test_training_is_told_to_the_networks(x, make_vae):
+    posterior = layers.DiagonalGaussian(LATENT)
+    normalise = keras.layers.BatchNormalization()
+    encoder = keras.Sequential(
+        [keras.Input((PIXELS,)), normalise, keras.layers.Dense(posterior.params_size), posterior]
+    )
+    vae = make_vae(encoder)
+    vae.evaluate(x, verbose=0)
+    np.testing.assert_array_equal(normalise.moving_mean, np.zeros(PIXELS))
+    vae.fit(x, epochs=150, verbose=0)
+    np.testing.assert_allclose(normalise.moving_mean, x.mean(0), atol=0.05)
+
+
+@pytest.mark.parametrize(
+    "prior",
+    [
+        tfd.Independent(tfd.Laplace([0.0, 0.5], [1.0, 2.0]), 1),
+        tfd.MultivariateNormalTriL([0.0, 1.0], [[1.0, 0.0], [0.5, 2.0]]),
+        tfd.MixtureSameFamily(
+            tfd.Categorical(probs=[0.3, 0.7]),
+            tfd.MultivariateNormalDiag([[0.0, 0.0], [1.0, 1.0]], [[1.0, 1.0], [0.5, 0.5]]),
+        ),
+    ],
+    ids=["laplace", "full_covariance", "mixture"],
+)
+def test_other_priors_train_and_save_with_estimator_a(make_vae, x, prior, tmp_path):
+    vae = make_vae(prior=prior, estimator="A")
+    vae.fit(x, verbose=0)
+    vae.save(tmp_path / "vae.keras")
+    loaded = keras.saving.load_model(tmp_path / "vae.keras")
+    z = prior.sample(5, seed=0)
+    np.testing.assert_allclose(loaded.prior.log_prob(z), prior.log_prob(z), rtol=1e-6)
+    np.testing.assert_array_equal(loaded.elbo(x), vae.elbo(x))
+
+
+def settings_of(model):
+    return [*model.NETWORKS, *model.SETTINGS]
+
+
+@pytest.mark.parametrize("algorithm", ["VAE", "WakeSleep", "FullVB", "MonteCarloEM"])
+def test_what_a_model_was_made_with_is_fixed(make_vae, x, algorithm):
+    """A compiled step or bound would go on with the old one."""
+    vae = make_vae(compiled=False)
+    model = {
+        "VAE": lambda: vae,
+        "WakeSleep": lambda: vae_keras.WakeSleep(vae.encoder, vae.decoder),
+        "FullVB": lambda: vae_keras.FullVB(vae.encoder, vae.decoder, n_train=10),
+        "MonteCarloEM": lambda: vae_keras.MonteCarloEM(vae.decoder, 10),
+    }[algorithm]()
+    made_with = set(model.get_config()) - {"name", "trainable", "dtype", "input_shape"}
+    assert made_with == set(settings_of(model))
+    model.score(x[:5])
+    for name in settings_of(model):
+        before = getattr(model, name)
+        with pytest.raises(AttributeError, match=f"the {name} of a {algorithm} is fixed.*another"):
+            setattr(model, name, 3)
+        assert getattr(model, name) is before
+
+
+def test_it_is_fixed_before_the_first_data_too(make_vae, gaussian):
+    dense = keras.layers.Dense(gaussian.params_size)
+    vae = make_vae(keras.Sequential([dense, gaussian]))  # of an input shape not known yet
+    assert not vae.built
+    for name, value in (("estimator", "C"), ("prior", None), ("n_samples", 0)):
+        with pytest.raises(AttributeError, match=f"the {name} of a VAE is fixed"):
+            setattr(vae, name, value)
+
+
+# ------------------------------------------------------------------ the MAP term, metrics
+
+
+def test_the_decay_is_half_its_weight_times_the_squares(make_vae):
+    vae = make_vae(weight_decay=0.5, compiled=False)
+    weights = [
+        tf.constant(3.0), tf.constant([1.0, -2.0]), tf.reshape(tf.range(6.0), (2, 3)),
+        tf.ones((2, 2, 5)),
+    ]  # fmt: skip
+    assert float(vae.decay(weights)) == pytest.approx(0.25 * (9 + 5 + 55 + 20))
+    assert float(vae.decay(weights[:1])) == pytest.approx(0.25 * 9)
+    assert float(vae.decay([])) == 0
+    assert float(make_vae(compiled=False).decay(weights)) == 0
+
+
+def test_a_weight_of_1_over_n_is_the_gaussian_prior_on_the_parameters(make_vae):
+    """- log N(theta; 0, I) / N, but for a constant: the difference of two thetas has none."""
+    vae, n = make_vae(weight_decay=1 / 40, compiled=False), 40
+    one, other = tf.constant([0.5, -1.0, 2.0]), tf.constant([0.1, 0.2, 0.3])
+    prior = tfd.MultivariateNormalDiag(tf.zeros(3))
+    expected = -(prior.log_prob(one) - prior.log_prob(other)) / n
+    assert float(vae.decay([one]) - vae.decay([other])) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_metrics_are_means_over_datapoints(make_vae):
+    """Of terms of each datapoint, and of means of a minibatch by its size."""
+    vae = make_vae()
+    vae.record(
+        tf.constant(3), (1.0 * tf.ones([]), *3 * [tf.constant([1.0, 2.0, 6.0])], tf.ones([]))
+    )
+    logs = vae.record(tf.constant(1), (9.0 * tf.ones([]), *3 * [tf.constant([7.0])], tf.zeros([])))
+    found = {name: float(value) for name, value in logs.items()}
+    assert found == pytest.approx(
+        {"loss": 3, "elbo": 4, "reconstruction": 4, "kl": 4, "weight_decay": 0.75}
+    )
+    # A device may have nothing of a minibatch, whose mean is then no number.
+    nothing = (tf.constant(np.nan), *3 * [tf.zeros([0])], tf.constant(np.nan))
+    logs = vae.record(tf.constant(0), nothing)
+    assert {name: float(value) for name, value in logs.items()} == pytest.approx(found)
+
+
+def test_losses_of_any_precision_add_up_in_float32():
+    parts = (tf.constant(1.5), tf.constant(2.0, tf.float16), tf.constant(0.25, tf.bfloat16))
+    found = latent_variable.total(*parts)
+    assert found.dtype == tf.float32
+    assert float(found) == 3.75
+
+
+def test_datapoints_of_a_minibatch():
+    x = np.ones((2, 3))
+    for data in (x, (x,), (x, None), (x, 2 * x), (x, 2 * x, 3 * x)):
+        np.testing.assert_array_equal(datapoints(data), x)
+
+
+# ----------------------------------------------------------------------- its networks
+
+
+class Told(keras.Model):
+    """Remembers what it was told; of these two, one cannot be told anything."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def call(self, x, training=None):
+        self.seen.append(training)
+        return x
+
+
+class Untold(Told):
+    def call(self, x):
+        self.seen.append("nothing")
+        return x
+
+
+def test_a_network_is_told_of_training_and_of_nothing_else():
+    """Else a network within which training is switched on for good would be told otherwise."""
+    told, untold = Told(), Untold()
+    for training in (True, False):
+        for network in (told, untold):
+            network.seen.clear()
+            latent_variable.run(network, tf.ones((1, 2)), training)
+        assert told.seen[-1] is True if training else not told.seen[-1]
+        assert untold.seen[-1] == "nothing"
+
+
+def test_a_prior_is_as_given_or_as_its_weights_are_now(make_vae):
+    given = tfd.MultivariateNormalDiag([1.0, 2.0])
+    assert make_vae(prior=given, estimator="A", compiled=False).prior is given
+    learned = priors.Learned(layers.DiagonalGaussian(2))
+    vae = make_vae(prior=learned, compiled=False)
+    learned.params.assign([3.0, 4.0, 0.0, 0.0])
+    np.testing.assert_allclose(vae.prior.mean(), [3, 4])
+    assert any(weight is learned.params for weight in vae.trainable_variables)
+    again = vae_keras.VAE.from_config(vae.get_config())
+    assert isinstance(again._prior, priors.Learned)
+    standard = make_vae(compiled=False).prior
+    np.testing.assert_allclose(standard.log_prob([0.0, 0.0]), -np.log(2 * np.pi), rtol=1e-6)
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_as_many_samples_as_are_asked_for(make_vae, n):
+    vae = make_vae()
+    assert set(np.unique(vae.sample(n))) <= {0, 1}
+    means = vae.sample(n, mean=True)
+    assert means.shape == (n, PIXELS)
+    assert np.all((means > 0.4) & (means < 0.6))

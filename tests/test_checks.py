@@ -1,0 +1,345 @@
+"""What is checked before work begins: which supports, which data, which rows are refused."""
+
+import types
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from vae_keras import WakeSleep, _checks, families, layers, networks
+from vae_keras.layers import TFPDistribution
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+reals = tfd.Independent(tfd.Normal(tf.zeros(2), 1.0), 1)
+positive = tfd.Independent(tfd.LogNormal(tf.zeros(2), 1.0), 1)
+unit = tfd.Independent(tfd.Beta(2 * tf.ones(2), 2.0), 1)
+simplex = tfd.Dirichlet(2 * tf.ones(2))
+INF = np.inf
+
+# ----------------------------------------------------------------------------- supports
+
+
+SUPPORTS = {
+    "gaussian": (reals, -INF, INF),
+    "full": (tfd.MultivariateNormalTriL([0.0, 9.0], np.eye(2, dtype="float32")), -INF, INF),
+    "gamma": (tfd.Gamma(2.0, 3.0), 0, INF),
+    "log normal": (positive, 0, INF),
+    "beta": (unit, 0, 1),
+    "uniform": (tfd.Uniform(-1.0, 2.5), -1, 2.5),
+    "widest of all": (tfd.Uniform([-1.0, 0.0], [2.5, 9.0]), -1, 9),
+    "triangular": (tfd.Triangular(-1.0, 2.0, 0.5), -1, 2),
+    "pareto": (tfd.Pareto(2.0, scale=1.5), 1.5, INF),
+    "reciprocal": (families.Reciprocal(0.5, 3.0), 0.5, 3),
+    "gompertz": (families.Gompertz(0.5, 3.0), 0, INF),
+    "mixture": (
+        tfd.MixtureSameFamily(tfd.Categorical([0.0, 0.0]), tfd.Gamma([1.0, 2.0], 1.0)), 0, INF,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SUPPORTS)
+def test_the_support_of_a_distribution(name):
+    distribution, low, high = SUPPORTS[name]
+    found = _checks._support(distribution)
+    assert not found.simplex
+    np.testing.assert_allclose(found.low, np.broadcast_to(low, found.low.shape), atol=1e-6)
+    np.testing.assert_allclose(found.high, np.broadcast_to(high, found.high.shape), rtol=1e-6)
+
+
+def test_each_number_of_an_event_has_a_support_of_its_own():
+    """A z with 0.2 in the second place has no density under this prior, and must be refused."""
+    prior = tfd.Independent(tfd.Uniform([0.0, 0.5], [1.0, 1.0]), 1)
+    assert prior.log_prob([0.2, 0.2]) == -INF
+    with pytest.raises(ValueError, match="z outside has no density"):
+        _checks.check_support(unit, prior)
+
+
+def test_a_support_lies_within_another():
+    def support(low, high, simplex=False):
+        return _checks._Support(np.asarray(low, float), np.asarray(high, float), simplex)
+
+    line, half, one = support(-INF, INF), support(0, INF), support(0, 1)
+    for inner, outer, within in (
+        (line, line, True), (half, line, True), (line, half, False), (one, half, True),
+        (half, one, False), (support(0, 1.5), one, False), (support(-0.5, 1), one, False),
+        (support([0, -1], [1, 1]), one, False), (one, support([0, -1], [1, 1]), True),
+        (support(0, 1, True), one, False), (one, support(0, 1, True), False),
+        (support(0, 1, True), support(0, 1, True), True),
+    ):  # fmt: skip
+        assert inner.within(outer) is within, (inner, outer)
+
+
+def test_each_algorithm_asks_for_its_own_inclusion():
+    """AEVB for q within p, wake-sleep for p within q, a mixture of both for equal supports."""
+    for posterior, prior, fits, dreams in (
+        (reals, reals, True, True),
+        (positive, reals, True, False),
+        (reals, positive, False, True),
+        (simplex, simplex, True, True),
+        (unit, simplex, False, False),
+        (simplex, unit, False, False),
+    ):
+        for check, good in (
+            (_checks.check_support, fits),
+            (_checks.check_dreams, dreams),
+            (_checks.check_one_support, fits and dreams),
+        ):
+            if good:
+                check(posterior, prior)
+            else:
+                with pytest.raises(ValueError, match=r"over .*\bover"):
+                    check(posterior, prior)
+
+
+def test_where_no_support_is_known_draws_are_tried():
+    """A flow may go anywhere; what it does not do to draws of the posterior is not looked for."""
+    lognormal = tfd.TransformedDistribution(tfd.Normal(tf.zeros(2), 1.0), tfb.Exp())
+    flow = tfd.TransformedDistribution(tfd.Independent(lognormal, 1), tfb.Scale(2.0))
+    assert _checks._support(flow) is None
+    _checks.check_support(positive, flow)
+    with pytest.raises(ValueError, match="draws z that have no density under the prior"):
+        _checks.check_support(reals, flow)
+
+
+@pytest.mark.parametrize(
+    ("posterior", "prior", "message"),
+    [
+        ("Normal", positive, r"over \(-inf, inf\), but the prior .* over \(0, inf\)"),
+        ("Gamma", unit, r"over \(0, inf\), but the prior .* over \(0, 1\)"),
+        ("Dirichlet", unit, "over a simplex"),
+        ("Normal", tfd.Independent(tfd.Poisson(tf.ones(2)), 1), "is discrete"),
+        ("Poisson", positive, "is not reparameterised"),
+        ("Bernoulli", reals, "is not reparameterised"),
+        (
+            "Normal",
+            tfd.MixtureSameFamily(
+                tfd.Categorical([0.0, 0.0]), tfd.Independent(tfd.Gamma(tf.ones((2, 2)), 1.0), 1)
+            ),
+            r"over \(-inf, inf\), but the prior .* over \(0, inf\)",
+        ),
+    ],
+)
+def test_a_posterior_that_does_not_fit_is_refused(posterior, prior, message, any_encoder, make_vae):
+    with pytest.raises(ValueError, match=message):
+        make_vae(any_encoder(TFPDistribution(posterior, 2)), prior=prior, estimator="A")
+
+
+def test_wake_sleep_wants_the_prior_within_the_posterior(any_encoder, any_decoder):
+    with pytest.raises(ValueError, match=r"asleep, .* over \(-inf, inf\), but .* over \(0, inf\)"):
+        WakeSleep(any_encoder(TFPDistribution("Gamma", 2)), any_decoder(), reals, estimator="A")
+
+
+def test_a_flow_as_prior_is_not_taken_for_narrow(any_encoder, make_vae):
+    prior = tfd.TransformedDistribution(reals, tfp.bijectors.Scale(0.3))
+    make_vae(any_encoder(TFPDistribution("Normal", 2)), prior=prior, estimator="A")
+
+
+def test_a_prior_may_be_wider_than_the_posterior(any_encoder, make_vae):
+    make_vae(any_encoder(TFPDistribution("Gamma", 2)), prior=reals, estimator="A")
+
+
+# ------------------------------------------------------------------------ distributions
+
+
+def test_only_what_is_reparameterised_and_a_distribution_passes():
+    _checks.check_reparameterised(reals)
+    _checks.check_distribution(reals, "encoder")
+    with pytest.raises(ValueError, match="is not reparameterised"):
+        _checks.check_reparameterised(tfd.Poisson(1.0))
+    with pytest.raises(ValueError, match=r"the encoder gives a .*, not a distribution"):
+        _checks.check_distribution(tf.zeros(2), "encoder")
+    with pytest.raises(ValueError, match=r"events of shape \(2,\), but the posterior over \(3,\)"):
+        _checks.check_events(tfd.MultivariateNormalDiag(tf.zeros(3)), reals)
+    _checks.check_inputs((2, 3), tf.TensorShape((2, 3)))
+    with pytest.raises(ValueError, match=r"over \(2, 3\), but the encoder reads \(3, 2\)"):
+        _checks.check_inputs((2, 3), (3, 2))
+
+
+def test_a_closed_form_is_one_that_tfp_has():
+    assert _checks.has_closed_form(reals, reals)
+    assert not _checks.has_closed_form(
+        tfd.Independent(tfd.StudentT(4.0, [0.0, 0.0], 1.0), 1), reals
+    )
+
+
+BITS, REALS = tfd.Bernoulli([0.0, 0.0], dtype=tf.float32), tfd.Normal([0.0, 0.0], 1.0)
+COUNTS = tfd.Poisson([1.0, 1.0])
+BLOCKS = tfd.Blockwise([tfd.Independent(d, 1) for d in (BITS, REALS)])
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "unit_interval", "pixels"),
+    [
+        (BITS, True, True),
+        (tfd.Independent(BITS, 1), True, True),
+        (REALS, False, True),
+        (tfd.Beta([1.0, 1.0], 1.0), False, True),
+        (tfd.ProbitBernoulli([0.0, 0.0]), False, True),
+        (COUNTS, False, False),
+        (tfd.Independent(tfd.Categorical(tf.zeros((2, 3))), 1), False, False),
+        (tfd.MixtureSameFamily(tfd.Categorical([0.0, 0.0]), BITS), True, True),
+        (tfd.MixtureSameFamily(tfd.Categorical([0.0, 0.0]), COUNTS), False, False),
+        (tfd.TransformedDistribution(REALS, tfb.Exp()), False, True),
+        (BLOCKS, [True, True, False, False], True),
+        (tfd.Blockwise([tfd.Independent(d, 1) for d in (BITS, COUNTS)]), [True, True, False, False],
+         False),
+        (tfd.Blockwise([tfd.Independent(d, 1) for d in (REALS, COUNTS)]), False, False),
+    ],
+)  # fmt: skip
+def test_which_data_a_likelihood_is_over(likelihood, unit_interval, pixels):
+    np.testing.assert_array_equal(_checks.needs_unit_interval(likelihood), unit_interval)
+    assert _checks.reads_pixels(likelihood) is pixels
+
+
+def test_hmc_moves_vectors_of_reals_along_a_gradient():
+    def model(prior, decode=lambda z: tfd.Normal(z, 1.0)):
+        return types.SimpleNamespace(prior=prior, decode=decode)
+
+    _checks.check_movable(model(reals))
+    for bad, message in (
+        (model(tfd.Normal(0.0, 1.0)), r"z is of shape \(\), but HMC"),
+        (model(tfd.Independent(tfd.Normal(tf.zeros((2, 2)), 1.0), 2)), r"z is of shape \(2, 2\)"),
+        (model(positive), r"over \(0, inf\), but HMC here moves over all reals"),
+        (model(tfd.Independent(tfd.Uniform([-1.0], [2.0]), 1)), r"over \(-1, 2\), but HMC"),
+        (model(simplex), "over a simplex, but HMC"),
+        (model(reals, lambda z: tfd.Normal(tf.round(z), 1.0)), "has no gradient in z"),
+        (model(reals, lambda z: tfd.Normal(tf.stop_gradient(z), 1.0)), "has no gradient in z"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            _checks.check_movable(bad)
+
+
+def test_the_input_that_a_network_reads():
+    dense = keras.Sequential([keras.layers.Dense(2)])
+    assert _checks.input_shape(dense, "encoder") is None
+    dense(tf.zeros((3, 5)))
+    assert tuple(_checks.input_shape(dense, "encoder"))[1:] == (5,)
+    assert _checks.input_shape(networks.gaussian_encoder(12, 8, 2), "encoder") == (None, 12)
+
+    class Written(keras.Model):
+        def call(self, x, mask=None, training=False, **options):
+            return x
+
+    class Pair(keras.Model):
+        def call(self, x, other):
+            return x
+
+    assert _checks.input_shape(Written(), "encoder") is None
+    with pytest.raises(ValueError, match="the decoder has 2 inputs"):
+        _checks.input_shape(Pair(), "decoder")
+
+
+# --------------------------------------------------------------------------------- data
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.array([[0.0, 1.0]], "float32"),
+        np.array([[0, 1]]),
+        np.array([[False, True]]),
+        np.array([[0, 255]], np.uint8),
+        np.array([[0, 2]], np.uint8),
+        np.array([[0, 0]], np.uint8),
+    ],
+)
+def test_pixels_from_black_to_white_pass(x):
+    _checks.check_values(x, unit_interval=True, pixels=True)
+    stream = tf.data.Dataset.from_tensor_slices(x).batch(1)
+    assert len(list(_checks.checked_stream(stream, (2,), True, True))) == 1
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        ([[0.0, 1.001]], r"pixels lie in \[0, 1.001\]"),
+        ([[-0.001, 1.0]], r"pixels lie in \[-0.001, 1\]"),
+        ([[0.0, np.nan]], "1 of 2 values are NaN"),
+        ([[np.inf, -np.inf]], "2 of 2 values are NaN or infinite"),
+        (np.array([[0, 1]], np.uint8), "these uint8 data are all 0 or 1"),
+    ],
+)
+def test_pixels_beyond_do_not(x, message):
+    with pytest.raises(ValueError, match=message):
+        _checks.check_values(x, unit_interval=True, pixels=True)
+    if isinstance(x, list):
+        x, good = np.array(x, "float32"), np.zeros((1, 2), "float32")
+        later = tf.data.Dataset.from_tensor_slices(np.concatenate([good, x])).batch(1)
+        with pytest.raises(tf.errors.InvalidArgumentError, match="a batch has pixels outside"):
+            list(_checks.checked_stream(later, (2,), True, True))
+
+
+def test_which_values_are_looked_at_depends_on_the_likelihood():
+    wide = np.array([[-3.0, 7.0]], "float32")
+    _checks.check_values(wide, unit_interval=False, pixels=True)
+    _checks.check_values(np.array([[0, 1]], np.uint8), unit_interval=False, pixels=False)
+    with pytest.raises(ValueError, match=r"pixels lie in \[0, 200\]"):  # counts are not scaled
+        _checks.check_values(np.array([[0, 200]], np.uint8), unit_interval=True, pixels=False)
+    second = np.array([False, True])
+    _checks.check_values(np.array([[-3.0, 1.0]]), unit_interval=second, pixels=True)
+    with pytest.raises(ValueError, match=r"pixels lie in \[7, 7\]"):
+        _checks.check_values(wide, unit_interval=second, pixels=True)
+
+
+def test_a_stream_keeps_the_form_of_its_minibatches():
+    x, y = np.zeros((4, 2), "float32"), np.arange(4)
+    for data, parts in ((x, None), ((x,), 1), ((x, y), 2)):
+        stream = tf.data.Dataset.from_tensor_slices(data).batch(2)
+        checked = _checks.checked_stream(stream, (2,), True, True)
+        assert checked.element_spec == stream.element_spec
+        first = next(iter(checked))
+        assert (len(first) if isinstance(first, tuple) else None) == parts
+    empty = tf.data.Dataset.from_tensor_slices(x[:0]).batch(2)
+    with pytest.raises(ValueError, match="the data set is empty"):
+        _checks.checked_stream(empty, (2,), True, True)
+    with pytest.raises(ValueError, match=r"of shape \(n, 2\), but the model reads \(n, 3\)"):
+        _checks.checked_stream(tf.data.Dataset.from_tensor_slices(x).batch(2), (3,), True, True)
+
+
+def test_shapes():
+    _checks.check_shape((1, 2, 3), (2, 3))
+    for shape, message in (
+        ((5, 3), r"\(5, 3\), but the model reads \(n, 2, 3\)"),
+        ((5, 3, 2), r"\(5, 3, 2\), but"),
+        ((None, 2), r"\(n, 2\), but"),
+        ((0, 2, 3), "the data set is empty"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            _checks.check_shape(shape, (2, 3))
+
+
+def test_rows_are_numbers_from_0_to_the_last_each_once():
+    _checks.check_rows(np.arange(10)[::-1], 10)
+    _checks.check_rows(np.array([], int), 10)
+    for rows, message in (
+        ([3, 10], "10 is no row of 10 training datapoints: number them from 0 to 9"),
+        ([-1, 3], "-1 is no row"),
+        ([3, 4, 3], "has 3 more than once"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            _checks.check_rows(np.array(rows), 10)
+
+
+def test_one_array_is_read():
+    assert _checks.one_input("anything") == "anything"
+    np.testing.assert_array_equal(_checks.one_input([[1, 2], [3, 4]]), [[1, 2], [3, 4]])
+    for several, message in (
+        ([[1], [2, 3]], "a list of parts that differ in shape"),
+        ({"a": 1}, "a dict of 1, but this model reads one array"),
+        ((1, 2), "a tuple of 2"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            _checks.one_input(several)
+    x = np.zeros((4, 2))
+    for data in (x, (x,), (x, x), (x, x, x)):
+        stream = tf.data.Dataset.from_tensor_slices(data).batch(2)
+        assert _checks.stream_input(stream).shape == (None, 2)
+
+
+def test_a_prior_that_is_to_be_learned():
+    _checks.check_fixed_prior(reals, "it")
+    _checks.check_fixed_prior(None, "it")
+    with pytest.raises(ValueError, match="it cannot learn a prior"):
+        _checks.check_fixed_prior(layers.DiagonalGaussian(2), "it")
