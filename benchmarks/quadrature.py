@@ -19,7 +19,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from vae_keras import datasets, likelihood
-from vae_keras.reproduction import experiments, provenance
+from vae_keras.reproduction import experiments, provenance, runs
 
 HERE = Path(__file__).parent
 DIGITS = 60
@@ -50,7 +50,7 @@ def main():
     experiment = experiments.Experiment(
         "mnist", 3, 10**7, hidden=100, n_train=50_000, measure="marginal_log_likelihood"
     )
-    model, x = experiments.run(experiment, data).model, data.x_test[:DIGITS]
+    model, x = runs.run(experiment, data).model, data.x_test[:DIGITS]
     exact = log_likelihood(model, datasets.intensities(x).numpy())
     rows = []
 

@@ -37,6 +37,7 @@ def _own_places(tmp_path_factory, monkeypatch):
     monkeypatch.setattr(datasets, "_missing", {})
     monkeypatch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
     monkeypatch.setenv("VAE_KERAS_RESULTS", str(tmp_path_factory.mktemp("results")))
+    monkeypatch.setenv("VAE_KERAS_JOBS", "0")  # no other process: it would import TensorFlow anew
     yield
     plt.close("all")
 

@@ -6,7 +6,7 @@ import pytest
 
 from vae_keras import datasets
 from vae_keras.models.trainer import Trainer
-from vae_keras.reproduction import experiments, store, training
+from vae_keras.reproduction import runs, store, training
 from vae_keras.reproduction.experiments import Experiment
 
 
@@ -37,7 +37,7 @@ def checkpointed(monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(store, "finish", lambda *_: 1 / 0)
             with pytest.raises(ZeroDivisionError):
-                experiments.run(experiment, data)
+                runs.run(experiment, data)
         return store.runs_folder() / experiment.key / store.CHECKPOINT
 
     return stop

@@ -45,8 +45,8 @@ def train(csv):
     experiment = experiments.Experiment(
         "synthetic_faces", 2, 200_000, "wake_sleep", hidden=5
     )
-    run = experiments.run(experiment, datasets.load("synthetic_faces"))
-    experiments.table([run]).to_csv(csv, index=False)
+    run = runs.run(experiment, datasets.load("synthetic_faces"))
+    runs.table([run]).to_csv(csv, index=False)
 
 for seed in map(int, sys.argv[2:]):
     child = os.fork()  # before TensorFlow starts its threads: importing it takes the most time

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vae_keras.reproduction import command_line, experiments, notebooks, paths, store
+from vae_keras.reproduction import command_line, notebooks, paths, runs, store
 
 RUN_ALL = ["bash", "reproduce/run_all.sh"]
 
@@ -159,7 +159,7 @@ def test_foreign_files_and_older_runs_disturb_nothing(small, faces, capsys):
     (folder / store.RECORD).write_text(json.dumps({"recipe": 1, "curve": []}))
     (store.runs_folder() / "notes.txt").write_text("mine")
     (store.runs_folder() / "not a run").mkdir()
-    experiments.run(small, faces)
+    runs.run(small, faces)
     assert command_line.main(["runs"]) == 0
     out = capsys.readouterr().out
     assert "finished, by another version of the kit" in out
@@ -169,7 +169,7 @@ def test_foreign_files_and_older_runs_disturb_nothing(small, faces, capsys):
 
 @pytest.mark.usefixtures("no_xla")
 def test_runs_are_listed_and_dropped(small, faces, capsys, checkpointed):
-    experiments.run(small, faces)
+    runs.run(small, faces)
     other = dataclasses.replace(small, seed=1)
     checkpointed(other, faces)
     assert {key: run["state"] for key, run in store.records().items()} == {

@@ -8,7 +8,7 @@ import pytest
 
 from vae_keras import datasets
 from vae_keras.layers import Bernoulli, DiagonalGaussian
-from vae_keras.reproduction import experiments, training
+from vae_keras.reproduction import experiments, runs, training
 from vae_keras.reproduction.experiments import Experiment
 
 
@@ -57,25 +57,25 @@ def test_equal_settings_have_one_key(small):
 
 def test_no_experiment_is_an_error():
     with pytest.raises(ValueError, match="no experiment to run: each list of sizes, seeds or"):
-        experiments.run_all([])
+        runs.run_all([])
 
 
 def test_a_finished_run_is_taken_from_the_store(small, faces, monkeypatch):
-    first = experiments.run(small, faces)
+    first = runs.run(small, faces)
     assert first.model.samples == small.samples
     monkeypatch.setattr(Experiment, "build", lambda *_: pytest.fail("trained again"))
-    second = experiments.run(small, faces)
+    second = runs.run(small, faces)
     assert first.record == second.record
     for a, b in zip(first.model.get_weights(), second.model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     with pytest.raises(ValueError, match="'synthetic_faces', the data on 'mnist_5k'"):
-        experiments.run(small, dataclasses.replace(faces, name="mnist_5k"))
+        runs.run(small, dataclasses.replace(faces, name="mnist_5k"))
 
 
 def test_a_run_is_repeated_bit_for_bit(small, faces, monkeypatch, tmp_path):
-    first = experiments.run(small, faces)
+    first = runs.run(small, faces)
     monkeypatch.setenv("VAE_KERAS_RESULTS", str(tmp_path))
-    second = experiments.run(small, faces)
+    second = runs.run(small, faces)
     assert first.record["curve"] == second.record["curve"]
     for a, b in zip(first.model.get_weights(), second.model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -89,10 +89,10 @@ def test_the_curve_is_recorded_evenly_on_a_log_scale(faces):
     assert quick.recorded_at[::7] == [100_000, 1_000_000]
     assert len(quick.recorded_at) == 8
     assert len(dataclasses.replace(quick, measure="marginal_log_likelihood").recorded_at) == 8
-    run = experiments.run(
+    run = runs.run(
         Experiment("synthetic_faces", 2, samples=10_000, hidden=5, step_size=0.02), faces
     )
-    table = experiments.table([run])
+    table = runs.table([run])
     for split in ("train", "test"):
         samples = list(table[table.split == split].samples)
         assert samples == sorted(set(samples))
@@ -107,7 +107,7 @@ def test_the_first_n_train_points(faces):
     np.testing.assert_array_equal(experiment.training_set(faces), faces.x_train[:250])
     assert experiment.build(faces).weight_decay == 1 / 250
     with pytest.raises(ValueError, match="n_train is 9999, but synthetic_faces has 1600"):
-        experiments.run(dataclasses.replace(experiment, n_train=9999), faces)
+        runs.run(dataclasses.replace(experiment, n_train=9999), faces)
 
 
 def test_combinations(faces):
@@ -129,8 +129,8 @@ def test_the_recipe_is_the_papers(faces):
 
 
 def test_the_bound_in_the_table_is_that_of_the_model(small, faces):
-    run = experiments.run(dataclasses.replace(small, samples=20_000), faces)
-    table = experiments.table([run], last=True)
+    run = runs.run(dataclasses.replace(small, samples=20_000), faces)
+    table = runs.table([run], last=True)
     assert list(table.columns) == [
         "dataset", "latent_dim", "algorithm", "split", "samples", "lower_bound", "seed",
     ]  # fmt: skip
@@ -200,7 +200,7 @@ def test_another_recipe_has_other_keys(small, monkeypatch):
 def test_who_made_the_runs_is_told_once_a_version(small, monkeypatch, capsys):
     def run(title_seed, sources):
         record = {"made_by": [{"version": "0.1", "sources": sources}], "data_sha256": "a"}
-        return experiments.Run(dataclasses.replace(small, seed=title_seed), None, record)
+        return runs.Run(dataclasses.replace(small, seed=title_seed), None, record)
 
     experiments._tell_of_others([run(1, "a"), run(2, "b"), run(3, "a"), run(4, "a")])
     assert capsys.readouterr().out.splitlines() == [
@@ -212,11 +212,11 @@ def test_who_made_the_runs_is_told_once_a_version(small, monkeypatch, capsys):
 
 def test_the_step_sizes_are_a_row_a_run_with_their_trials(small, faces):
     ruled = {"step_size": 0.1, "trials": {"0.01": -3.0, "0.1": 7.0}}
-    runs = [
-        experiments.Run(dataclasses.replace(small, n_train=n, seed=seed), faces, record)
+    some = [
+        runs.Run(dataclasses.replace(small, n_train=n, seed=seed), faces, record)
         for n, seed, record in ((None, 0, ruled), (300, 1, {"step_size": 0.02}))
     ]
-    table = experiments.step_sizes(runs)
+    table = runs.step_sizes(some)
     assert list(table.columns) == [
         "dataset", "n_train", "latent_dim", "algorithm", "seed", "step_size", "0.01", "0.1",
     ]  # fmt: skip

@@ -18,7 +18,15 @@ from matplotlib.colors import to_hex
 from oracles.layout import legend_labels, problems
 
 from vae_keras import datasets, distributions
-from vae_keras.reproduction import experiments, figures, paper, paths, presets, provenance, style
+from vae_keras.reproduction import (
+    figures,
+    paper,
+    paths,
+    presets,
+    provenance,
+    runs,
+    style,
+)
 from vae_keras.reproduction.experiments import Experiment
 
 REAL = datasets.TITLES
@@ -282,7 +290,7 @@ def test_a_manifold_needs_two_dimensions(faces):
 
 @pytest.mark.usefixtures("no_xla")
 def test_a_figure_of_embedded_data_says_so(small, faces):
-    run = experiments.run(small, faces)
+    run = runs.run(small, faces)
     codes = figures.latent_codes(run.model, dataclasses.replace(faces, y_test=np.arange(400) % 10))
     figure = figures.manifold(run, run, 3, 3, codes)
     titles = [axis.get_title() for axis in figure.axes]

@@ -8,7 +8,7 @@ import pytest
 
 from vae_keras import likelihood
 from vae_keras.models.vae import VAE
-from vae_keras.reproduction import experiments, measures, store, training
+from vae_keras.reproduction import measures, runs, store, training
 from vae_keras.reproduction.experiments import Experiment
 
 pytestmark = pytest.mark.usefixtures("no_xla")
@@ -23,8 +23,8 @@ def test_a_run_may_record_the_marginal_likelihood(faces, algorithm, monkeypatch)
     )  # fmt: skip
     assert experiment.recorded_at == [4500]
     assert len(dataclasses.replace(experiment, samples=10**7).recorded_at) == 13
-    run = experiments.run(experiment, faces)
-    table = experiments.table([run])
+    run = runs.run(experiment, faces)
+    table = runs.table([run])
     assert list(table.columns) == [
         "dataset", "n_train", "latent_dim", "algorithm", "split", "samples",
         "marginal_log_likelihood", "error", "acceptance", "seed",
@@ -48,8 +48,8 @@ def test_a_run_may_record_the_marginal_likelihood(faces, algorithm, monkeypatch)
         patch.setattr(training, "CHECKPOINT_EVERY_S", 0)
         patch.setattr(training, "StopAtSamples", Stop)
         with pytest.raises(KeyboardInterrupt):
-            experiments.run(experiment, faces)
-    again = experiments.run(experiment, faces)
+            runs.run(experiment, faces)
+    again = runs.run(experiment, faces)
     assert again.record["curve"] == run.record["curve"]
 
 
@@ -60,7 +60,7 @@ def test_short_runs_measure_the_first_points_only(faces, monkeypatch):
     monkeypatch.setattr(VAE, "elbo", lambda self, x: seen.append(len(x)) or elbo(self, x))
     for samples, points in ((300, [30, 30]), (400, [1600, 400])):
         seen.clear()
-        experiments.run(Experiment("synthetic_faces", 2, samples, hidden=5, step_size=0.02), faces)
+        runs.run(Experiment("synthetic_faces", 2, samples, hidden=5, step_size=0.02), faces)
         assert seen[-2:] == points
     for samples, (bounded, estimated) in {
         2000: (10_000, 100), 10**6: (10_000, 300), 10**7: (None, 1000), 10**8: (None, 1000),

@@ -7,12 +7,12 @@ import nbformat
 import pytest
 import tensorflow as tf
 
-from vae_keras.reproduction import experiments, figures, paths, provenance, version
+from vae_keras.reproduction import figures, paths, provenance, runs, version
 
 
 @pytest.mark.usefixtures("no_xla")
 def test_a_figures_record_tells_of_its_runs_and_their_data(small, faces):
-    run = experiments.run(small, faces)
+    run = runs.run(small, faces)
     record = provenance.record("fig_manifold", {"preset": "smoke"}, [run], ["a.png"])
     assert record["data"]["synthetic_faces"]["embedded"]
     assert record["data"]["synthetic_faces"]["sha256"] == faces.sha256

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from vae_keras.reproduction import experiments, paths, store
+from vae_keras.reproduction import paths, runs, store
 from vae_keras.reproduction.experiments import Experiment
 
 pytestmark = pytest.mark.usefixtures("no_xla")
@@ -22,10 +22,10 @@ def test_a_damaged_checkpoint_is_said_and_the_run_can_be_dropped(
     file = checkpointed(small, faces)
     file.write_bytes(content)
     with pytest.raises(store.StoreError, match=f"checkpoint.npz cannot be read .*drop {small.key}"):
-        experiments.run(small, faces)
+        runs.run(small, faces)
     assert store.records()[small.key]["state"] == "unreadable"
     store.drop(small.key)
-    assert experiments.run(small, faces).samples == 4000
+    assert runs.run(small, faces).samples == 4000
 
 
 def test_a_truncated_checkpoint_and_one_of_another_model(small, faces, checkpointed):
@@ -34,30 +34,30 @@ def test_a_truncated_checkpoint_and_one_of_another_model(small, faces, checkpoin
     file.with_name("whole.npz").write_bytes(whole)
     file.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(store.StoreError, match="cannot be read"):
-        experiments.run(small, faces)
+        runs.run(small, faces)
     other = checkpointed(dataclasses.replace(small, hidden=6), faces)
     file.write_bytes(other.read_bytes())
     with pytest.raises(store.StoreError, match=f"other settings.*drop {small.key}"):
-        experiments.run(small, faces)
+        runs.run(small, faces)
     with np.load(other) as theirs, np.load(file.with_name("whole.npz")) as ours:
         mixed = dict(theirs) | {"record": ours["record"]}
     np.savez(file, **mixed)
     with pytest.raises(store.StoreError, match="cannot be read"):
-        experiments.run(small, faces)
+        runs.run(small, faces)
     file.write_bytes(whole)
-    assert experiments.run(small, faces).samples == 4000
+    assert runs.run(small, faces).samples == 4000
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"curve": []}'])
 def test_a_foreign_record_is_said(small, faces, content):
-    experiments.run(small, faces)
+    runs.run(small, faces)
     (store.runs_folder() / small.key / store.RECORD).write_text(content)
     with pytest.raises(store.StoreError, match=f"--drop {small.key}"):
-        experiments.run(small, faces)
+        runs.run(small, faces)
 
 
 def test_a_damaged_model_is_said(small, faces):
-    run = experiments.run(small, faces)
+    run = runs.run(small, faces)
     (store.runs_folder() / small.key / store.MODEL).write_bytes(b"half")
     with pytest.raises(store.StoreError, match=f"model.keras cannot be read .*{small.key}"):
         _ = run.model
@@ -73,9 +73,9 @@ def test_a_full_disk_is_said_and_loses_nothing(small, faces, monkeypatch, checkp
 
         patch.setattr(paths.Path, "write_bytes", full)
         with pytest.raises(store.StoreError, match=r"No space left on device.*make room"):
-            experiments.run(small, faces)
+            runs.run(small, faces)
     assert file.read_bytes() == before
-    assert experiments.run(small, faces).samples == 4000
+    assert runs.run(small, faces).samples == 4000
 
 
 def test_a_run_knows_its_data_and_other_data_of_the_same_name_are_not_mixed_up(
@@ -91,13 +91,13 @@ def test_a_run_knows_its_data_and_other_data_of_the_same_name_are_not_mixed_up(
     with monkeypatch.context() as patch:
         patch.setattr(Experiment, "build", lambda *_: pytest.fail("trained"))
         with pytest.raises(store.StoreError, match=said):
-            experiments.run_all([(new, turned), (small, turned)])
-    run = experiments.run(small, faces)
+            runs.run_all([(new, turned), (small, turned)])
+    run = runs.run(small, faces)
     assert run.record["data_sha256"] == faces.sha256
     with pytest.raises(store.StoreError, match=said):
-        experiments.run_all([(new, turned), (small, turned)])
+        runs.run_all([(new, turned), (small, turned)])
     store.drop(small.key)
-    assert experiments.run(small, turned).record["data_sha256"] == turned.sha256
+    assert runs.run(small, turned).record["data_sha256"] == turned.sha256
 
 
 HOLDER = """
@@ -110,7 +110,7 @@ with filelock.FileLock(sys.argv[1]):
 
 def test_two_processes_never_train_the_same_run(small, faces, capsys):
     """While another holds the claim, this one waits; then it takes what was stored."""
-    finished = experiments.run(small, faces)
+    finished = runs.run(small, faces)
     folder = store.runs_folder() / small.key
     hidden = folder.rename(folder.with_name("elsewhere"))
     holder = subprocess.Popen(
@@ -136,7 +136,7 @@ def test_two_processes_never_train_the_same_run(small, faces, capsys):
         threading.Thread(target=give_back).start()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Experiment, "build", lambda *_: pytest.fail("trained twice"))
-            again = experiments.run(small, faces)
+            again = runs.run(small, faces)
     finally:
         holder.kill()
     assert again.record == finished.record
@@ -151,7 +151,7 @@ def test_a_finished_run_leaves_its_model_and_its_record_alone(small, faces, chec
     assert store.read_progress(small.key)["curve"]
     assert store.read_record(small.key) is None
     file.with_name(".checkpoint.npz.123.part").write_bytes(b"half")
-    experiments.run(small, faces)
+    runs.run(small, faces)
     assert {path.name for path in file.parent.iterdir()} == {store.MODEL, store.RECORD}
     assert store.read_progress(small.key) is None
 

@@ -7,7 +7,7 @@ import types
 import numpy as np
 import pytest
 
-from vae_keras.reproduction import experiments, measures, step_size, store, training
+from vae_keras.reproduction import measures, runs, step_size, store, training
 from vae_keras.reproduction.experiments import Experiment
 
 pytestmark = pytest.mark.usefixtures("no_xla")
@@ -27,7 +27,7 @@ def test_taking_the_curve_leaves_the_epochs_metrics_alone(faces):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "StopAtSamples", Note)
         patch.setattr(Experiment, "recorded_at", [1600, 3200])
-        experiments.run(experiment, faces)
+        runs.run(experiment, faces)
     assert seen[0] == history[0]
     assert seen[1] == pytest.approx(history[1], rel=0.1)  # the recorded bounds drew noise
 
@@ -42,10 +42,10 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(
     assert 0 < len(before["curve"]) < 2 * len(experiment.recorded_at)
     with monkeypatch.context() as patch:
         patch.setattr(step_size, "choose", lambda *_: pytest.fail("chosen again"))
-        stopped = experiments.run(experiment, faces)
+        stopped = runs.run(experiment, faces)
     model = stopped.model  # loaded while the store is this one
     monkeypatch.setenv("VAE_KERAS_RESULTS", str(tmp_path))
-    undisturbed = experiments.run(experiment, faces)
+    undisturbed = runs.run(experiment, faces)
     times = {"training_s": None}
     assert stopped.record | times == undisturbed.record | times
     for a, b in zip(model.weights, undisturbed.model.weights, strict=True):
@@ -68,7 +68,7 @@ def test_checkpoints_are_taken_after_whole_epochs_and_the_time_is_counted_once(
     monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", every)
     taken = []
     monkeypatch.setattr(store, "checkpoint", lambda key, model, record: taken.append(model.samples))
-    run = experiments.run(small, faces)
+    run = runs.run(small, faces)
     assert taken == stored
     assert run.record["training_s"] == seconds + 30 * (len(stored) == 2)
 
@@ -82,7 +82,7 @@ def test_the_curve_has_a_row_a_split_at_each_recorded_sample(small, faces, monke
     columns = measures.MEASURES["lower_bound"][1]
     monkeypatch.setitem(measures.MEASURES, "lower_bound", (sizes, columns))
     experiment = dataclasses.replace(small, n_train=1000, seed=3)
-    curve = experiments.run(experiment, faces).record["curve"]
+    curve = runs.run(experiment, faces).record["curve"]
     about = {"dataset": "synthetic_faces", "latent_dim": 2, "algorithm": "aevb"}
     assert [row["samples"] for row in curve[::2]] == [row["samples"] for row in curve[1::2]]
     assert curve[::2] == [

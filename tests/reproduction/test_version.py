@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from vae_keras.reproduction import command_line, experiments, store, version
+from vae_keras.reproduction import command_line, runs, store, version
 
 
 def test_the_commit_is_that_of_the_kits_own_checkout(tmp_path, monkeypatch):
@@ -26,7 +26,7 @@ def test_what_another_version_made_is_taken_and_said(
 
     def said():
         capsys.readouterr()
-        experiments.run(small, faces)
+        runs.run(small, faces)
         (told,) = [x for x in capsys.readouterr().out.splitlines() if "the store" in x] or [""]
         assert command_line.main(["runs"]) == 0
         listed = capsys.readouterr().out.splitlines()[1]

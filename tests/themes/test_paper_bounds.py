@@ -6,7 +6,7 @@ tests/run_all.sh --all tests/themes/test_paper_bounds.py -rP     # prints the nu
 import pytest
 
 from vae_keras import datasets
-from vae_keras.reproduction import experiments
+from vae_keras.reproduction import experiments, runs
 
 # data set, N_z, least train bound, least test bound, the paper's own (train, test)
 TABLE = [
@@ -20,7 +20,7 @@ TABLE = [
 @pytest.mark.parametrize(("name", "latent_dim", "train", "test", "paper"), TABLE)
 def test_the_bound_after_a_million_samples(name, latent_dim, train, test, paper):
     experiment = experiments.Experiment(name, latent_dim, 1_000_000)
-    run = experiments.run(experiment, datasets.load(name))
+    run = runs.run(experiment, datasets.load(name))
     reached = {row["split"]: row["lower_bound"] for row in run.record["curve"]}
     print(f"{name}, N_z = {latent_dim}, seed 0: {reached} nats; the paper: {paper}")
     assert reached["train"] >= train
