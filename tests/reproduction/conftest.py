@@ -17,7 +17,7 @@ def faces():
 
 @pytest.fixture
 def small():
-    """A run of some epochs, with checkpoints on the way where they are wanted."""
+    """A run of 40 minibatches, measured on the way at 1,000 and 3,000 samples."""
     return Experiment("synthetic_faces", 2, samples=4000, hidden=5, step_size=0.02)
 
 
@@ -33,9 +33,17 @@ def checkpointed(monkeypatch):
     """A function that stops a run half-way with a checkpoint behind; returns its file."""
 
     def stop(experiment, data):
+        write, end = store.checkpoint, experiment.minibatches(experiment.samples)
+
+        def stop_half_way(key, model, record):
+            write(key, model, record)
+            if model.samples >= experiment.samples / 2:
+                raise ZeroDivisionError
+
         monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", 0)
         with monkeypatch.context() as patch:
-            patch.setattr(store, "finish", lambda *_: 1 / 0)
+            patch.setattr(training, "LONGEST", max(1, end // 7))  # a checkpoint after so many
+            patch.setattr(store, "checkpoint", stop_half_way)
             with pytest.raises(ZeroDivisionError):
                 runs.run(experiment, data)
         return store.runs_folder() / experiment.key / store.CHECKPOINT

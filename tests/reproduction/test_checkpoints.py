@@ -13,33 +13,35 @@ from vae_keras.reproduction import checkpoints
 
 KILLED = """
 import os, random, signal, sys, threading
-from vae_keras import callbacks, datasets
-from vae_keras.reproduction import experiments, paths, training
+from pathlib import Path
+from vae_keras import datasets
+from vae_keras.reproduction import experiments, runs, training
 training.CHECKPOINT_EVERY_S = 0
+training.LONGEST = 20  # minibatches between two checkpoints
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 def kill_at_random(seed):
-    moment = random.Random(seed)
+    moment, fit = random.Random(seed), training._Training.go
 
-    class Die(callbacks.StopAtSamples):
-        def on_train_begin(self, logs=None):
-            if seed % 2:
-                threading.Timer(moment.uniform(0, 1), die).start()
-                return
-            write, after = paths.Path.write_bytes, moment.randrange(1, 9)
+    def go(self, targets):
+        if seed % 2:
+            threading.Timer(moment.uniform(0, 5), die).start()
+            return fit(self, targets)
+        write, after = Path.write_bytes, moment.randrange(1, 9)
 
-            def half(path, content):  # and every other time while a checkpoint is written
-                nonlocal after
-                after -= 1
-                write(path, content if after else content[: len(content) // 2])
-                if not after:
-                    die()
+        def half(path, content):  # and every other time while a checkpoint is written
+            nonlocal after
+            after -= 1
+            write(path, content if after else content[: len(content) // 2])
+            if not after:
+                die()
 
-            paths.Path.write_bytes = half
+        Path.write_bytes = half
+        fit(self, targets)
 
-    training.StopAtSamples = Die
+    training._Training.go = go
 
 def train(csv):
     experiment = experiments.Experiment(

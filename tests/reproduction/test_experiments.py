@@ -3,12 +3,13 @@
 import dataclasses
 import json
 
+import keras
 import numpy as np
 import pytest
 
 from vae_keras import datasets
 from vae_keras.layers import Bernoulli, DiagonalGaussian
-from vae_keras.reproduction import experiments, runs, training
+from vae_keras.reproduction import experiments, runs
 from vae_keras.reproduction.experiments import Experiment
 
 
@@ -24,6 +25,7 @@ from vae_keras.reproduction.experiments import Experiment
         ({"step_size": float("inf")}, "step_size is inf, but must be above 0 and finite"),
         ({"step_size": "fast"}, "step_size is 'fast', but must be above 0 and finite, or None"),
         ({"measure": "mse"}, "unknown measure 'mse': one of lower_bound, marginal_log_likelihood"),
+        ({"order": "random"}, "unknown order 'random': one of replacement, passes"),
         ({"algorithm": "mcem"}, "no encoder, hence no lower bound: measure="),
     ],
 )
@@ -32,13 +34,14 @@ def test_an_experiment_refuses_bad_settings(small, change, message):
         dataclasses.replace(small, **change)
 
 
-def test_every_setting_is_part_of_the_key(small):
+def test_every_setting_but_how_far_it_is_to_come_is_part_of_the_key(small):
     changes = {
-        "dataset": "mnist", "latent_dim": 3, "samples": 400, "seed": 1, "step_size": 0.01,
-        "batch_size": 50, "n_samples": 2, "algorithm": "wake_sleep", "hidden": 9, "n_train": 100,
-        "measure": "marginal_log_likelihood",
+        "dataset": "mnist", "latent_dim": 3, "seed": 1, "step_size": 0.01, "batch_size": 50,
+        "n_samples": 2, "algorithm": "wake_sleep", "hidden": 9, "n_train": 100,
+        "measure": "marginal_log_likelihood", "order": "passes",
     }  # fmt: skip
-    assert set(changes) == {field.name for field in dataclasses.fields(Experiment)}
+    assert set(changes) | {"samples"} == {field.name for field in dataclasses.fields(Experiment)}
+    assert dataclasses.replace(small, samples=400).key == small.key
     keys = {dataclasses.replace(small, **{name: value}).key for name, value in changes.items()}
     assert len(keys | {small.key}) == len(changes) + 1
 
@@ -81,25 +84,21 @@ def test_a_run_is_repeated_bit_for_bit(small, faces, monkeypatch, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-def test_the_curve_is_recorded_evenly_on_a_log_scale(faces):
-    points = Experiment("mnist", 20, samples=10**7).recorded_at
-    assert points[::10] == [10**5, 10**6, 10**7]
-    assert len(points) == 21
-    quick = Experiment("mnist", 20, samples=10**6)
-    assert quick.recorded_at[::7] == [100_000, 1_000_000]
-    assert len(quick.recorded_at) == 8
-    assert len(dataclasses.replace(quick, measure="marginal_log_likelihood").recorded_at) == 8
-    run = runs.run(
-        Experiment("synthetic_faces", 2, samples=10_000, hidden=5, step_size=0.02), faces
-    )
-    table = runs.table([run])
-    for split in ("train", "test"):
-        samples = list(table[table.split == split].samples)
-        assert samples == sorted(set(samples))
-        assert len(samples) == 3
-        for taken, point in zip(samples, run.experiment.recorded_at, strict=True):
-            assert point <= taken < point + 1600  # the next end of an execution
-    assert run.samples == 10_000
+def test_the_curve_is_recorded_on_the_grid_and_at_the_end(faces):
+    """At the end of the minibatch that reaches it, which is no point of its own twice."""
+    for samples, batch_size, taken in (
+        (10_000, 100, [1000, 3000, 10_000]),
+        (10_000, 130, [1040, 3120, 10_010]),
+        (4001, 100, [1000, 3000, 4100]),
+    ):
+        experiment = Experiment(
+            "synthetic_faces", 2, samples, hidden=5, step_size=0.02, batch_size=batch_size
+        )
+        run = runs.run(experiment, faces)
+        table = runs.table([run])
+        for split in ("train", "test"):
+            assert list(table[table.split == split].samples) == taken
+        assert run.samples == run.model.samples == experiment.reached(samples) == taken[-1]
 
 
 def test_the_first_n_train_points(faces):
@@ -167,12 +166,23 @@ def test_the_networks_are_those_of_appendix_c(dataset, pixels, hidden, layer):
     assert {float(value) for v in sums for value in np.unique(v.numpy())} == {np.float32(0.1)}
 
 
-def test_the_seed_decides_the_weights_at_the_beginning(small, faces):
-    def weights(seed):
-        return dataclasses.replace(small, seed=seed).build(faces).trainable_variables[0].numpy()
+def test_the_seed_alone_decides_the_weights_and_the_noise_at_the_beginning(small, faces):
+    """Not Python's or Keras's generator, of which other threads draw as well."""
 
-    assert np.array_equal(weights(1), weights(1))
-    assert not np.array_equal(weights(0), weights(1))
+    def begin(seed, of_generators):
+        keras.utils.set_random_seed(of_generators)
+        model = dataclasses.replace(small, seed=seed).build(faces)
+        noise = model.noise_seed(training=True).numpy()
+        return [*model.get_weights(), noise], model.seed
+
+    (one, seed), (same, same_seed), (other, other_seed) = begin(1, 0), begin(1, 5), begin(0, 0)
+    for a, b in zip(one, same, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert seed == same_seed != other_seed
+    drawn = [(a, b) for a, b in zip(one, other, strict=True) if a.size > 1]
+    assert len(drawn) == 9  # four weights a network, and the noise
+    for a, b in drawn:
+        assert not np.array_equal(a, b)
 
 
 def test_the_algorithms_are_built_as_they_are_called(small, faces):
@@ -184,16 +194,18 @@ def test_the_algorithms_are_built_as_they_are_called(small, faces):
         assert type(model) is algorithm
         assert model.name == name
         assert model.weight_decay == 1 / 200
-        # whole datapoints, and never fewer evaluations than were asked for
-        visits = experiment.visits(model)
-        assert (visits - 1) * model.evaluations < experiment.samples
-        assert experiment.samples <= visits * model.evaluations
+        assert experiment.evaluations == model.evaluations
+        # whole minibatches, and never fewer evaluations than were asked for
+        for samples in (1, 1500, 3999, 4000):
+            reached = experiment.reached(samples)
+            assert reached == experiment.minibatches(samples) * 100 * model.evaluations
+            assert reached - 100 * model.evaluations < samples <= reached
 
 
 def test_another_recipe_has_other_keys(small, monkeypatch):
     before = small.key
-    assert before.startswith("aevb-synthetic_faces-2d-4000-")
-    monkeypatch.setattr(training, "RECIPE", training.RECIPE + 1)
+    assert before.startswith("aevb-synthetic_faces-2d-")
+    monkeypatch.setattr(experiments, "RECIPE", experiments.RECIPE + 1)
     assert small.key != before
 
 
@@ -202,7 +214,7 @@ def test_who_made_the_runs_is_told_once_a_version(small, monkeypatch, capsys):
         record = {"made_by": [{"version": "0.1", "sources": sources}], "data_sha256": "a"}
         return runs.Run(dataclasses.replace(small, seed=title_seed), None, record)
 
-    experiments._tell_of_others([run(1, "a"), run(2, "b"), run(3, "a"), run(4, "a")])
+    runs._tell_of_others([run(1, "a"), run(2, "b"), run(3, "a"), run(4, "a")])
     assert capsys.readouterr().out.splitlines() == [
         "from the store, made by version 0.1 (sources a): "
         "aevb synthetic_faces N_z=2, seed 1 and 2 more",

@@ -8,21 +8,19 @@ import pytest
 
 from vae_keras import likelihood
 from vae_keras.models.vae import VAE
-from vae_keras.reproduction import measures, runs, store, training
+from vae_keras.reproduction import measures, runs, store
 from vae_keras.reproduction.experiments import Experiment
 
 pytestmark = pytest.mark.usefixtures("no_xla")
 
 
 @pytest.mark.parametrize("algorithm", ["aevb", pytest.param("mcem", marks=pytest.mark.long)])
-def test_a_run_may_record_the_marginal_likelihood(faces, algorithm, monkeypatch):
+def test_a_run_may_record_the_marginal_likelihood(faces, algorithm, checkpointed):
     """By appendix D on the first points of each split; a stopped run goes on bit for bit."""
     experiment = Experiment(
         "synthetic_faces", 2, 4500, algorithm, hidden=5, n_train=200, step_size=0.02,
         measure="marginal_log_likelihood",
     )  # fmt: skip
-    assert experiment.recorded_at == [4500]
-    assert len(dataclasses.replace(experiment, samples=10**7).recorded_at) == 13
     run = runs.run(experiment, faces)
     table = runs.table([run])
     assert list(table.columns) == [
@@ -38,22 +36,40 @@ def test_a_run_may_record_the_marginal_likelihood(faces, algorithm, monkeypatch)
     if algorithm == "aevb":  # how it goes on is tested elsewhere
         return
     store.drop(experiment.key)
-
-    class Stop(training.StopAtSamples):
-        def on_epoch_end(self, epoch, logs=None):
-            if epoch == 0:
-                raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "CHECKPOINT_EVERY_S", 0)
-        patch.setattr(training, "StopAtSamples", Stop)
-        with pytest.raises(KeyboardInterrupt):
-            runs.run(experiment, faces)
+    checkpointed(experiment, faces)
+    assert store.read_progress(experiment.key)["samples"] == 3000
     again = runs.run(experiment, faces)
     assert again.record["curve"] == run.record["curve"]
 
 
-def test_short_runs_measure_the_first_points_only(faces, monkeypatch):
+def test_the_grid_is_the_same_for_all_runs():
+    """So a longer run's curve begins as a shorter one's, and seeds have their points in common."""
+    for measure in measures.MEASURES:
+        whole = measures.grid(measure, 10**8)
+        assert whole == sorted(set(whole))
+        for samples in (1, 999, 2000, 10**5, 10**6, 10**6 + 1, 10**7):
+            assert measures.grid(measure, samples) == [n for n in whole if n <= samples]
+        assert {10**5, 10**6, 10**7, 10**8} <= set(whole)
+
+
+def test_the_bound_is_recorded_evenly_on_a_log_scale():
+    """Seven times a decade, from 10^6 on ten times; of short runs a few times."""
+    points = measures.grid("lower_bound", 10**8)
+    assert points[:4] == [1000, 3000, 10_000, 30_000]
+    assert points[4:11:7] + points[11::10] == [10**5, 10**6, 10**7, 10**8]
+    steps = np.diff(np.log10(points[4:]))
+    np.testing.assert_allclose(steps, [1 / 7] * 7 + [1 / 10] * 20, atol=1e-5)
+    assert len(measures.grid("lower_bound", 10**6)) == 12
+
+
+def test_the_marginal_likelihood_is_recorded_evenly_on_a_linear_scale():
+    points = measures.grid("marginal_log_likelihood", 10**7)
+    assert points[:4] == [10**5, 2 * 10**5, 4 * 10**5, 7 * 10**5]
+    assert points[4:] == [n * 10**6 for n in range(1, 11)]
+    assert measures.grid("marginal_log_likelihood", 4500) == []  # but at the run's own end
+
+
+def test_early_measures_are_of_the_first_points_only(faces, monkeypatch):
     monkeypatch.setattr(measures, "BOUNDED", {0: 30, 400: None})
     seen = []
     elbo = VAE.elbo
@@ -62,13 +78,27 @@ def test_short_runs_measure_the_first_points_only(faces, monkeypatch):
         seen.clear()
         runs.run(Experiment("synthetic_faces", 2, samples, hidden=5, step_size=0.02), faces)
         assert seen[-2:] == points
-    for samples, (bounded, estimated) in {
-        2000: (10_000, 100), 10**6: (10_000, 300), 10**7: (None, 1000), 10**8: (None, 1000),
-    }.items():  # fmt: skip
-        monkeypatch.undo()
-        experiment = Experiment("mnist", 2, samples)
-        assert measures._points(measures.BOUNDED, experiment) == bounded
-        assert measures._points(measures.ESTIMATED, experiment) == estimated
+
+
+@pytest.mark.parametrize(
+    ("samples", "bounded", "estimated"),
+    [
+        (2000, 1000, 100), (99_999, 1000, 100), (10**5, 10_000, 300), (10**6, 10_000, 300),
+        (1_000_500, 10_000, 300),  # 10^6 in whole minibatches of Monte Carlo EM
+        (1_258_900, None, 1000), (10**8, None, 1000),
+    ],
+)  # fmt: skip
+def test_of_how_many_points_a_measure_is_taken(samples, bounded, estimated):
+    assert measures.points(measures.BOUNDED, samples) == bounded
+    assert measures.points(measures.ESTIMATED, samples) == estimated
+
+
+def model_at(visits, elbo=None):
+    """As much of a model as a measure needs; `noise`: where its noise was set to."""
+    noise = []
+    return types.SimpleNamespace(
+        samples=visits, visits=visits, elbo=elbo, set_evaluation_noise=noise.append, noise=noise
+    )
 
 
 def test_log_likelihood_is_averaged_a_split_with_its_error(small, monkeypatch):
@@ -80,29 +110,47 @@ def test_log_likelihood_is_averaged_a_split_with_its_error(small, monkeypatch):
         return -x, 3 * x, x / 100  # nats, their errors, HMC's acceptance
 
     monkeypatch.setattr(likelihood, "appendix_d", appendix_d)
-    found = measures.log_likelihood(None, splits, small)
-    assert found == {
-        "train": {
-            "marginal_log_likelihood": -3.0,
-            "error": round(3 * np.sqrt(1 + 4 + 9 + 16 + 25) / 5, 3),
-            "acceptance": 0.03,
-        },
-        "test": {
-            "marginal_log_likelihood": -15.0,
-            "error": round(3 * np.sqrt(100 + 400) / 2, 3),
-            "acceptance": 0.15,
-        },
+    experiment = dataclasses.replace(small, measure="marginal_log_likelihood", n_train=5)
+    train, test = measures.take(experiment, model_at(1600), splits)
+    about = {
+        "dataset": "synthetic_faces", "n_train": 5, "latent_dim": 2, "algorithm": "aevb",
+        "samples": 1600, "seed": 0,
+    }  # fmt: skip
+    assert train == about | {
+        "split": "train",
+        "marginal_log_likelihood": -3.0,
+        "error": round(3 * np.sqrt(1 + 4 + 9 + 16 + 25) / 5, 3),
+        "acceptance": 0.03,
+    }
+    assert test == about | {
+        "split": "test",
+        "marginal_log_likelihood": -15.0,
+        "error": round(3 * np.sqrt(100 + 400) / 2, 3),
+        "acceptance": 0.15,
     }
 
 
 def test_each_measure_is_a_column_of_that_name(small, monkeypatch):
     splits = {"train": np.full((3, 1), 2.004), "test": np.full((2, 1), 1.0)}
-    model = types.SimpleNamespace(elbo=lambda x: -x[:, 0])
-    assert measures.lower_bound(model, splits, small) == {
-        "train": {"lower_bound": -2.0},
-        "test": {"lower_bound": -1.0},
-    }
     monkeypatch.setattr(likelihood, "appendix_d", lambda _, x: (x[:, 0], x[:, 0], x[:, 0]))
-    for name, (measure, columns) in measures.MEASURES.items():
-        assert all(name in row for row in measure(model, splits, small).values())
-        assert set(columns) <= {field.name for field in dataclasses.fields(Experiment)}
+    for name, columns in measures.MEASURES.items():
+        experiment = dataclasses.replace(small, measure=name, seed=3)
+        rows = measures.take(experiment, model_at(1600, lambda x: -x[:, 0]), splits)
+        for row in rows:
+            assert {**row, "seed": 3, "samples": 1600} == row
+            assert all(row[column] == getattr(experiment, column) for column in columns)
+        nats = [-2.0, -1.0] if name == "lower_bound" else [2.0, 1.0]
+        assert [(row["split"], row[name]) for row in rows] == [*zip(splits, nats, strict=True)]
+
+
+def test_the_noise_of_a_measure_follows_from_where_it_is_taken(small, faces):
+    """Not from what was measured before; and two measures of one run have noise of their own."""
+    model, splits = small.build(faces), {"train": faces.x_train, "test": faces.x_test}
+    first = measures.take(small, model, splits)
+    model.elbo(faces.x_test)
+    assert measures.take(small, model, splits) == first
+    for visits, batch_size, noise in ((1600, 100, 16), (1600, 50, 32), (1700, 100, 17)):
+        experiment = dataclasses.replace(small, batch_size=batch_size)
+        one = model_at(visits, lambda x: x[:, 0])
+        measures.take(experiment, one, splits)
+        assert one.noise == [noise * 10**6]

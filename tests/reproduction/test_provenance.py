@@ -2,12 +2,14 @@
 
 import json
 import shutil
+import types
 
 import nbformat
 import pytest
 import tensorflow as tf
 
-from vae_keras.reproduction import figures, paths, provenance, runs, version
+from vae_keras import datasets
+from vae_keras.reproduction import figures, paths, plans, provenance, runs, version
 
 
 @pytest.mark.usefixtures("no_xla")
@@ -116,13 +118,13 @@ def test_a_figure_is_fresh_only_while_every_file_of_it_is_there(tmp_path):
 
 @pytest.fixture
 def notebook(tmp_path, monkeypatch):
-    """A function that makes fig_own.ipynb, of a parameters cell and a cell of code."""
+    """A function that makes fig_own.ipynb, of a parameters cell and others."""
     monkeypatch.setattr(paths, "NOTEBOOKS", tmp_path)
 
-    def make(cell, code=""):
+    def make(cell):
         parameters = nbformat.v4.new_code_cell(cell, metadata={"tags": ["parameters"]})
-        cells = [nbformat.v4.new_markdown_cell('"frey_face"'), parameters]
-        cells.append(nbformat.v4.new_code_cell(code))
+        cells = [nbformat.v4.new_markdown_cell("rows = 3"), parameters]
+        cells.append(nbformat.v4.new_code_cell("rows = 4"))
         nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "fig_own.ipynb")
 
     return make
@@ -138,14 +140,18 @@ def test_the_parameters_are_the_cells_the_presets_or_those_given(notebook):
     assert provenance.parameters("fig_own", "smoke", {"samples": None}) == plain
 
 
-def test_the_data_sets_are_those_that_the_code_asks_for(notebook):
-    for code, names in (
-        ('datasets.load("mnist")', ["mnist"]),
-        ('load("frey_face")\nload("mnist")', ["mnist", "frey_face"]),
-        ("settings.mnist_latent_dims  # of frey_face", []),
-    ):
-        notebook("preset = 'quick'", code)
-        assert provenance.data_sets("fig_own") == names
+@pytest.mark.parametrize("name", plans.PLANS)
+def test_the_data_sets_are_those_that_the_plan_asks_for(name, monkeypatch):
+    asked = set()
+
+    def load(name, allow_embedded):
+        asked.add(name)
+        return types.SimpleNamespace(name=name, embedded=False)
+
+    monkeypatch.setattr(datasets, "load", load)
+    plans.of(name, "smoke")
+    assert set(plans.data_sets(name)) == asked
+    assert len(plans.data_sets(name)) == len(asked)
 
 
 def test_the_device_is_the_accelerator_or_else_the_processor(monkeypatch):

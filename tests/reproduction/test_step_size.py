@@ -26,7 +26,7 @@ def test_the_step_size_is_the_best_after_the_first_few_iterations(faces, monkeyp
     assert "trials" not in given.record
     model = experiment.build(faces)  # what a trial is: ten minibatches
     model.optimizer.learning_rate.assign(0.1)
-    model.fit(faces.x_train, steps_per_epoch=10, verbose=0)
+    model.fit(faces.x_train, steps_per_epoch=10, shuffle="replacement", verbose=0)
     assert round(float(model.score(faces.x_train).mean()), 2) == trials["0.1"]
     table = runs.step_sizes([run, given])
     assert list(table.step_size) == [best, best]
@@ -61,12 +61,13 @@ class Model:
         self.variables = [self.weight]
         self.optimizer = types.SimpleNamespace(variables=[self.moment, rate], learning_rate=rate)
 
-    def fit(self, x, batch_size, steps_per_epoch, verbose):
+    def fit(self, x, batch_size, shuffle, steps_per_epoch, verbose):
         assert (self.weight.value, self.moment.value) == (1.0, 2.0)  # each begins where all do
         self.weight.value, self.moment.value = 5.0, 6.0
-        self.fitted.append((self.optimizer.learning_rate.value, batch_size, steps_per_epoch))
-        if isinstance(self.scores[self.optimizer.learning_rate.value], Exception):
-            raise self.scores[self.optimizer.learning_rate.value]
+        rate = self.optimizer.learning_rate.value
+        self.fitted.append((rate, batch_size, steps_per_epoch, shuffle))
+        if isinstance(self.scores[rate], Exception):
+            raise self.scores[rate]
 
     def score(self, x):
         self.scored.append(len(x))
@@ -88,18 +89,19 @@ LOST = NonFiniteBoundError("lost")
 )
 def test_the_best_of_the_papers_three_is_chosen_after_ten_minibatches(small, scores, best):
     model = Model(scores)
-    experiment = dataclasses.replace(small, step_size=None, batch_size=50)
+    experiment = dataclasses.replace(small, step_size=None, batch_size=50, order="passes")
     found = step_size.choose(experiment, model, np.zeros((20_000, 1)))
     assert found["step_size"] == model.optimizer.learning_rate.value == best
-    assert model.fitted == [(0.01, 50, 10), (0.02, 50, 10), (0.1, 50, 10)]
+    assert model.fitted == [(rate, 50, 10, "passes") for rate in (0.01, 0.02, 0.1)]
     assert set(model.scored) <= {10_000}
     assert (model.weight.value, model.moment.value) == (1.0, 2.0)
     finite = {str(s): v if isinstance(v, int | float) and np.isfinite(v) else None
               for s, v in scores.items()}  # fmt: skip
     assert found["trials"] == finite
     few = Model(scores)
-    step_size.choose(experiment, few, np.zeros((120, 1)))
-    assert {steps for _, _, steps in few.fitted} == {3}  # there are no ten minibatches
+    step_size.choose(dataclasses.replace(experiment, order="replacement"), few, np.zeros((120, 1)))
+    assert few.fitted == [(rate, 50, 10, "replacement") for rate in (0.01, 0.02, 0.1)]
+    assert set(few.scored) <= {120}
 
 
 def test_a_step_size_that_is_given_goes_before_the_rule(small):

@@ -51,15 +51,15 @@ def test_a_truncated_checkpoint_and_one_of_another_model(small, faces, checkpoin
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"curve": []}'])
 def test_a_foreign_record_is_said(small, faces, content):
     runs.run(small, faces)
-    (store.runs_folder() / small.key / store.RECORD).write_text(content)
+    (store.runs_folder() / small.key / "run-4000.json").write_text(content)
     with pytest.raises(store.StoreError, match=f"--drop {small.key}"):
         runs.run(small, faces)
 
 
 def test_a_damaged_model_is_said(small, faces):
     run = runs.run(small, faces)
-    (store.runs_folder() / small.key / store.MODEL).write_bytes(b"half")
-    with pytest.raises(store.StoreError, match=f"model.keras cannot be read .*{small.key}"):
+    (store.runs_folder() / small.key / "model-4000.keras").write_bytes(b"half")
+    with pytest.raises(store.StoreError, match=f"model-4000.keras cannot be read .*{small.key}"):
         _ = run.model
 
 
@@ -143,17 +143,44 @@ def test_two_processes_never_train_the_same_run(small, faces, capsys):
     assert "another process trains" in capsys.readouterr().out
 
 
-def test_a_finished_run_leaves_its_model_and_its_record_alone(small, faces, checkpointed):
-    """Neither the checkpoint nor what a process that was killed while writing left behind."""
-    assert store.read_record(small.key) is None
+def test_a_finished_run_leaves_its_checkpoint_its_model_and_its_record_alone(
+    small, faces, checkpointed
+):
+    """Not what a process that was killed while writing left behind."""
+    assert store.read_record(small.key, 4000) is None
     assert store.read_progress(small.key) is None
     file = checkpointed(small, faces)
     assert store.read_progress(small.key)["curve"]
-    assert store.read_record(small.key) is None
+    assert store.read_progress(small.key)["samples"] == 2000
+    assert store.read_record(small.key, 4000) is None
+    assert not store.is_finished(small.key, 4000)
     file.with_name(".checkpoint.npz.123.part").write_bytes(b"half")
-    runs.run(small, faces)
-    assert {path.name for path in file.parent.iterdir()} == {store.MODEL, store.RECORD}
-    assert store.read_progress(small.key) is None
+    run = runs.run(small, faces)
+    names = {store.CHECKPOINT, "model-4000.keras", "run-4000.json"}
+    assert {path.name for path in file.parent.iterdir()} == names
+    assert store.is_finished(small.key, 4000)
+    assert store.read_record(small.key, 4000) == run.record
+    assert store.read_progress(small.key)["samples"] == 4000  # from where it may go on
+    assert store.read_record(small.key, 4001) is None
+
+
+def test_a_run_that_is_packed_is_the_same_run_elsewhere(small, faces, monkeypatch, tmp_path):
+    """Without what is hidden: files that a process was killed while writing."""
+    assert store.pack(small.key) == {}
+    run = runs.run(small, faces)
+    (store.runs_folder() / small.key / ".checkpoint.npz.123.part").write_bytes(b"half")
+    files = store.pack(small.key)
+    assert set(files) == {store.CHECKPOINT, "model-4000.keras", "run-4000.json"}
+    weights = run.model.get_weights()
+    monkeypatch.setenv("VAE_KERAS_RESULTS", str(tmp_path))
+    assert not store.is_finished(small.key, 4000)
+    store.unpack(small.key, files)
+    assert store.pack(small.key) == files
+    monkeypatch.setattr(Experiment, "build", lambda *_: pytest.fail("trained again"))
+    elsewhere = runs.run(small, faces)
+    assert elsewhere.record == run.record
+    for a, b in zip(elsewhere.model.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_a_run_that_is_trained_now_is_neither_dropped_nor_called_stopped(

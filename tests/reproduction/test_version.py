@@ -3,6 +3,7 @@
 import json
 import subprocess
 
+import numpy as np
 import pytest
 
 from vae_keras.reproduction import command_line, runs, store, version
@@ -43,18 +44,25 @@ def test_what_another_version_made_is_taken_and_said(
     assert f"from the store, made by {words}" in told
     assert told.endswith(": aevb synthetic_faces N_z=2")
     assert f"finished, by {words}" in listed
-    file = store.runs_folder() / small.key / store.RECORD
-    record = json.loads(file.read_text())
+    record = store.read_record(small.key, small.samples)
+    folder = store.runs_folder() / small.key
+    with np.load(folder / store.CHECKPOINT) as saved:
+        state = dict(saved)
+
+    def store_instead(record):
+        (folder / f"run-{small.samples}.json").write_text(json.dumps(record))
+        np.savez(folder / store.CHECKPOINT, **state | {"record": json.dumps(record)})
+
     assert record["made_by"] == [old, here]
     for made_by, words in (
         ([here], ""),
         ([old | {"commit": None}], "version 0.0.9 (sources feed)"),
         (None, "an unknown version on unknown data"),
     ):
-        file.write_text(json.dumps(record | {"made_by": made_by}))
+        store_instead(record | {"made_by": made_by})
         if made_by is None:  # as written before records had these fields
             names = ("data_sha256", "made_by")
-            file.write_text(json.dumps({k: v for k, v in record.items() if k not in names}))
+            store_instead({k: v for k, v in record.items() if k not in names})
         told, listed = said()
         assert told == (f"from the store, made by {words}: {small.title}" if words else "")
         assert (f"finished, by {words}:" if words else "finished: ") in listed
