@@ -67,6 +67,27 @@ def test_two_networks_of_one_shape_begin_apart():
     assert not np.any(hidden == head)
 
 
+@pytest.mark.parametrize(
+    "make", [networks.gaussian_encoder, networks.bernoulli_decoder, networks.gaussian_decoder]
+)
+def test_the_seed_alone_decides_the_weights_where_there_is_one(make):
+    """No two weights of a network alike, however many generators are drawn from meanwhile."""
+
+    def weights(seed, of_generators):
+        keras.utils.set_random_seed(of_generators)
+        return make(4, 4, 4, seed).get_weights()
+
+    for a, same, other in zip(weights(1, 0), weights(1, 5), weights(2, 0), strict=True):
+        np.testing.assert_array_equal(a, same)
+        assert not np.any(a == other)
+    hidden, hidden_bias, head, head_bias = weights(1, 0)
+    assert not np.any(hidden == head[:, :4])
+    assert not np.any(hidden_bias == head_bias[:4])
+    unseeded = [weights(None, of_generators) for of_generators in (0, 0, 5)]
+    assert np.array_equal(unseeded[0][0], unseeded[1][0])
+    assert not np.any(unseeded[0][0] == unseeded[2][0])
+
+
 @pytest.mark.parametrize("size", [0, -1])
 def test_sizes_below_one_are_refused(size):
     with pytest.raises(ValueError, match=f"encoder: the number of inputs is {size}, but must be"):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vae_keras.reproduction import command_line, notebooks, paths, runs, store
+from vae_keras.reproduction import command_line, executor, notebooks, paths, runs, store
 
 RUN_ALL = ["bash", "reproduce/run_all.sh"]
 
@@ -41,17 +41,31 @@ def left_over(results):
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)]
+    ("figure", "works", "number"),
+    [
+        ("fig_samples", b"vae_keras.reproduction.worker", signal.SIGINT),
+        pytest.param(
+            "fig_samples", b"vae_keras.reproduction.worker", signal.SIGTERM, marks=pytest.mark.long
+        ),
+        pytest.param("fig_graphical_model", b"ipykernel", signal.SIGINT, marks=pytest.mark.long),
+        pytest.param("fig_graphical_model", b"ipykernel", signal.SIGTERM, marks=pytest.mark.long),
+    ],
 )
-def test_an_interrupted_run_says_what_is_stored_and_leaves_nothing_running(tmp_path, number):
+def test_an_interrupted_run_says_what_is_stored_and_leaves_nothing_running(
+    tmp_path, figure, works, number
+):
+    """While processes train two runs, and while a kernel draws."""
     figures = tmp_path / "figures"
-    arguments = ["--preset", "quick", "--only", "fig_samples", "--figures-dir", str(figures)]
-    process = start(*RUN_ALL, *arguments, results=tmp_path)
-    folder = tmp_path / "runs"
-    while not list(folder.glob(".*.lock")):  # until it trains
+    arguments = ["--preset", "quick", "--only", figure, "--figures-dir", str(figures)]
+    process = start(*RUN_ALL, *arguments, "--jobs", "2", results=tmp_path)
+    wanted = 2 if figure == "fig_samples" else 1
+    while True:
+        working = [command for command in left_over(tmp_path) if works in command]
+        trained = list((tmp_path / "runs").glob(".*.lock"))
+        if len(working) >= wanted and (figure != "fig_samples" or len(trained) >= wanted):
+            break
         assert process.poll() is None
         time.sleep(0.1)
-    assert len(left_over(tmp_path)) >= 3  # the command, papermill, the kernel
     if number == signal.SIGINT:  # as a terminal sends it
         os.killpg(process.pid, number)
     else:
@@ -156,7 +170,7 @@ def test_the_store_is_told_of_in_the_words_of_its_states(monkeypatch, tmp_path):
 def test_foreign_files_and_older_runs_disturb_nothing(small, faces, capsys):
     folder = store.runs_folder() / "aevb-mnist-2d-1000-0123456789ab"
     folder.mkdir(parents=True)
-    (folder / store.RECORD).write_text(json.dumps({"recipe": 1, "curve": []}))
+    (folder / "run.json").write_text(json.dumps({"recipe": 1, "curve": []}))
     (store.runs_folder() / "notes.txt").write_text("mine")
     (store.runs_folder() / "not a run").mkdir()
     runs.run(small, faces)
@@ -208,7 +222,7 @@ def test_the_command_refuses_what_it_does_not_know(capsys):
     for arguments, message in (
         (["--preset", "fast"], "invalid choice: 'fast'"),
         (["--only", "fig_nothing"], "invalid choice: 'fig_nothing'"),
-        (["--jobs", "0"], "--jobs is 0, but must be at least 1"),
+        (["--jobs", "-1"], "--jobs is -1, but must be at least 1, or 0: no other process"),
     ):
         with pytest.raises(SystemExit) as stop:
             command_line.main(["figures", *arguments])
@@ -217,18 +231,35 @@ def test_the_command_refuses_what_it_does_not_know(capsys):
 
 
 def test_what_the_figures_command_asks_for(monkeypatch, tmp_path):
-    """By default all figures at preset quick, one after the other, into the preset's folder."""
+    """By default all figures at preset quick, into the preset's folder, trained where it says."""
     asked = []
-    monkeypatch.setattr(notebooks, "run", lambda *arguments: asked.append(arguments) or 7)
+
+    def run(*arguments):
+        where = [os.environ.get(name) for name in ("VAE_KERAS_JOBS", "VAE_KERAS_CLUSTER")]
+        asked.append((*arguments, *where))
+        return 7
+
+    monkeypatch.setattr(notebooks, "run", run)
+    monkeypatch.setenv("VAE_KERAS_JOBS", "2")
+    monkeypatch.setenv("VAE_KERAS_CLUSTER", "")
     assert command_line.main(["figures"]) == 7
-    assert command_line.main(["figures", "--preset", "smoke"]) == 7
+    assert command_line.main(["figures", "--preset", "smoke", "--jobs", "0"]) == 7
     options = ["--only", "fig_samples", "--force", "--figures-dir", str(tmp_path), "--jobs", "3"]
-    assert command_line.main(["figures", *options]) == 7
+    assert command_line.main(["figures", *options, "--cluster", "tcp://there:8786"]) == 7
     assert asked == [
-        (notebooks.NAMES, "quick", False, paths.figures("quick"), 1),
-        (notebooks.NAMES, "smoke", False, paths.figures("smoke"), 1),
-        (["fig_samples"], "quick", True, tmp_path, 3),
+        (notebooks.NAMES, "quick", False, paths.figures("quick"), "2", ""),
+        (notebooks.NAMES, "smoke", False, paths.figures("smoke"), "0", ""),
+        (["fig_samples"], "quick", True, tmp_path, "3", "tcp://there:8786"),
     ]
+
+
+def test_a_scheduler_that_is_not_there_is_a_status_and_a_sentence(monkeypatch, capsys):
+    def run(*_):
+        raise executor.ClusterError("no Dask scheduler answers at tcp://there:8786")
+
+    monkeypatch.setattr(notebooks, "run", run)
+    assert command_line.main(["figures"]) == 1
+    assert capsys.readouterr().err.startswith("no Dask scheduler answers at tcp://there:8786. ")
 
 
 def test_an_interrupt_is_a_status_and_a_sentence(monkeypatch, capsys):

@@ -11,7 +11,8 @@ import nbformat
 import pytest
 
 from vae_keras import datasets
-from vae_keras.reproduction import notebooks, provenance
+from vae_keras.reproduction import executor, notebooks, provenance
+from vae_keras.reproduction.experiments import Experiment
 
 
 def test_an_order_to_end_is_taken_while_notebooks_run():
@@ -63,7 +64,11 @@ A, B = "fig_graphical_model", "fig_samples"
 
 @pytest.fixture
 def executed(monkeypatch):
-    """What the runner would execute: (name, values, threads); fig_samples fails, both are stale."""
+    """What the runner would execute: (name, values, threads); fig_samples fails, both are stale.
+
+    There is nothing to train.
+    """
+    monkeypatch.setattr(notebooks, "_train", lambda names, preset: {})
     monkeypatch.setattr(provenance, "is_fresh", lambda *_: False)
     monkeypatch.setattr(notebooks.datasets, "stand_ins", lambda names: {})
     found = []
@@ -111,12 +116,81 @@ def test_what_another_process_drew_in_the_meantime_is_not_drawn_again(
     assert re.search(rf"{A} +fresh", capsys.readouterr().out)
 
 
-@pytest.mark.parametrize(("jobs", "threads"), [(1, None), (2, 4), (5, 4)])
-def test_notebooks_side_by_side_divide_the_cores(executed, tmp_path, monkeypatch, jobs, threads):
-    """Among as many as there are: two stale ones are no five jobs."""
-    monkeypatch.setattr(notebooks, "_cores", lambda: 8)
-    assert notebooks.run([A, B], "smoke", False, tmp_path, jobs) == 1
-    assert {(name, t) for name, _, t in executed} == {(A, threads), (B, threads)}
+@pytest.mark.parametrize(
+    ("names", "jobs", "threads"),
+    [([A, B], 0, None), ([A, B], 1, None), ([A, B], 2, 1), ([A, B], 5, 1), ([A], 5, None)],
+)
+def test_notebooks_side_by_side_have_a_thread_each(
+    executed, tmp_path, monkeypatch, names, jobs, threads
+):
+    """One after the other they have all: one stale notebook is no five jobs."""
+    monkeypatch.setenv("VAE_KERAS_JOBS", str(jobs))
+    assert notebooks.run(names, "smoke", False, tmp_path) == int(B in names)
+    assert {(name, t) for name, _, t in executed} == {(name, threads) for name in names}
+
+
+def failing(*names):
+    """A `run_all` by which the runs of these data sets fail, and all others are stored."""
+
+    def run_all(chosen):
+        run_all.asked.append([e.dataset for e, _ in chosen])
+        run_all.stored |= {e.key for e, _ in chosen if e.dataset not in names}
+        if names:
+            error = ValueError("it fell over")
+            error.add_note("the first")
+            raise error
+
+    run_all.asked, run_all.stored = [], set()
+    return run_all
+
+
+def plan_of(name, preset):
+    assert preset == "smoke"
+    if name == "no data":
+        raise datasets.DataError("it is nowhere")
+    return [(Experiment(dataset, 2, 2000), None) for dataset in name.split()]
+
+
+@pytest.mark.parametrize(
+    ("names", "failing_sets", "asked", "failed"),
+    [
+        (["mnist", "frey_face mnist"], [], [["mnist", "frey_face", "mnist"]], {}),
+        (["mnist", "frey_face mnist", "mnist_5k"], ["frey_face"],
+         [["mnist", "frey_face", "mnist", "mnist_5k"]],
+         {"frey_face mnist": "ValueError: it fell over; the first"}),
+        (["no data", "mnist"], [], [["mnist"]], {"no data": "it is nowhere"}),
+        (["", "no data"], [], [], {"no data": "it is nowhere"}),
+    ],
+)  # fmt: skip
+def test_what_all_figures_need_is_trained_at_once_and_those_that_cannot_be_drawn_are_said(
+    monkeypatch, names, failing_sets, asked, failed
+):
+    """A figure without its data holds up no other, nor does a run that fails."""
+    run_all = failing(*failing_sets)
+    monkeypatch.setattr(notebooks.plans, "of", plan_of)
+    monkeypatch.setattr(notebooks.runs, "run_all", run_all)
+    monkeypatch.setattr(notebooks.store, "is_finished", lambda key, _: key in run_all.stored)
+    assert notebooks._train(names, "smoke") == failed
+    assert run_all.asked == asked
+
+
+def test_without_its_scheduler_nothing_is_drawn(monkeypatch):
+    def run_all(chosen):
+        raise executor.ClusterError("nobody answers")
+
+    monkeypatch.setattr(notebooks.plans, "of", plan_of)
+    monkeypatch.setattr(notebooks.runs, "run_all", run_all)
+    with pytest.raises(executor.ClusterError, match="nobody answers"):
+        notebooks._train(["mnist"], "smoke")
+
+
+def test_a_figure_whose_runs_failed_is_not_drawn(executed, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(notebooks, "_train", lambda names, preset: {names[-1]: "it diverged"})
+    assert notebooks.run([A, B], "smoke", False, tmp_path) == 1
+    assert [name for name, *_ in executed] == [A]
+    *_, made, failed, _ = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(rf"{A} +made +0s", made)
+    assert re.fullmatch(rf"{B} +FAILED +0s  it diverged", failed)
 
 
 def test_a_folder_that_cannot_be_written_is_said_before_anything_runs(executed, tmp_path):

@@ -1,0 +1,260 @@
+"""Many runs at once, here and on a cluster: the same tables, whatever happens on the way."""
+
+import contextlib
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from oracles import saboteur
+
+from vae_keras.reproduction import executor, paths, runs, store, training
+from vae_keras.reproduction.experiments import Experiment
+
+SAMPLES = 20_000
+
+
+def pair(algorithm="aevb", latent_dim=2, samples=SAMPLES, **settings):
+    return Experiment(
+        "synthetic_faces", latent_dim, samples, algorithm, hidden=5, step_size=0.02, **settings
+    )
+
+
+@pytest.fixture(scope="module")
+def chosen(faces):
+    """Four runs, one of them asked for at two lengths."""
+    some = [
+        pair(),
+        pair("wake_sleep"),
+        pair(latent_dim=3),
+        pair("wake_sleep", 3),
+        pair(samples=2000),
+    ]
+    return [(experiment, faces) for experiment in some]
+
+
+@pytest.fixture(scope="module")
+def expected(chosen, tmp_path_factory):
+    """The tables as one process trains them, undisturbed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VAE_KERAS_RESULTS", str(tmp_path_factory.mktemp("undisturbed")))
+        patch.setenv("VAE_KERAS_JOBS", "1")
+        return tables(runs.run_all(chosen))
+
+
+def tables(found):
+    return runs.table(found).to_csv() + runs.step_sizes(found).to_csv()
+
+
+@contextlib.contextmanager
+def dask(cwd):
+    """A scheduler and two workers, on this machine, each a process, as a user starts them."""
+    env = os.environ | {"PYTHONPATH": f"{os.environ.get('PYTHONPATH', '')}:{paths.ROOT}"}
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1"]
+    address = cwd / "scheduler.json"
+    command += ["--port", "0", "--no-dashboard", "--scheduler-file", str(address)]
+    quiet = {"cwd": cwd, "env": env, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, **quiet) as scheduler:
+        while not address.exists():
+            time.sleep(0.1)
+        command = [sys.executable, "-m", "distributed.cli.dask_worker", "--no-dashboard"]
+        command += ["--scheduler-file", str(address), "--nworkers", "2", "--nthreads", "1"]
+        with subprocess.Popen(command, **quiet, start_new_session=True) as workers:
+            import json
+
+            try:
+                yield json.loads(address.read_text())["address"], scheduler
+            finally:
+                os.killpg(workers.pid, signal.SIGKILL)
+                scheduler.kill()
+
+
+# ------------------------------------------------------------------------------- the same tables
+
+
+def test_two_processes_make_the_tables_of_one(chosen, expected, monkeypatch, capfd):
+    monkeypatch.setenv("VAE_KERAS_JOBS", "2")
+    assert tables(runs.run_all(chosen)) == expected
+    assert "4 of 4 runs trained" in capfd.readouterr().err
+    monkeypatch.setattr(runs, "_train", lambda tasks: pytest.fail("trained again"))
+    assert tables(runs.run_all(chosen)) == expected
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_cluster_makes_the_tables_of_one_process(
+    shared, chosen, expected, monkeypatch, tmp_path, capfd
+):
+    """With workers that see the store, and with some that do not."""
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "ours").mkdir()
+    monkeypatch.chdir(tmp_path / "ours")
+    if not shared:  # for each process a folder of its own
+        monkeypatch.setenv("VAE_KERAS_RESULTS", "/proc/self/cwd/results")
+    with dask(tmp_path / "theirs") as (address, _):
+        monkeypatch.setenv("VAE_KERAS_CLUSTER", address)
+        assert tables(runs.run_all(chosen)) == expected
+    assert not (tmp_path / "theirs" / "results").exists()
+    assert "Dask's dashboard:" in capfd.readouterr().out
+    monkeypatch.delenv("VAE_KERAS_CLUSTER")
+    assert tables(runs.run_all(chosen)) == expected  # from the store
+
+
+# ---------------------------------------------------------------------------- runs that grow
+
+
+@pytest.mark.parametrize("algorithm", ["aevb", "wake_sleep", "full_vb", "mcem"])
+def test_a_run_that_grows_is_the_longer_run(algorithm, faces, monkeypatch, tmp_path):
+    """Bit for bit: weights, optimiser, counters, curve."""
+    measure = {"measure": "marginal_log_likelihood"} if algorithm == "mcem" else {}
+    whole = pair(algorithm, **measure)
+    part = dataclasses.replace(whole, samples=2000)
+    assert part.key == whole.key
+    monkeypatch.setenv("VAE_KERAS_JOBS", "1")
+    runs.run(part, faces)
+    grown = runs.run(whole, faces)
+    model = grown.model
+    monkeypatch.setenv("VAE_KERAS_RESULTS", str(tmp_path))
+    once = runs.run(whole, faces)
+    assert like(grown) == like(once)
+    for a, b in zip(everything(model), everything(once.model), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def like(run):
+    return {key: value for key, value in run.record.items() if key != "training_s"}
+
+
+def everything(model):
+    return [v.numpy() for v in [*model.variables, *model.optimizer.variables]]
+
+
+@pytest.mark.usefixtures("no_xla")
+def test_a_shorter_run_is_the_beginning_of_the_longer_one(faces, monkeypatch, tmp_path):
+    """Where the longer run has left no model: trained again up to there; the longer one stays."""
+    whole = pair(samples=4000)
+    part = dataclasses.replace(whole, samples=1500)
+    runs.run(whole, faces)
+    file = store.runs_folder() / whole.key / store.CHECKPOINT
+    before = file.read_bytes()
+    short = runs.run(part, faces)
+    assert file.read_bytes() == before
+    assert [row["samples"] for row in short.record["curve"][::2]] == [1000, 1500]
+    monkeypatch.setenv("VAE_KERAS_RESULTS", str(tmp_path))
+    assert like(short) == like(runs.run(part, faces))
+
+
+@pytest.mark.usefixtures("no_xla")
+def test_a_run_leaves_a_model_at_each_preset_that_it_passes(faces, monkeypatch):
+    monkeypatch.setattr(training, "MILESTONES", (1000, 2000, 8000))
+    runs.run(pair(samples=3000), faces)
+    key = pair().key
+    assert [n for n in (1000, 2000, 3000, 8000) if store.is_finished(key, n)] == [1000, 2000, 3000]
+    monkeypatch.setattr(runs, "_train", lambda tasks: pytest.fail("trained again"))
+    assert runs.run(pair(samples=2000), faces).model.samples == 2000
+
+
+# ---------------------------------------------------------------------------------- deaths
+
+
+@pytest.mark.parametrize("moment", ["training", "checkpoint", "result"])
+def test_a_process_that_is_killed_changes_nothing(moment, chosen, expected, monkeypatch, tmp_path):
+    """Twice a run of AEVB; the others are not disturbed."""
+    for name, value in saboteur.environment(tmp_path, moment, 2).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("VAE_KERAS_JOBS", "2")
+    found = runs.run_all(chosen)
+    assert tables(found) == expected
+    kills = len(list((tmp_path / "marks").iterdir()))
+    assert kills == (2 if moment == "result" else 4)  # a finished run is not begun again
+    assert not list(store.runs_folder().rglob("*.part*"))
+
+
+def test_a_run_that_kills_its_process_three_times_is_given_up(
+    chosen, expected, monkeypatch, tmp_path
+):
+    for name, value in saboteur.environment(tmp_path, "training", 99).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("VAE_KERAS_JOBS", "2")
+    with pytest.raises(
+        executor.WorkerDied, match="by SIGKILL, 3 times, so it is given up"
+    ) as error:
+        runs.run_all(chosen)
+    first, more = error.value.__notes__
+    assert {first, more.split(": ")[0].removeprefix("and ")} == {
+        pair().title,
+        pair(latent_dim=3).title,
+    }
+    assert len(list((tmp_path / "marks").iterdir())) == 6
+    sleepers = [(e, d) for e, d in chosen if e.algorithm == "wake_sleep"]
+    monkeypatch.setattr(runs, "_train", lambda tasks: pytest.fail("trained again"))
+    assert len(runs.run_all(sleepers)) == 2
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("moment", ["training", "result"])
+def test_a_worker_of_a_cluster_that_is_killed_changes_nothing(
+    moment, chosen, expected, monkeypatch, tmp_path
+):
+    for name, value in saboteur.environment(tmp_path, moment, 1).items():
+        monkeypatch.setenv(name, value)
+    with dask(tmp_path) as (address, _):
+        monkeypatch.setenv("VAE_KERAS_CLUSTER", address)
+        assert tables(runs.run_all(chosen)) == expected
+    assert len(list((tmp_path / "marks").iterdir())) == 2
+
+
+def test_a_scheduler_that_dies_is_told_in_a_sentence(faces, monkeypatch, tmp_path):
+    """What is stored stays, and the next start goes on."""
+    long = [(pair(samples=10**8), faces)]
+    with dask(tmp_path) as (address, scheduler):
+        monkeypatch.setenv("VAE_KERAS_CLUSTER", address)
+        threading.Timer(15, scheduler.kill).start()
+        began = time.perf_counter()
+        with pytest.raises(executor.ClusterError, match="the scheduler is no longer there"):
+            runs.run_all(long)
+        assert time.perf_counter() - began < 60
+
+
+# ------------------------------------------------------------------------------ what is refused
+
+
+def test_no_run_at_all_is_refused():
+    with pytest.raises(ValueError, match="there is no experiment to run"):
+        runs.run_all([])
+
+
+@pytest.mark.usefixtures("no_xla")
+def test_a_run_that_fails_does_not_hold_up_the_others(faces, monkeypatch):
+    train = training.train
+
+    def fails(experiment, data, targets):
+        if experiment.algorithm == "aevb":
+            raise ArithmeticError(f"{experiment.latent_dim}")
+        train(experiment, data, targets)
+
+    monkeypatch.setattr(training, "train", fails)
+    some = [pair(samples=1000), pair(latent_dim=3, samples=1000), pair("wake_sleep", samples=1000)]
+    with pytest.raises(ArithmeticError) as error:
+        runs.run_all((experiment, faces) for experiment in some)
+    assert len(error.value.__notes__) == 2
+    assert store.is_finished(some[2].key, 1000)
+
+
+@pytest.mark.usefixtures("no_xla")
+def test_what_another_process_trains_is_waited_for(faces, monkeypatch, capsys):
+    experiment = pair(samples=1000)
+    monkeypatch.setattr(runs, "LOOK_AGAIN_S", 0.05)
+    with store.claim(experiment.key):
+        thread = threading.Thread(target=runs.run, args=(experiment, faces))
+        thread.start()
+        thread.join(1)
+        assert thread.is_alive()
+        assert not store.is_finished(experiment.key, 1000)
+    thread.join(60)
+    assert store.is_finished(experiment.key, 1000)
+    assert capsys.readouterr().out.count("another process trains aevb synthetic_faces") == 1
