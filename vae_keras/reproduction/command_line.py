@@ -85,9 +85,10 @@ def show_runs() -> int:
             state += f", by {others}"
         rows = run.get("curve", [])[-2:]
         measure = run.get("experiment", {}).get("measure", "lower_bound")
-        done = f"{rows[-1]['samples']:,} samples, " if rows else ""
+        samples = run.get("samples") or (rows[-1]["samples"] if rows else 0)
         values = ", ".join(f"{row['split']} {row[measure]:.1f}" for row in rows)
-        print(f"{key:<60} {state}: {done}{values}{' nats' if rows else ''}")
+        values = f"; at {rows[-1]['samples']:,}: {values} nats" if rows else ""
+        print(f"{key:<60} {state}: {samples:,} samples{values}")
     return 0
 
 

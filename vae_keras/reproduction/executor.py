@@ -32,18 +32,31 @@ class ClusterError(RuntimeError):
     """There is no scheduler at an address, or it is no longer there."""
 
 
+class Cancelled(RuntimeError):
+    """Nobody waits for this task any longer: it is to end."""
+
+
 send: OnReport | None = None  # what `report` calls in a process of a `LocalExecutor`
 
 
 def report(message: Any) -> None:
-    """Tell whoever submitted this task how far it is. Does nothing where this is no task."""
+    """Tell whoever submitted this task how far it is. Does nothing where this is no task.
+
+    Raises Cancelled, or BrokenPipeError, where nobody waits for the task any longer.
+    """
     if send is not None:
         send(message)
     elif "distributed" in sys.modules:
         from distributed import get_worker
 
-        with contextlib.suppress(ValueError):  # no task of Dask's
-            get_worker().log_event(TOPIC, message)
+        try:
+            worker = get_worker()
+        except ValueError:  # no task of Dask's
+            return
+        task = worker.state.tasks.get(worker.get_current_task())
+        if task is None or task.state == "cancelled":
+            raise Cancelled("whoever submitted this task waits for it no longer")
+        worker.log_event(TOPIC, message)
 
 
 def at_once() -> int:
