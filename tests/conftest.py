@@ -38,6 +38,7 @@ def _own_places(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
     monkeypatch.setenv("VAE_KERAS_RESULTS", str(tmp_path_factory.mktemp("results")))
     monkeypatch.setenv("VAE_KERAS_JOBS", "0")  # no other process: it would import TensorFlow anew
+    monkeypatch.setenv("VAE_KERAS_CLUSTER", "")
     yield
     plt.close("all")
 

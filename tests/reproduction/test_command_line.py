@@ -178,7 +178,7 @@ def test_foreign_files_and_older_runs_disturb_nothing(small, faces, capsys):
     out = capsys.readouterr().out
     assert "finished, by another version of the kit" in out
     assert "unreadable" in out
-    assert "4,000 samples, train" in out
+    assert "finished: 4,000 samples; at 3,000: train" in out
 
 
 @pytest.mark.usefixtures("no_xla")

@@ -63,16 +63,10 @@ def marginal_likelihood(
 
 def manifold(settings: presets.Settings, seed: int, step_size: float | None) -> Plan:
     """Figure 4: AEVB of faces and of digits with two latent dimensions."""
+    both = (datasets.load(n, settings.allow_embedded) for n in ("frey_face", "mnist"))
     return [
-        pair
-        for name in ("frey_face", "mnist")
-        for pair in combinations(
-            datasets.load(name, allow_embedded=settings.allow_embedded),
-            latent_dim=2,
-            samples=settings.samples,
-            seed=seed,
-            step_size=step_size,
-        )
+        (Experiment(data.name, 2, settings.samples, seed=seed, step_size=step_size), data)
+        for data in both
     ]
 
 
@@ -80,13 +74,11 @@ def samples(
     settings: presets.Settings, seed: int, step_size: float | None, latent_dims: list[int]
 ) -> Plan:
     """Figure 5: AEVB of digits with each latent size."""
-    return combinations(
-        datasets.load("mnist", allow_embedded=settings.allow_embedded),
-        latent_dim=latent_dims,
-        samples=settings.samples,
-        seed=seed,
-        step_size=step_size,
-    )
+    data = datasets.load("mnist", allow_embedded=settings.allow_embedded)
+    return [
+        (Experiment(data.name, size, settings.samples, seed=seed, step_size=step_size), data)
+        for size in latent_dims
+    ]
 
 
 def full_vb(

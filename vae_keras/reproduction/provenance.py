@@ -50,7 +50,7 @@ def source_hash(name: str) -> str:
 def record(name: str, values: dict, runs: list, files: list[str]) -> dict:
     """What the JSON beside a figure holds.
 
-    `values`: what `parameters` gave; `runs`: those of `vae_keras.reproduction.experiments`.
+    `values`: what `parameters` gave; `runs`: those of `vae_keras.reproduction.runs`.
     """
     return {
         "figure": name,
@@ -81,7 +81,11 @@ def record(name: str, values: dict, runs: list, files: list[str]) -> dict:
 
 def _summary(run: Any) -> dict:
     """The settings of a run and how it went; its curve stands in the figure's CSV."""
-    went = {key: value for key, value in run.record.items() if key not in ("experiment", "curve")}
+    went = {
+        key: value
+        for key, value in run.record.items()
+        if key not in ("experiment", "curve", "samples")
+    }
     about = {"data": run.data.title, "embedded": run.data.embedded}
     return run.record["experiment"] | went | about
 

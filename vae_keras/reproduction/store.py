@@ -52,7 +52,7 @@ def claim(key: str) -> Iterator[bool]:
         return
     with lock:
         with _writing(runs_folder()):
-            for part in (runs_folder() / key).glob(".*.part"):  # of a process killed while writing
+            for part in (runs_folder() / key).glob(".*.part*"):  # of a process killed while writing
                 part.unlink()
         yield True
 
