@@ -9,6 +9,8 @@ from vae_keras.models import LatentVariableModel
 from vae_keras.reproduction.experiments import STEP_SIZES, Experiment
 
 FIRST_FEW = 10  # iterations, after which they are compared
+SCORED = 10_000  # training points on which they are judged,
+SCORED_BY_HMC = 1000  # and where each takes a chain of its own
 
 
 def choose(experiment: Experiment, model: LatentVariableModel, x: np.ndarray) -> dict:
@@ -16,10 +18,11 @@ def choose(experiment: Experiment, model: LatentVariableModel, x: np.ndarray) ->
 
     `experiment`: its own step size goes before the rule. `x`: the
     training set. Each candidate begins at the model's weights, and is judged by `model.score` of
-    the first 10,000 of x, in nats.
+    the first `SCORED` of x, in nats.
     """
     if experiment.step_size is not None:
         return {"step_size": experiment.step_size}
+    points = SCORED_BY_HMC if experiment.algorithm == "mcem" else SCORED
     variables = [*model.variables, *model.optimizer.variables]
     before = [variable.numpy() for variable in variables]
     trials = {}
@@ -33,7 +36,7 @@ def choose(experiment: Experiment, model: LatentVariableModel, x: np.ndarray) ->
                 steps_per_epoch=FIRST_FEW,
                 verbose=0,
             )
-            score = float(model.score(x[:10_000]).mean())
+            score = float(model.score(x[:points]).mean())
         except NonFiniteBoundError:
             score = -math.inf
         trials[str(step_size)] = round(score, 2) if math.isfinite(score) else None
