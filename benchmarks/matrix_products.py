@@ -1,12 +1,25 @@
-"""The speed that a training step cannot exceed on this machine: its matrix products alone."""
+"""The speed that a training step cannot exceed on this machine: its matrix products alone.
 
+python benchmarks/matrix_products.py    # by NumPy and by XLA, on one core and on all
+
+The kit's products are XLA's: where they are faster than NumPy's, a step may be so too.
+"""
+
+import os
+import subprocess
+import sys
 import time
 
 import numpy as np
 
+SIZES = (100, 784, 500, 20)  # M, pixels, hidden units, N_z
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
 
-def products_rate(batch: int, pixels: int, hidden: int, latent: int, outputs: int = 1) -> float:
-    """Samples a second if a step were its matrix products alone, by NumPy's BLAS, over a second.
+
+def products(
+    batch: int, pixels: int, hidden: int, latent: int, outputs: int = 1
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The pairs of matrices that a step of AEVB multiplies.
 
     `outputs`: parameters of p(x|z) a pixel, 1 for Bernoulli, 2 for a Gaussian.
     """
@@ -15,16 +28,76 @@ def products_rate(batch: int, pixels: int, hidden: int, latent: int, outputs: in
     def matrix(*shape):
         return rng.normal(size=shape).astype("float32")
 
-    products = []
+    pairs = []
     layers = (pixels, hidden), (hidden, 2 * latent), (latent, hidden), (hidden, outputs * pixels)
     for n_in, n_out in layers:
         x, w, gradient = matrix(batch, n_in), matrix(n_in, n_out), matrix(batch, n_out)
-        products += [(x, w), (x.T, gradient)]  # the output, and the gradient of the weights
+        pairs += [(x, w), (x.T.copy(), gradient)]  # the output, and the gradient of the weights
         if n_in != pixels:
-            products.append((gradient, w.T))  # the gradient of the input
-    steps, began = 0, time.perf_counter()
+            pairs.append((gradient, w.T.copy()))  # the gradient of the input
+    return pairs
+
+
+def operations(*sizes: int) -> int:
+    """Floating-point operations of the products of a step, as `products` has the sizes."""
+    return sum(2 * a.shape[0] * a.shape[1] * b.shape[1] for a, b in products(*sizes))
+
+
+def numpy_rate(*sizes: int) -> float:
+    """Samples a second if a step were its products alone, by NumPy's BLAS, over a second."""
+    pairs = products(*sizes)
+
+    def step(n):
+        for _ in range(n):
+            for a, b in pairs:
+                a @ b
+
+    return _rate(step, sizes[0])
+
+
+def products_rate(*sizes: int) -> float:
+    """The same by XLA, in one compiled loop, as the kit multiplies."""
+    import tensorflow as tf
+
+    pairs = [(tf.constant(a), tf.constant(b)) for a, b in products(*sizes)]
+
+    @tf.function(jit_compile=True)
+    def step(n):
+        def body(k, nothing, *_):
+            # Each product hangs on the one before, or XLA would take them out of the loop.
+            made = []
+            for a, b in pairs:
+                made.append(tf.matmul(a + nothing, b))
+                nothing = 1e-30 * made[-1][0, 0]
+            return (k + 1, nothing, *made)
+
+        start = [tf.zeros((a.shape[0], b.shape[1])) for a, b in pairs]
+        return tf.while_loop(lambda k, *_: k < n, body, (0, 0.0, *start))[1]
+
+    return _rate(lambda n: step(tf.constant(n)).numpy(), sizes[0])
+
+
+def _rate(step, batch):
+    step(20)
+    began, steps = time.perf_counter(), 0
     while time.perf_counter() - began < 1:
-        for a, b in products:
-            a @ b
-        steps += 1
+        step(20)
+        steps += 20
     return batch * steps / (time.perf_counter() - began)
+
+
+def main() -> None:
+    """Print the table; with an argument, one line of it, for this process's threads."""
+    if len(sys.argv) > 1:
+        for name, rate in (("NumPy", numpy_rate(*SIZES)), ("XLA", products_rate(*SIZES))):
+            gflops = rate / SIZES[0] * operations(*SIZES) / 1e9
+            print(f"{sys.argv[1]:<10} {name:<6} {rate:>10,.0f} samples/s {gflops:>8.1f} GFLOP/s")
+        return
+    for cores, environment in (("one core", dict.fromkeys(THREADS, "1")), ("all cores", {})):
+        command = [sys.executable, __file__, cores]
+        quiet = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+        subprocess.run(command, env=os.environ | environment | quiet, stderr=subprocess.DEVNULL)
+
+
+if __name__ == "__main__":
+    main()

@@ -116,13 +116,13 @@ def using_it() -> dict:
 
 def main():
     """Print and write the tables; see the module."""
-    from vae_keras.reproduction import paths, provenance
+    from vae_keras.reproduction import provenance
 
     record = {"command": "python benchmarks/sizes.py", **whole_processes(), **using_it()}
     record |= {"device": provenance.device(), "commit": provenance.commit()}
     text = json.dumps(record, indent=2) + "\n"
     print(text, flush=True)
-    paths.replace(HERE / "sizes.json", text.encode())
+    _files.replace(HERE / "sizes.json", text.encode())
     rows = []
     for size in SIZES:
         rows.append(measure(*size))

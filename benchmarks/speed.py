@@ -142,7 +142,7 @@ def write(table, chosen, bounds):
     import matplotlib.pyplot as plt
     import seaborn as sns
 
-    from vae_keras.reproduction import paths, provenance, style
+    from vae_keras.reproduction import provenance, style
 
     summary = table.groupby("contender", sort=False).samples_per_second.agg(
         ["median", "min", "max"]
@@ -160,7 +160,7 @@ def write(table, chosen, bounds):
         "device": provenance.device(),
         "commit": provenance.commit(),
     }
-    paths.replace(HERE / "speed.json", (json.dumps(record, indent=2) + "\n").encode())
+    _files.replace(HERE / "speed.json", (json.dumps(record, indent=2) + "\n").encode())
     with style.context():
         figure, axes = plt.subplots(figsize=(6.5, 2.8))
         sns.barplot(

@@ -1,0 +1,54 @@
+"""How far training side by side scales: runs an hour by the number of workers.
+
+python benchmarks/scaling.py [--samples 1000000]    # of the runs in the store
+
+Each run is a task of the length that was measured when the store was filled, here with as many
+processes as cores; the longest begins first. What is printed for a number of workers is what these
+lengths give if none holds up another: cores of their own, memory enough. Beyond the longest run
+nothing is gained.
+"""
+
+import argparse
+import heapq
+import json
+
+import pandas as pd
+
+from vae_keras.reproduction import store
+
+WORKERS = (1, 2, 4, 16, 64)
+BEGIN_S = 4.0  # of a run, before its time is counted: the model, its compilation, the step size
+
+
+def makespan(lengths: list[float], workers: int) -> float:
+    """Seconds until all tasks are done, the longest first, each by whoever is free."""
+    free = [0.0] * workers
+    for length in sorted(lengths, reverse=True):
+        heapq.heappush(free, heapq.heappop(free) + length)
+    return max(free)
+
+
+def main() -> None:
+    """Print the table; see the module."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--samples", type=int, default=10**6)
+    samples = parser.parse_args().samples
+    lengths = [
+        BEGIN_S + json.loads(file.read_bytes())["training_s"]
+        for file in store.runs_folder().glob(f"*/run-{samples}.json")
+    ]
+    if not lengths:
+        raise SystemExit(f"there is no run of {samples:,} samples in {store.runs_folder()}")
+    rows = []
+    for seeds in (1, 3):
+        for workers in WORKERS:
+            seconds = makespan(seeds * lengths, workers)
+            rate = 3600 * seeds * len(lengths) / seconds
+            rows.append((seeds, seeds * len(lengths), workers, round(seconds), round(rate)))
+    columns = ["seeds", "runs", "workers", "seconds", "runs an hour"]
+    print(pd.DataFrame(rows, columns=columns).to_string(index=False))
+    print(f"the longest run: {max(lengths):.0f} s of {sum(lengths):.0f} s in all")
+
+
+if __name__ == "__main__":
+    main()
