@@ -116,6 +116,7 @@ def using_it() -> dict:
 
 def main():
     """Print and write the tables; see the module."""
+    from vae_keras import _files
     from vae_keras.reproduction import provenance
 
     record = {"command": "python benchmarks/sizes.py", **whole_processes(), **using_it()}

@@ -142,6 +142,7 @@ def write(table, chosen, bounds):
     import matplotlib.pyplot as plt
     import seaborn as sns
 
+    from vae_keras import _files
     from vae_keras.reproduction import provenance, style
 
     summary = table.groupby("contender", sort=False).samples_per_second.agg(
