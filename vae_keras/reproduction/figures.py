@@ -29,6 +29,8 @@ from vae_keras.models.autoencoder import AutoEncoder
 from vae_keras.reproduction import paper, paths, provenance, style
 from vae_keras.reproduction.runs import Run
 
+FIRST_SHOWN = 10**5  # training samples, where the paper's axis begins
+
 
 def _suptitle(figure: Figure, text: str) -> None:
     """A title over the whole figure, in as many lines as its width asks for."""
@@ -197,6 +199,7 @@ def lower_bound(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
     in them, else those of ours. The paper's own curves, where there are any, lie behind ours, wide
     and pale.
     """
+    table = _shown(table)
     titles = {name: title for name, title in titles.items() if name in set(table.dataset)}
     columns = max(table.groupby("dataset").latent_dim.nunique())
     with style.context():
@@ -224,6 +227,11 @@ def lower_bound(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
     _log_samples(shown)
     _key(figure, table, theirs, _marks(table))
     return figure
+
+
+def _shown(table: pd.DataFrame) -> pd.DataFrame:
+    """Of runs of a million samples and more, what the paper's axis shows, from 10^5 on."""
+    return table[table.samples >= FIRST_SHOWN] if table.samples.max() >= 10 * FIRST_SHOWN else table
 
 
 def _log_samples(axes: Sequence[Axes]) -> None:
@@ -288,6 +296,7 @@ def full_vb(table: pd.DataFrame, title: str) -> Figure:
 
     `table`: figure 2's columns, of one data set and latent size; several seeds as there.
     """
+    table = _shown(table)
     figure, axis = style.subplots(1, 1, figsize=(4.8, 3.8))
     _curves(axis, table, table.iloc[:0], {}, "lower_bound", _marks(table))
     axis.set(xlabel="training samples evaluated", ylabel="lower bound (nats)")
