@@ -9,11 +9,16 @@ from vae_keras.reproduction import presets
 
 
 def test_presets():
-    assert presets.resolve("smoke") == presets.Settings("smoke", 2000, True, [3], [2], [1000])
+    assert presets.resolve("smoke") == presets.Settings("smoke", 2000, True, [3], [2], [1000], [0])
     for name in ("standard", "paper"):
         assert not presets.resolve(name).allow_embedded
     assert [presets.resolve(n).samples for n in presets.NAMES] == [2000, 10**6, 10**7, 10**8]
     assert presets.resolve("quick", samples=5).samples == 5
+    assert presets.resolve("quick", seeds=[2, 0]).seeds == [2, 0]
+    with pytest.raises(ValueError, match=r"seeds is \[-1\], but must be .* of at least 0"):
+        presets.resolve("quick", seeds=[-1])
+    with pytest.raises(ValueError, match=r"n_train is \[0\], but must be .* of at least 1"):
+        presets.resolve("quick", n_train=[0])
     with pytest.raises(ValueError, match="unknown preset 'fast': one of smoke, quick"):
         presets.resolve("fast")
     assert presets.resolve("smoke", mnist_latent_dims=[2, 7]).mnist_latent_dims == [2, 7]
@@ -52,7 +57,7 @@ def test_what_papermill_passes_is_read_as_it_was_meant(value, default, meant):
     assert found == meant
     assert type(found) is type(meant)
     sizes = presets.resolve("smoke", 1e3, "True", "[5]", "[]", n_train=250)
-    assert sizes == presets.Settings("smoke", 1000, True, [5], [], [250])
+    assert sizes == presets.Settings("smoke", 1000, True, [5], [], [250], [0])
 
 
 def test_what_a_parameters_cell_assigns():
@@ -95,7 +100,7 @@ def test_what_papermill_injects_has_the_type_of_the_cells_own_value(injected):
 
 
 def test_what_papermill_injects_must_be_a_parameter_with_a_fitting_value(injected):
-    message = "this notebook has no parameter colour, rws: it has .*rows, samples, step_size"
+    message = "this notebook has no parameter colour, rws: it has .*rows, samples, seeds, step_size"
     with pytest.raises(ValueError, match=message):
         injected(rws=3, colour="red")
     with pytest.raises(ValueError, match="rows is 'many', but must be a value like 10"):

@@ -19,9 +19,7 @@ def graphical_model() -> Plan:
     return []
 
 
-def lower_bound(
-    settings: presets.Settings, seeds: list[int], step_size: float | None, algorithms: list[str]
-) -> Plan:
+def lower_bound(settings: presets.Settings, step_size: float | None, algorithms: list[str]) -> Plan:
     """Figure 2: each latent size of both data sets, by each algorithm."""
     sizes = {"mnist": settings.mnist_latent_dims, "frey_face": settings.frey_face_latent_dims}
     return [
@@ -31,7 +29,7 @@ def lower_bound(
             datasets.load(name, allow_embedded=settings.allow_embedded),
             latent_dim=latent_dims,
             algorithm=algorithms,
-            seed=seeds,
+            seed=settings.seeds,
             samples=settings.samples,
             step_size=step_size,
         )
@@ -40,7 +38,6 @@ def lower_bound(
 
 def marginal_likelihood(
     settings: presets.Settings,
-    seeds: list[int],
     step_size: float | None,
     algorithms: list[str],
     latent_dim: int,
@@ -54,7 +51,7 @@ def marginal_likelihood(
         hidden=hidden,
         n_train=[_size(n, data) for n in settings.n_train],
         algorithm=algorithms,
-        seed=seeds,
+        seed=settings.seeds,
         samples=settings.samples,
         step_size=step_size,
         measure="marginal_log_likelihood",
@@ -83,7 +80,6 @@ def samples(
 
 def full_vb(
     settings: presets.Settings,
-    seeds: list[int],
     step_size: float | None,
     training_points: int,
     latent_dim: int,
@@ -97,7 +93,7 @@ def full_vb(
         hidden=hidden,
         n_train=_size(training_points, data),
         algorithm=["aevb", "full_vb"],
-        seed=seeds,
+        seed=settings.seeds,
         samples=settings.samples,
         step_size=step_size,
     )

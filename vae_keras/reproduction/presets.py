@@ -20,6 +20,7 @@ class Settings:
     `samples`: training samples evaluated by each model. `allow_embedded`: whether embedded data
     may stand in for real data that are not found. `mnist_latent_dims`, `frey_face_latent_dims`:
     the sizes N_z of figure 2's panels. `n_train`: the sizes of the training sets of figure 3's.
+    `seeds`: of the first weights, the minibatches and the noise, a run each.
     """
 
     preset: str
@@ -28,6 +29,7 @@ class Settings:
     mnist_latent_dims: list[int]
     frey_face_latent_dims: list[int]
     n_train: list[int]
+    seeds: list[int]
 
 
 def read(preset: str) -> dict:
@@ -44,6 +46,7 @@ def resolve(
     mnist_latent_dims: list[int] | None = None,
     frey_face_latent_dims: list[int] | None = None,
     n_train: list[int] | None = None,
+    seeds: list[int] | None = None,
 ) -> Settings:
     """The settings of a preset, with those given here in place of its own unless they are None.
 
@@ -59,6 +62,7 @@ def resolve(
         "mnist_latent_dims": mnist_latent_dims,
         "frey_face_latent_dims": frey_face_latent_dims,
         "n_train": n_train,
+        "seeds": seeds,
     }
     for name, value in given.items():
         value = typed(value, values[name])
@@ -69,8 +73,11 @@ def resolve(
             raise ValueError(f"samples is {value!r}, but must be a whole number of at least 1")
         if name == "allow_embedded" and value not in (True, False):
             raise ValueError(f"allow_embedded is {value!r}, but must be True or False")
-        if not all(_is_whole(n) and n > 0 for n in sizes):
-            raise ValueError(f"{name} is {sizes!r}, but must be a list of whole numbers above 0")
+        least = 0 if name == "seeds" else 1
+        if not all(_is_whole(n) and n >= least for n in sizes):
+            raise ValueError(
+                f"{name} is {sizes!r}, but must be a list of whole numbers of at least {least}"
+            )
         values[name] = bool(value) if name == "allow_embedded" else value
     return Settings(**values)
 
