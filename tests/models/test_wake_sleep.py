@@ -45,7 +45,9 @@ def exact_sleep_gradients(oracle):
 def steps_of(model, x):
     """What one training step of size 1 moves each weight by."""
     before = [w.numpy() for w in model.trainable_variables]
-    model.compile(keras.optimizers.SGD(1.0), jit_compile=False)
+    model.compile(
+        keras.optimizers.SGD(1.0)
+    )  # by XLA: on two devices the order of draws is not kept without
     model.fit(x, batch_size=len(x), shuffle=False, verbose=0)
     return [b - w.numpy() for b, w in zip(before, model.trainable_variables, strict=True)]
 
