@@ -1,7 +1,9 @@
 """Kills processes that train, at a moment that is asked for: a `sitecustomize` for them."""
 
+import os
+
 SITECUSTOMIZE = '''
-import os, pathlib, signal, sys, threading, time
+import os, pathlib, signal, sys
 
 MOMENT, TIMES, MARKS = os.environ["SABOTEUR"].split(",")
 MARKS = pathlib.Path(MARKS)
@@ -15,7 +17,7 @@ def strike(key):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def prepare(training, store, files):
+def prepare(training):
     training.CHECKPOINT_EVERY_S = 0.2
     if MOMENT == "training":
         follow = training._Follow.on_train_batch_end
@@ -52,9 +54,8 @@ class Finder:
     def find_spec(self, name, *_):
         if name == "vae_keras.reproduction.progress":
             sys.meta_path.remove(self)
-            from vae_keras import _files
-            from vae_keras.reproduction import store, training
-            prepare(training, store, _files)
+            from vae_keras.reproduction import training
+            prepare(training)
 
 
 sys.meta_path.insert(0, Finder())
@@ -67,8 +68,6 @@ def environment(folder, moment, times):
     "training": after 5,000 samples; "checkpoint": half-way through the writing of one; "result":
     when all is stored, and only the answer is missing.
     """
-    import os
-
     (folder / "site").mkdir()
     (folder / "marks").mkdir()
     (folder / "site" / "sitecustomize.py").write_text(SITECUSTOMIZE)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -65,8 +66,6 @@ def dask(cwd):
         command = [sys.executable, "-m", "distributed.cli.dask_worker", "--no-dashboard"]
         command += ["--scheduler-file", str(address), "--nworkers", "2", "--nthreads", "1"]
         with subprocess.Popen(command, **quiet, start_new_session=True) as workers:
-            import json
-
             try:
                 yield json.loads(address.read_text())["address"], scheduler
             finally:

@@ -1,6 +1,7 @@
 """A process that runs tasks: what it answers."""
 
 import os
+import threading
 from multiprocessing import Pipe
 
 from vae_keras.reproduction import executor, worker
@@ -28,8 +29,6 @@ def test_it_answers_each_task_and_ends_with_the_pipe(monkeypatch):
     answers = []
     original = worker.signal.signal
     monkeypatch.setattr(worker.signal, "signal", lambda *_: None)  # this process keeps its own
-    import threading
-
     thread = threading.Thread(target=worker.main, args=(descriptor,))
     thread.start()
     for _ in range(5):

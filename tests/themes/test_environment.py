@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from oracles.scripts import load
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
@@ -19,9 +20,7 @@ ROOT = paths.ROOT
 @pytest.fixture
 def environment(tmp_path, monkeypatch):
     """reproduce/environment.py as a module, of a project in `tmp_path`; `commands`: what it ran."""
-    spec = importlib.util.spec_from_file_location("environment", ROOT / "reproduce/environment.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load("reproduce/environment.py")
     lock = tmp_path / "requirements.lock"
     lock.write_text("")
     places = {"ROOT": tmp_path, "VENV": tmp_path / ".venv", "LOCK": lock}

@@ -1,19 +1,17 @@
 """The house: two wings, arrows that run one way, a test file a module, a wheel that is whole."""
 
 import email
-import importlib.util
 import subprocess
 import sys
 import zipfile
 
 import pytest
+from oracles.scripts import load
 
 from vae_keras.reproduction import paths
 
 ROOT = paths.ROOT
-spec = importlib.util.spec_from_file_location("draw_house", ROOT / "docs" / "draw_house.py")
-house = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(house)
+house = load("docs/draw_house.py")
 
 
 def test_the_library_knows_nothing_of_the_reproduction():

@@ -5,6 +5,7 @@ reaches the function with which the executor was made.
 """
 
 import contextlib
+import functools
 import itertools
 import os
 import signal
@@ -81,6 +82,11 @@ def gpus() -> list[str]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return [name for name in visible.split(",") if name.strip() not in ("", "-1")]
+    return _nvidia_gpus()
+
+
+@functools.cache  # they do not change, and asking takes a second
+def _nvidia_gpus() -> list[str]:
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=20)

@@ -5,6 +5,7 @@ A list of pairs comes back, of an experiment and its data, as `runs.run_all` tak
 
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 from vae_keras import datasets
 from vae_keras.datasets import Dataset
@@ -25,13 +26,8 @@ def lower_bound(settings: presets.Settings, step_size: float | None, algorithms:
     return [
         pair
         for name, latent_dims in sizes.items()
-        for pair in combinations(
-            datasets.load(name, allow_embedded=settings.allow_embedded),
-            latent_dim=latent_dims,
-            algorithm=algorithms,
-            seed=settings.seeds,
-            samples=settings.samples,
-            step_size=step_size,
+        for pair in _each(
+            name, settings, latent_dim=latent_dims, algorithm=algorithms, step_size=step_size
         )
     ]
 
@@ -43,16 +39,14 @@ def marginal_likelihood(
     latent_dim: int,
     hidden: int,
 ) -> Plan:
-    """Figure 3: each size of the training set, by each algorithm; embedded data may have fewer."""
-    data = datasets.load("mnist", allow_embedded=settings.allow_embedded)
-    return combinations(
-        data,
+    """Figure 3: each size of the training set, by each algorithm."""
+    return _each(
+        "mnist",
+        settings,
+        settings.n_train,
         latent_dim=latent_dim,
         hidden=hidden,
-        n_train=[_size(n, data) for n in settings.n_train],
         algorithm=algorithms,
-        seed=settings.seeds,
-        samples=settings.samples,
         step_size=step_size,
         measure="marginal_log_likelihood",
     )
@@ -71,7 +65,7 @@ def samples(
     settings: presets.Settings, seed: int, step_size: float | None, latent_dims: list[int]
 ) -> Plan:
     """Figure 5: AEVB of digits with each latent size."""
-    data = datasets.load("mnist", allow_embedded=settings.allow_embedded)
+    data = datasets.load("mnist", settings.allow_embedded)
     return [
         (Experiment(data.name, size, settings.samples, seed=seed, step_size=step_size), data)
         for size in latent_dims
@@ -86,21 +80,27 @@ def full_vb(
     hidden: int,
 ) -> Plan:
     """Full VB and the MAP estimate on few digits."""
-    data = datasets.load("mnist", allow_embedded=settings.allow_embedded)
-    return combinations(
-        data,
+    return _each(
+        "mnist",
+        settings,
+        [training_points],
         latent_dim=latent_dim,
         hidden=hidden,
-        n_train=_size(training_points, data),
         algorithm=["aevb", "full_vb"],
-        seed=settings.seeds,
-        samples=settings.samples,
         step_size=step_size,
     )
 
 
-def _size(n: int, data: Dataset) -> int:
-    return min(n, len(data.x_train)) if data.embedded else n
+def _each(
+    name: str, settings: presets.Settings, n_train: list[int] | None = None, **which: Any
+) -> Plan:
+    """`combinations` with each seed; of embedded data `n_train` takes as many as there are."""
+    data = datasets.load(name, settings.allow_embedded)
+    if n_train is not None and data.embedded:
+        n_train = [min(n, len(data.x_train)) for n in n_train]
+    return combinations(
+        data, n_train=n_train, **which, seed=settings.seeds, samples=settings.samples
+    )
 
 
 PLANS: dict[str, Callable[..., Plan]] = {

@@ -26,7 +26,6 @@ class Board:
         self._now: dict[str, dict[str, Any]] = {}  # of those that are trained: the last report
         self._done: set[str] = set()
         self._closed, self._began = threading.Event(), time.perf_counter()
-        self._last = ""
 
     def take(self, report: dict[str, Any]) -> None:
         """Take what the training of a run tells: key, samples, of, objective, nats."""
