@@ -7,19 +7,49 @@ import pytest
 from vae_keras import layers, networks
 
 
-def test_appendix_c_networks_are_drawn_from_n_0_001():
+MAKERS = [
+    (networks.gaussian_encoder, (784, 500, 20), [(784, 500), (500,), (500, 40), (40,)]),
+    (networks.bernoulli_decoder, (20, 500, 784), [(20, 500), (500,), (500, 784), (784,)]),
+    (networks.gaussian_decoder, (2, 200, 560), [(2, 200), (200,), (200, 1120), (1120,)]),
+]
+
+
+@pytest.mark.parametrize(("make", "sizes", "shapes"), MAKERS)
+@pytest.mark.parametrize("deviation", [None, 0.1])
+def test_appendix_c_networks_are_drawn_from_n_0_001(make, sizes, shapes, deviation):
+    """The hidden layer's biases too; but those of the parameters begin at 0."""
     keras.utils.set_random_seed(0)
-    for network, sizes in (
-        (networks.gaussian_encoder(784, 500, 20), [(784, 500), (500,), (500, 40), (40,)]),
-        (networks.bernoulli_decoder(20, 500, 784), [(20, 500), (500,), (500, 784), (784,)]),
-        (networks.gaussian_decoder(2, 200, 560), [(2, 200), (200,), (200, 1120), (1120,)]),
-    ):
-        weights = network.get_weights()
-        assert [w.shape for w in weights] == sizes
-        values = np.concatenate([w.ravel() for w in weights])
-        assert np.std(values) == pytest.approx(0.01, rel=0.02)
-        assert all(np.std(w) > 0 for w in weights)  # biases too
-        assert network.get_layer("hidden").activation is keras.activations.tanh
+    network = make(*sizes) if deviation is None else make(*sizes, deviation=deviation)
+    weights = network.get_weights()
+    assert [w.shape for w in weights] == shapes
+    *drawn, head_bias = weights
+    if make is networks.gaussian_encoder:
+        drawn[2] = drawn[2][:, :20]  # the means'
+    values = np.concatenate([w.ravel() for w in drawn])
+    assert np.std(values) == pytest.approx(deviation or 0.01, rel=0.02)
+    assert abs(np.mean(values)) < 4 * np.std(values) / np.sqrt(len(values))
+    assert all(np.std(w) == pytest.approx(deviation or 0.01, rel=0.15) for w in drawn)
+    assert not np.any(head_bias)
+    assert network.get_layer("hidden").activation is keras.activations.tanh
+
+
+def test_an_encoder_begins_with_a_variance_of_1_for_every_x():
+    encoder = networks.gaussian_encoder(6, 5, 2, deviation=3.0)
+    kernel = encoder.get_weights()[2]
+    assert np.all(kernel[:, :2])
+    assert not np.any(kernel[:, 2:])
+    x = np.random.default_rng(0).normal(size=(4, 6))
+    np.testing.assert_array_equal(encoder(x).stddev(), np.ones((4, 2)))
+    decoder = networks.gaussian_decoder(2, 5, 6, deviation=3.0)
+    assert np.all(decoder.get_weights()[2])  # its log variances are drawn
+
+
+def test_a_deviation_of_0_is_all_zeros_and_one_below_is_refused():
+    for make, sizes, _ in MAKERS:
+        assert not any(np.any(w) for w in make(*(3 for _ in sizes), deviation=0).get_weights())
+        message = f"{make.__name__[-7:]}: deviation is -0.1, but must be at least 0"
+        with pytest.raises(ValueError, match=message):
+            make(*sizes, deviation=-0.1)
 
 
 def by_hand(network, x):
@@ -56,15 +86,22 @@ def test_they_give_the_distributions_of_appendix_c():
     assert (encoder.name, decoder.name) == ("encoder", "decoder")
 
 
+def drawn(network):
+    """The weights that are drawn: W1, b1 and W2, of an encoder the means' part of it."""
+    w1, b1, w2, _ = network.get_weights()
+    return [w1, b1, w2[:, : w2.shape[1] // 2] if network.name == "encoder" else w2]
+
+
 def test_two_networks_of_one_shape_begin_apart():
     """Nor are two layers of one network equal, where they have the same shape."""
     keras.utils.set_random_seed(0)
-    one, other = (networks.gaussian_encoder(4, 4, 2) for _ in range(2))
-    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
-        assert not np.any(a == b)
-    hidden, head = one.get_weights()[0], one.get_weights()[2]
-    assert hidden.shape == head.shape
-    assert not np.any(hidden == head)
+    for make in (networks.gaussian_encoder, networks.bernoulli_decoder):
+        one, other = (make(4, 4, 4) for _ in range(2))
+        for a, b in zip(drawn(one), drawn(other), strict=True):
+            assert not np.any(a == b)
+        hidden, _, head = drawn(one)
+        assert hidden.shape == head.shape
+        assert not np.any(hidden == head)
 
 
 @pytest.mark.parametrize(
@@ -75,14 +112,14 @@ def test_the_seed_alone_decides_the_weights_where_there_is_one(make):
 
     def weights(seed, of_generators):
         keras.utils.set_random_seed(of_generators)
-        return make(4, 4, 4, seed).get_weights()
+        return drawn(make(4, 4, 4, seed))
 
     for a, same, other in zip(weights(1, 0), weights(1, 5), weights(2, 0), strict=True):
         np.testing.assert_array_equal(a, same)
         assert not np.any(a == other)
-    hidden, hidden_bias, head, head_bias = weights(1, 0)
+    hidden, hidden_bias, head = weights(1, 0)
     assert not np.any(hidden == head[:, :4])
-    assert not np.any(hidden_bias == head_bias[:4])
+    assert not np.any(hidden_bias == hidden[0])
     unseeded = [weights(None, of_generators) for of_generators in (0, 0, 5)]
     assert np.array_equal(unseeded[0][0], unseeded[1][0])
     assert not np.any(unseeded[0][0] == unseeded[2][0])

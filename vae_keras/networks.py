@@ -1,8 +1,10 @@
-"""Appendix C's networks: one hidden layer of tanh units, all parameters drawn from N(0, 0.01).
+"""Appendix C's networks: one hidden layer of tanh units, its weights drawn from N(0, 0.01).
 
-The paper does not say whether 0.01 is a variance or a standard deviation; here it is the standard
-deviation. All are functional Keras models from a flat vector to a distribution; `seed` is that of
-the first weights, None: drawn from Python's generator. They raise ValueError for sizes below 1.
+The paper does not say whether 0.01 is a variance or a standard deviation: in its author's code of
+the time it is the standard deviation, and output biases and the encoder's log variances start at 0.
+All are functional Keras models from a flat vector to a distribution; `seed` is that of the first
+weights, None: drawn from Python's generator. They raise ValueError for sizes below 1 and a standard
+`deviation` below 0.
 """
 
 import keras
@@ -12,11 +14,20 @@ from vae_keras.layers import Bernoulli, DiagonalGaussian, DistributionLayer, Sig
 
 __all__ = ["bernoulli_decoder", "gaussian_decoder", "gaussian_encoder", "mlp"]
 
+DEVIATION = 0.01  # of the first weights
+
 
 def mlp(
-    n_inputs: int, hidden: int, head: DistributionLayer, name: str, seed: int | None = None
+    n_inputs: int,
+    hidden: int,
+    head: DistributionLayer,
+    name: str,
+    seed: int | None = None,
+    deviation: float = DEVIATION,
 ) -> keras.Model:
     """head(W2 tanh(W1 x + b1) + b2) of x, (M, n_inputs), with `hidden` units.
+
+    W1, b1 and W2 begin at draws from N(0, `deviation`^2), b2 at 0.
 
     >>> from vae_keras.layers import Bernoulli
     >>> network = mlp(3, 8, Bernoulli(5), "network")
@@ -26,40 +37,54 @@ def mlp(
     for what, size in (("inputs", n_inputs), ("hidden units", hidden)):
         if size < 1:
             raise ValueError(f"{name}: the number of {what} is {size}, but must be at least 1")
+    if deviation < 0:
+        raise ValueError(f"{name}: deviation is {deviation}, but must be at least 0")
 
-    seeds = iter([None] * 4 if seed is None else np.random.SeedSequence(seed).generate_state(4))
+    seeds = iter([None] * 3 if seed is None else np.random.SeedSequence(seed).generate_state(3))
 
     def normal():
         # A new one each time: one instance gives the same values again for the same shape.
         drawn = next(seeds)
-        return keras.initializers.RandomNormal(0.0, 0.01, None if drawn is None else int(drawn))
-
-    def dense(units, activation, name):
-        return keras.layers.Dense(
-            units, activation, kernel_initializer=normal(), bias_initializer=normal(), name=name
+        return keras.initializers.RandomNormal(
+            0.0, deviation, None if drawn is None else int(drawn)
         )
 
     inputs = keras.Input((n_inputs,))
-    h = dense(hidden, "tanh", "hidden")(inputs)
-    params = dense(head.params_size, None, "parameters")(h)
+    h = keras.layers.Dense(
+        hidden, "tanh", kernel_initializer=normal(), bias_initializer=normal(), name="hidden"
+    )(inputs)
+    params = keras.layers.Dense(head.params_size, kernel_initializer=normal(), name="parameters")(h)
     return keras.Model(inputs, head(params), name=name)
 
 
 def gaussian_encoder(
-    n_pixels: int, hidden: int, latent_dim: int, seed: int | None = None
+    n_pixels: int,
+    hidden: int,
+    latent_dim: int,
+    seed: int | None = None,
+    deviation: float = DEVIATION,
 ) -> keras.Model:
     """q(z|x) = N(mu(x), diag sigma^2(x)), equation 9: (M, n_pixels) -> Gaussian over latent_dim.
+
+    It begins as `mlp` has it, but with log sigma^2 = 0 of every x.
 
     >>> import tensorflow as tf
     >>> q = gaussian_encoder(n_pixels=4, hidden=8, latent_dim=2)(tf.zeros((3, 4)))
     >>> print(q.batch_shape, q.event_shape)
     (3,) (2,)
     """
-    return mlp(n_pixels, hidden, DiagonalGaussian(latent_dim), "encoder", seed)
+    encoder = mlp(n_pixels, hidden, DiagonalGaussian(latent_dim), "encoder", seed, deviation)
+    kernel = encoder.get_layer("parameters").kernel
+    kernel.assign(np.concatenate([kernel[:, :latent_dim], np.zeros((hidden, latent_dim))], axis=1))
+    return encoder
 
 
 def bernoulli_decoder(
-    latent_dim: int, hidden: int, n_pixels: int, seed: int | None = None
+    latent_dim: int,
+    hidden: int,
+    n_pixels: int,
+    seed: int | None = None,
+    deviation: float = DEVIATION,
 ) -> keras.Model:
     """p(x|z) of independent Bernoulli pixels, equation 11: (M, latent_dim) -> over n_pixels.
 
@@ -68,11 +93,15 @@ def bernoulli_decoder(
     >>> print(p.log_prob(tf.ones(4)).numpy().round())  # untrained, near 4 log(1/2) = -2.8
     [-3. -3. -3.]
     """
-    return mlp(latent_dim, hidden, Bernoulli(n_pixels), "decoder", seed)
+    return mlp(latent_dim, hidden, Bernoulli(n_pixels), "decoder", seed, deviation)
 
 
 def gaussian_decoder(
-    latent_dim: int, hidden: int, n_pixels: int, seed: int | None = None
+    latent_dim: int,
+    hidden: int,
+    n_pixels: int,
+    seed: int | None = None,
+    deviation: float = DEVIATION,
 ) -> keras.Model:
     """p(x|z) = N(sigmoid(a(z)), diag sigma^2(z)), appendix C.2 with section 5's bounded mean.
 
@@ -81,4 +110,4 @@ def gaussian_decoder(
     >>> print(p.mean().numpy().round(1), p.stddev().numpy().round())  # untrained
     [[0.5 0.5 0.5 0.5]] [[1. 1. 1. 1.]]
     """
-    return mlp(latent_dim, hidden, SigmoidMeanGaussian(n_pixels), "decoder", seed)
+    return mlp(latent_dim, hidden, SigmoidMeanGaussian(n_pixels), "decoder", seed, deviation)

@@ -157,23 +157,24 @@ def test_it_is_fixed_before_the_first_data_too(make_vae, gaussian):
 
 
 def test_the_decay_is_half_its_weight_times_the_squares(make_vae):
+    """Of matrices and more; biases and scalars have no prior."""
     vae = make_vae(weight_decay=0.5, compiled=False)
     weights = [
         tf.constant(3.0), tf.constant([1.0, -2.0]), tf.reshape(tf.range(6.0), (2, 3)),
         tf.ones((2, 2, 5)),
     ]  # fmt: skip
-    assert float(vae.decay(weights)) == pytest.approx(0.25 * (9 + 5 + 55 + 20))
-    assert float(vae.decay(weights[:1])) == pytest.approx(0.25 * 9)
-    assert float(vae.decay([])) == 0
+    assert float(vae.decay(weights)) == pytest.approx(0.25 * (55 + 20))
+    assert float(vae.decay(weights[2:3])) == pytest.approx(0.25 * 55)
+    assert float(vae.decay(weights[:2])) == float(vae.decay([])) == 0
     assert float(make_vae(compiled=False).decay(weights)) == 0
 
 
-def test_a_weight_of_1_over_n_is_the_gaussian_prior_on_the_parameters(make_vae):
+def test_a_weight_of_1_over_n_is_the_gaussian_prior_on_the_weights(make_vae):
     """- log N(theta; 0, I) / N, but for a constant: the difference of two thetas has none."""
     vae, n = make_vae(weight_decay=1 / 40, compiled=False), 40
-    one, other = tf.constant([0.5, -1.0, 2.0]), tf.constant([0.1, 0.2, 0.3])
+    one, other = tf.constant([[0.5, -1.0, 2.0]]), tf.constant([[0.1, 0.2, 0.3]])
     prior = tfd.MultivariateNormalDiag(tf.zeros(3))
-    expected = -(prior.log_prob(one) - prior.log_prob(other)) / n
+    expected = -(prior.log_prob(one) - prior.log_prob(other))[0] / n
     assert float(vae.decay([one]) - vae.decay([other])) == pytest.approx(float(expected), rel=1e-5)
 
 

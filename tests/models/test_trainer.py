@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vae_keras import VAE, MonteCarloEM, networks
+from vae_keras import VAE, MonteCarloEM, _orders, networks
 from vae_keras.layers import DiagonalGaussian
 from vae_keras.models import trainer
 
@@ -17,6 +17,17 @@ from vae_keras.models import trainer
 def assert_equal_weights(one, other):
     for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def visited(vae, x, *calls, **kwargs):
+    """The rows of `x` that `fit` visits, in their order; `calls`: (steps, epochs) of each."""
+    seen, minibatch = [], vae.minibatch
+    vae.minibatch = lambda x, rows: seen.extend(np.ravel(rows)) or minibatch(x, rows)
+    vae.compile(jit_compile=False, steps_per_execution=1)
+    for steps, epochs in calls or [(None, 1)]:
+        vae.fit(x, steps_per_epoch=steps, epochs=epochs, verbose=0, **kwargs)
+    vae.minibatch = minibatch
+    return seen
 
 
 class Rows(keras.utils.PyDataset):
@@ -76,8 +87,8 @@ def test_large_seeds_are_streams_of_their_own(make_vae):
     seeds = (5, 2**32 + 5, 2**64 + 5)
     first = {tuple(make_vae(seed=seed).noise_seed(True).numpy()) for seed in seeds}
     assert len(first) == 3
-    orders = [next(iter(make_vae(seed=s)._rows(250, 250, 250, True))).numpy() for s in seeds]
-    assert not np.array_equal(orders[0], orders[1])
+    x = np.zeros((250, 12), "float32")
+    assert len({tuple(visited(make_vae(seed=seed), x)) for seed in seeds}) == 3
     for bad in (-1, 1.5, "7"):
         with pytest.raises(ValueError, match=r"the seed is .*, but must be an integer"):
             make_vae(seed=bad)
@@ -196,19 +207,34 @@ def test_an_array_a_stream_and_eager_execution_agree(make_vae, x):
 
 
 def test_every_row_comes_once_an_epoch_in_an_order_of_its_own(make_vae, x):
-    vae = make_vae(seed=1)
-    rows = iter(vae._rows(250, 250, 100, shuffle=True))
-    epochs = [np.concatenate([next(rows) for _ in range(3)]) for _ in range(3)]
-    for epoch in epochs:
-        np.testing.assert_array_equal(np.sort(epoch), np.arange(250))
+    """And a second `fit` goes on where the first ended."""
+    seen = visited(make_vae(seed=1), x, (None, 3))
+    epochs = np.reshape(seen, (3, 250))
+    np.testing.assert_array_equal(np.sort(epochs), 3 * [np.arange(250)])
     assert (epochs[0] != epochs[1]).mean() > 0.9
     assert (epochs[1] != epochs[2]).mean() > 0.9
-    vae.fit(x, verbose=0)  # a second `fit` goes on where the first ended
-    again = iter(vae._rows(250, 250, 250, shuffle=True))
-    np.testing.assert_array_equal(next(again), epochs[1])
-    np.testing.assert_array_equal(
-        next(iter(vae._rows(250, 250, 250, shuffle=False))), np.arange(250)
+    assert visited(make_vae(seed=1), x, (None, 1), (None, 2)) == seen
+    assert visited(make_vae(seed=1), x, (2, 1)) == seen[:200]
+    assert visited(make_vae(seed=1), x, (None, 2), shuffle=False) == 2 * [*range(250)]
+
+
+@pytest.mark.parametrize("shuffle", [True, "passes", "replacement"])
+def test_the_rows_follow_from_the_seed_and_from_what_was_visited(make_vae, x, shuffle):
+    """As `_orders` has them, in as many parts as an epoch is run in."""
+    vae = make_vae(seed=5)
+    vae.fit(x[:70], verbose=0)
+    expected = _orders.rows(5, 70, 250, 250, shuffle).numpy()
+    assert visited(vae, x, shuffle=shuffle) [:250] == expected.tolist()
+
+
+def test_rows_begin_where_a_callback_has_brought_the_model(make_vae, x):
+    """As Keras's BackupAndRestore does, once `fit` has begun."""
+    vae, later = make_vae(seed=1), make_vae(seed=1)
+    seen = visited(vae, x, (None, 3))
+    restore = keras.callbacks.LambdaCallback(
+        on_train_begin=lambda logs: later._visits.value.assign(250)
     )
+    assert visited(later, x, (None, 2), callbacks=[restore]) == seen[250:]
 
 
 def test_batch_callbacks_are_called_as_steps_per_execution_says(make_vae, x):
@@ -503,12 +529,8 @@ def test_an_order_without_end_goes_on_where_it_was(shuffle, make_vae, x):
     """However it is divided into epochs, calls and executions, and from a saved model."""
 
     def rows(*calls):
-        vae, seen = make_vae(seed=3), []
-        minibatch = vae.minibatch
-        vae.minibatch = lambda x, rows: seen.extend(np.ravel(rows)) or minibatch(x, rows)
-        vae.compile(jit_compile=False, steps_per_execution=1)
-        for steps, epochs in calls:
-            vae.fit(x, steps_per_epoch=steps, epochs=epochs, shuffle=shuffle, verbose=0)
+        vae = make_vae(seed=3)
+        seen = visited(vae, x, *calls, shuffle=shuffle)
         assert vae.visits == len(seen) == 100 * sum(s * e for s, e in calls)
         return seen
 

@@ -22,7 +22,7 @@ class LatentVariableModel(Trainer):
     Args:
         networks: Keras models, in the order of `NETWORKS`.
         prior: p(z), a TFP distribution or a `priors.Learned`; None where `build` makes it.
-        weight_decay: w adds w/2 |theta|^2 over the trained parameters to the loss.
+        weight_decay: w adds w/2 |theta|^2 over the trained weights, biases not, to the loss.
         seed: of the noise; None: drawn from Python's generator.
 
     Networks and settings are fixed once they are set, since compiled programs hold them: to set one
@@ -100,10 +100,14 @@ class LatentVariableModel(Trainer):
         return run(self.decoder, z, training)
 
     def decay(self, variables: list[keras.Variable]) -> tf.Tensor:
-        """w/2 |variables|^2: for w = 1/N, -log N(variables; 0, I) / N up to a constant (MAP)."""
-        if not (self.weight_decay and variables):  # none: a frozen network
+        """w/2 |weights|^2: for w = 1/N, -log N(weights; 0, I) / N up to a constant (MAP).
+
+        The weights are those of `variables` that are matrices, or more; biases have no prior.
+        """
+        weights = [w for w in variables if len(w.shape) > 1]
+        if not (self.weight_decay and weights):  # none: a frozen network
             return tf.zeros([])
-        return 0.5 * self.weight_decay * tf.add_n([_sum_of_squares(w) for w in variables])
+        return 0.5 * self.weight_decay * tf.add_n([_sum_of_squares(w) for w in weights])
 
     def record(self, n: tf.Tensor, values: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
         """Take `values` of a minibatch of `n`, scalars or (n,), into the metrics of METRICS."""
@@ -176,7 +180,7 @@ def total(*losses: tf.Tensor) -> tf.Tensor:
 def _sum_of_squares(w):
     # On a CPU XLA adds a matrix's elements one after the other, but multiplies matrices at full
     # speed: as a product with ones the sum takes a tenth of a step less.
-    squares = tf.reshape(tf.square(w), (-1, w.shape[-1] if w.shape.rank else 1))
+    squares = tf.reshape(tf.square(w), (-1, w.shape[-1]))
     return tf.reduce_sum(tf.linalg.matvec(squares, tf.ones_like(squares[0])))
 
 

@@ -13,7 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vae_keras import _checks, _noise, _streams
+from vae_keras import _checks, _noise, _orders, _streams
+from vae_keras._orders import ENDLESS
 from vae_keras.callbacks import FiniteBound, set_modes
 from vae_keras.typing import Data, Minibatch, Rows, Seed
 
@@ -22,7 +23,6 @@ EVALUATION_BATCH_SIZE = 1000
 MOST_MINIBATCHES = 100  # in one call of the compiled program
 SIZES = (1, 2, 4, 8, 16, 32, 64, MOST_MINIBATCHES)  # for so many it is compiled
 MOST_PARTIAL_SIZES = 4  # of last minibatches that are compiled for; others do without XLA
-ENDLESS = ("replacement", "passes")  # orders of an array's rows that have no epochs
 DIVIDING = ("MirroredStrategy", "OneDeviceStrategy", "_DefaultDistributionStrategy")
 
 
@@ -294,53 +294,35 @@ class Trainer(keras.Model):
                 )
             per_epoch = steps_per_epoch
         length = per_epoch * size  # of an epoch, in rows
+        if shuffle not in ENDLESS:
+            length = min(length, len(x))
         array = tf.convert_to_tensor(x)
         kwargs |= {"steps_per_epoch": per_epoch, "shuffle": False}
         if devices > 1:  # Keras divides each minibatch of a stream
-            rows = self._rows(len(x), length, size, shuffle)
+            rows = self._stream_of_rows(len(x), length, size, shuffle)
             return super().fit(rows.map(lambda rows: self.minibatch(array, rows)), **kwargs)
         # As even as can be: 601 minibatches are 7 x 86, not 6 x 100 and one more.
         at_once = self._minibatches or -(-per_epoch // -(-per_epoch // MOST_MINIBATCHES))
-        self._array, self._batch_size = array, size
+        self._array, self._batch_size, self._order = array, size, (len(x), length, shuffle)
         # Few sizes, however many data sets come, since XLA keeps a program for each.
         self._at_once = self._minibatches or next(size for size in SIZES if size >= at_once)
         try:
             with self._executing(at_once):
-                rows = self._rows(len(x), length, at_once * size, shuffle)
-                return super().fit(rows, **kwargs)
+                return super().fit(_parts(length, at_once * size), **kwargs)
         finally:
             self._array = None
 
-    def _rows(self, n: int, length: int, at_once: int, shuffle: bool | str) -> tf.data.Dataset:
-        """The row numbers of one epoch after the other, without end, `at_once` at a time."""
-        if shuffle not in ENDLESS:
-            length = min(n, length)
-        first, second = _noise.words(self.seed)
-        of_seed = first if second == 0 else (first << 32) + second
+    def _stream_of_rows(self, n, length, size, shuffle):
+        """The row numbers of one epoch after the other, without end, `size` at a time."""
 
-        def one_pass(visits_before):
-            # The noise has positive numbers, while they last.
-            seed = tf.stack([tf.constant(of_seed, tf.int64), -1 - visits_before])
-            if shuffle == "replacement":
-                return tf.random.stateless_uniform([n], seed, 0, n, tf.int32, alg="philox")
-            rows = tf.range(n)
-            return tf.random.experimental.stateless_shuffle(rows, seed) if shuffle else rows
+        def epoch(before):
+            rows = _orders.rows(self.seed, before, n, length, shuffle)
+            return tf.data.Dataset.from_tensor_slices(rows).batch(size)
 
-        def epoch(visits_before):
-            if shuffle not in ENDLESS:
-                rows = one_pass(visits_before)[:length]
-            else:
-                passes = tf.range(visits_before // n, (visits_before + length - 1) // n + 1)
-                rows = tf.map_fn(lambda k: one_pass(k * n), passes, fn_output_signature=tf.int32)
-                rows = tf.reshape(rows, [-1])[visits_before % n :][:length]
-            return tf.data.Dataset.from_tensor_slices(rows).batch(at_once)
-
-        options = tf.data.Options()
-        options.autotune.enabled = False  # its thread would hold up the end of `fit` for seconds
         # The counter is read only once a callback has restored a model.
         begin = tf.data.Dataset.from_tensors(0).map(lambda _: self._visits.value.read_value())
         starts = begin.flat_map(lambda start: tf.data.Dataset.range(start, 2**62, length))
-        return starts.flat_map(epoch).prefetch(1).with_options(options)
+        return starts.flat_map(epoch).prefetch(1).with_options(_calm())
 
     def make_train_function(self, force: bool = False) -> None:
         """Keras's own for a stream of minibatches, `_walk` for the row numbers of an array."""
@@ -382,8 +364,10 @@ class Trainer(keras.Model):
             step = tf.function(step, reduce_retracing=True)
 
         def train_function(iterator):
-            rows = next(iterator).numpy()
-            size = self._batch_size
+            begin, end = (int(number) for number in next(iterator))
+            if begin == 0:  # of an epoch; a callback may have restored a model until now
+                self._epoch_rows = _orders.rows(self.seed, self.visits, *self._order).numpy()
+            rows, size = self._epoch_rows[begin:end], self._batch_size
             full, partial = divmod(len(rows), size)
             if full:
                 padded = np.resize(rows[: full * size], (self._at_once, size))
@@ -478,6 +462,19 @@ class Trainer(keras.Model):
         if not self.built:
             with self.distribute_strategy.scope():
                 self.build((None, *shape[1:]))
+
+
+def _parts(length: int, at_once: int) -> tf.data.Dataset:
+    """Where each part of an epoch of `length` rows begins and ends, epoch after epoch."""
+    begins = np.arange(0, length, at_once)
+    parts = tf.data.Dataset.from_tensor_slices((begins, np.minimum(begins + at_once, length)))
+    return parts.repeat().with_options(_calm())
+
+
+def _calm():
+    options = tf.data.Options()
+    options.autotune.enabled = False  # its thread would hold up the end of `fit` for seconds
+    return options
 
 
 def _replica():

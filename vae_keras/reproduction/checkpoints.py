@@ -43,4 +43,4 @@ def read_record(file: Path) -> dict:
 
 
 def _state(model):
-    return [*model.variables, *model.optimizer.variables]
+    return [*model.variables, *model.optimizer.variables, *model.metrics_variables]

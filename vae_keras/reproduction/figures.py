@@ -194,26 +194,28 @@ def samples(runs: list[Run], rows: int) -> Figure:
 def lower_bound(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
     """Figure 2: the bound against training samples, a panel a data set and latent size.
 
-    `table`: figure 2's columns; of several seeds the mean is drawn, and their range. `titles`:
-    data set -> what stands above its row of panels. The axes are the paper's where ours come to lie
-    in them, else those of ours. The paper's own curves, where there are any, lie behind ours, wide
-    and pale.
+    `table`: figure 2's columns; of several seeds the mean is drawn, and their range: the bound of
+    the test set, and the running mean of the minibatches, as in the paper. `titles`: data set ->
+    what stands above its row of panels. The axes are the paper's where ours come to lie in them,
+    else those of ours. The paper's own points, where they are known, are hollow marks.
     """
-    table = _shown(table)
+    table = _shown(table[table.split != "train"])
     titles = {name: title for name, title in titles.items() if name in set(table.dataset)}
     columns = max(table.groupby("dataset").latent_dim.nunique())
     with style.context():
         figure = plt.figure(figsize=(max(4.8, 2.5 * columns), 2.6 * len(titles) + 0.4))
         parts = figure.subfigures(len(titles), 1, squeeze=False)[:, 0]
         rows = [part.subplots(1, columns, squeeze=False)[0] for part in parts]
-    theirs = False
+    drawn = False
+    theirs = paper.figure2()
+    theirs = theirs[(theirs.run == 0) & (theirs.samples <= 1.02 * table.samples.max())]
     for part, row, (name, title) in zip(parts, rows, titles.items(), strict=True):
         part.suptitle(title)
         curves = table[table.dataset == name]
         limits, sizes = _nats(curves), sorted(set(curves.latent_dim))
         for axis, latent_dim in zip(row, sizes, strict=False):
             panel = {"dataset": name, "latent_dim": latent_dim}
-            theirs |= _curves(axis, table, paper.figure2(), panel, "lower_bound", _marks(table))
+            drawn |= _curves(axis, table, theirs, panel, "lower_bound", _marks(table))
             below = _below(curves[curves.latent_dim == latent_dim], limits[0])
             axis.set(
                 title="\n".join([f"$N_z$ = {latent_dim}", *below]),
@@ -225,7 +227,7 @@ def lower_bound(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
             axis.axis("off")
     shown = [axis for row in rows for axis in row if axis.lines]
     _log_samples(shown)
-    _key(figure, table, theirs, _marks(table))
+    _key(figure, table, drawn, _marks(table))
     return figure
 
 
@@ -274,9 +276,11 @@ def marginal_likelihood(table: pd.DataFrame, title: str) -> Figure:
         1, len(sizes), figsize=(max(4.8, 3.8 * len(sizes)), 3.8), squeeze=False
     )
     unit, unit_name = (1e6, " (millions)") if table.samples.max() >= 1e5 else (1, "")
+    last = 1.02 * table.samples.max() / unit  # the axis is linear, and ours are to fill it
     ours, theirs = (
         curves.assign(samples=curves.samples / unit) for curves in (table, paper.figure3())
     )
+    theirs = theirs[theirs.samples <= last]
     drawn = False
     for axis, n_train in zip(axes[0], sizes, strict=True):
         panel = {"dataset": table.dataset.iloc[0], "n_train": n_train}
@@ -296,7 +300,7 @@ def full_vb(table: pd.DataFrame, title: str) -> Figure:
 
     `table`: figure 2's columns, of one data set and latent size; several seeds as there.
     """
-    table = _shown(table)
+    table = _shown(table[table.split != "running"])
     figure, axis = style.subplots(1, 1, figsize=(4.8, 3.8))
     _curves(axis, table, table.iloc[:0], {}, "lower_bound", _marks(table))
     axis.set(xlabel="training samples evaluated", ylabel="lower bound (nats)")
@@ -320,24 +324,28 @@ def _curves(
     value: str,
     marks: dict[str, str],
 ) -> bool:
-    """Draw into one panel the rows that have the values of `panel`, the paper's behind ours.
+    """Draw into one panel the rows that have the values of `panel`, the paper's points upon ours.
 
     `marks`: split -> the mark of each point of ours, if any. Returns whether the paper has any of
     these algorithms there.
     """
     colours = style.colours()
-    theirs = theirs[theirs.algorithm.isin(set(ours.algorithm))]
-    drawn = False
+    ours, theirs = (t[(t[list(panel)] == pd.Series(panel)).all(axis=1)] for t in (ours, theirs))
     marked = {"markers": marks, "ms": style.MARK_SIZE, "mew": 0} if marks else {}
-    for source, look in ((theirs, {"lw": 3.5, "alpha": 0.3}), (ours, {"lw": 1.2, **marked})):
-        curves = source[(source[list(panel)] == pd.Series(panel)).all(axis=1)]
-        if not curves.empty:
-            drawn |= source is theirs
-            sns.lineplot(
-                curves, x="samples", y=value, hue="algorithm", palette=colours, style="split",
-                dashes=style.DASHES, errorbar=("pi", 100), legend=False, ax=axis, **look,
-            )  # fmt: skip
-    return drawn
+    if not ours.empty:
+        sns.lineplot(
+            ours, x="samples", y=value, hue="algorithm", palette=colours, style="split",
+            dashes=style.DASHES, errorbar=("pi", 100), legend=False, ax=axis, lw=1.2, **marked,
+        )  # fmt: skip
+    theirs = theirs[theirs.algorithm.isin(set(ours.algorithm)) & theirs.split.isin(set(ours.split))]
+    for (algorithm, split), points in theirs.groupby(["algorithm", "split"]):
+        axis.plot(points.samples, points[value], color=colours[algorithm], **_of_paper(split))
+    return not theirs.empty
+
+
+def _of_paper(split: str) -> dict[str, Any]:
+    """How the paper's points look."""
+    return {"ls": "", "marker": style.MARKS[split], "ms": 3.2, "mfc": "none", "mew": 0.7}
 
 
 def _key(figure: Figure, ours: pd.DataFrame, theirs: bool, marks: dict[str, str]) -> None:
@@ -354,13 +362,13 @@ def _key(figure: Figure, ours: pd.DataFrame, theirs: bool, marks: dict[str, str]
                 "mew": 0,
             }
             handles.append(Line2D([], [], color=colours[name], ms=style.MARK_SIZE, **look))
-            labels.append(f"{label}, {split}")
+            labels.append(f"{label}, {style.SPLITS[split]}")
     if (seeds := ours.seed.nunique()) > 1:
         handles.append(Patch(color="grey", alpha=0.3, lw=0))
         labels.append(f"range of {seeds} seeds")
-    if theirs:
-        handles.append(Line2D([], [], color="grey", lw=3.5, alpha=0.3))
-        labels.append("the paper's own curves")
+    for split in sorted(set(ours.split)) if theirs else ():
+        handles.append(Line2D([], [], color="black", **_of_paper(split)))
+        labels.append(f"the paper's own points, {style.SPLITS[split]}")
     for columns in range(min(len(labels), 6), 0, -1):  # as many as the page is wide
         legend = figure.legend(
             handles, labels, loc="outside lower center", ncols=columns, frameon=False

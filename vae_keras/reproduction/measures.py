@@ -1,47 +1,73 @@
-"""What is recorded along a run, when, and of how many points: the lower bound, or log p(x)."""
+"""What is recorded along a run, and where: at the paper's own points, what the paper plotted there.
+
+Of the bound, three splits: "test", of the whole test set at that moment; "running", the mean of
+the minibatches' bounds as they were learned from, since the point before; "train", of the training
+set at that moment. Of log p(x), by appendix D, "test" and "train".
+"""
 
 import numpy as np
 
 from vae_keras import likelihood
 from vae_keras.models import LatentVariableModel
-from vae_keras.reproduction.experiments import MEASURES, Experiment
+from vae_keras.reproduction import paper
+from vae_keras.reproduction.experiments import FACES, MEASURES, Experiment
 
-# Samples evaluated by then -> the first points of each split on which a measure is taken, which is
-# to cost little beside the training: the bounds of all of MNIST take as long as 40,000 samples.
-BOUNDED = {0: 1000, 10**5: 10_000, 10**6 + 10_000: None}
-ESTIMATED = {0: 100, 10**5: 300, 10**6 + 10_000: 1000}
+EARLY = (1000, 3000, 10_000, 30_000, 100_000)  # for runs that end before the paper's first point
+DECADES = (10**6, 10**7, 10**8)
+# Samples evaluated by then -> the first points of a split on which a measure is taken, which is to
+# cost little beside the training. All points: None.
+BOUNDED = {
+    "test": {0: 1000, 10**5: None},
+    "train": {0: 1000, 10**5: 10_000, 7 * 10**5: None},
+}
+ESTIMATED = {0: 100, 10**5: 250, 10**6 + 10_000: 1000}
 
 
-def grid(measure: str, samples: int) -> list[int]:
-    """Training samples, up to `samples`, at which a measure is taken: the same for all runs.
+def grid(experiment: Experiment, samples: int) -> list[int]:
+    """Training samples, up to `samples`, at which the measure is taken."""
+    points = {*EARLY, *DECADES, *_of_paper(experiment)}
+    if experiment.measure == "marginal_log_likelihood":  # which takes long
+        points -= {*EARLY[:-1]}
+    return sorted(point for point in points if point <= samples)
 
-    Of the bound: seven times a decade from 10^5 on, ten times from 10^6 on, and a few times before,
-    for short runs. Of log p(x), for figure 3's linear axis: each million, and thrice before.
+
+def begins(experiment: Experiment, samples: int) -> list[int]:
+    """Training samples, up to `samples`, at which a mean for "running" begins.
+
+    The paper took a point every so many minutes, and read off are only some of the later ones: a
+    mean goes back by the distance between its first two, or to the one before where that is nearer.
     """
-    if measure == "marginal_log_likelihood":
-        points = [10**5, 2 * 10**5, 4 * 10**5, 7 * 10**5]
-        points += range(10**6, samples + 1, 10**6)
-    else:
-        points = [1000, 3000, 10_000, 30_000]
-        points += [round(10 ** (5 + k / 7)) for k in range(7)]
-        points += [round(10 ** (6 + k / 10)) for k in range(51)]
-    return [point for point in points if point <= samples]
+    points = _of_paper(experiment)
+    distance = points[0]
+    before = [0, *points]
+    begins = {max(b, point - distance) for b, point in zip(before, points, strict=False)}
+    return sorted(begin for begin in begins if begin <= samples)
+
+
+def _of_paper(experiment):
+    dataset = "frey_face" if experiment.dataset in FACES else "mnist"
+    return paper.points(experiment.measure, experiment.algorithm, dataset, experiment.latent_dim)
 
 
 def take(
-    experiment: Experiment, model: LatentVariableModel, splits: dict[str, np.ndarray]
+    experiment: Experiment,
+    model: LatentVariableModel,
+    splits: dict[str, np.ndarray],
+    running: float | None,
 ) -> list[dict]:
     """The rows of the curve that belong to where `model` is now, one a split.
 
     The noise of a measure follows from where it is taken, so that what was measured before, and
-    how often, does not matter.
+    how often, does not matter. `running`: the value of that split, of the bound.
     """
     samples = model.samples
-    model.set_evaluation_noise(10**6 * (model.visits // experiment.batch_size))
+    model.set_evaluation_noise(10**6 * (model.visits // int(experiment.batch_size or 0)))
     about = {name: getattr(experiment, name) for name in MEASURES[experiment.measure]}
     values = {"lower_bound": _lower_bound, "marginal_log_likelihood": _log_likelihood}[
         experiment.measure
     ](model, splits, samples)
+    if running is not None and experiment.measure == "lower_bound":
+        values["running"] = {"lower_bound": round(running, 2)}
     return [
         about | {"split": split, "samples": samples} | found | {"seed": experiment.seed}
         for split, found in values.items()
@@ -55,7 +81,7 @@ def points(table: dict[int, int | None], samples: int) -> int | None:
 
 def _lower_bound(model, splits, samples):
     """The bound of the first points of each split, estimated with one sample a datapoint."""
-    firsts = {split: x[: points(BOUNDED, samples)] for split, x in splits.items()}
+    firsts = {split: x[: points(BOUNDED[split], samples)] for split, x in splits.items()}
     return {
         split: {"lower_bound": round(float(model.elbo(x).mean()), 2)} for split, x in firsts.items()
     }

@@ -336,7 +336,12 @@ def step_sizes(runs: Iterable[Run]) -> pd.DataFrame:
 
 
 def table(runs: Iterable[Run], last: bool = False) -> pd.DataFrame:
-    """The bounds of `runs` in figure 2's columns, or only those at the last sample of each."""
+    """The curves of `runs`, in figure 2's or 3's columns, or only what is at the end of each."""
     return pd.DataFrame(
-        [row for run in runs for row in run.record["curve"][-2 if last else None :]]
+        [
+            row
+            for run in runs
+            for row in run.record["curve"]
+            if not last or row["samples"] == run.samples
+        ]
     )

@@ -16,8 +16,9 @@ ALGORITHMS = {  # name -> how a legend calls it; their order is that of the colo
     "mcem": "Monte Carlo EM",
     "full_vb": "full VB",
 }
-DASHES = {"train": (3, 1.5), "test": ""}
-MARKS, MARK_SIZE = {"train": "^", "test": "o"}, 4
+DASHES = {"train": (3, 1.5), "running": (1, 1), "test": ""}
+MARKS, MARK_SIZE = {"train": "^", "running": "v", "test": "o"}, 4
+SPLITS = {"train": "training set", "running": "minibatches (running mean)", "test": "test set"}
 NATS = {"mnist": (-150, -95), "frey_face": (0, 1600)}  # the paper's axes
 
 

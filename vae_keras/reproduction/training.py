@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from vae_keras.callbacks import OBJECTIVES
 from vae_keras.datasets import Dataset
@@ -44,8 +45,12 @@ class _Training:
 
     def __init__(self, experiment: Experiment, data: Dataset, again: bool = False):
         self.experiment, self.again = experiment, again
-        self.model, self.x = experiment.build(data), experiment.training_set(data)
-        self.splits = {"train": self.x, "test": data.x_test}
+        self.model = experiment.build(data)
+        self.splits = {
+            "train": experiment.pixels(experiment.training_set(data)),
+            "test": experiment.pixels(data.x_test),
+        }
+        self.x = tf.convert_to_tensor(self.splits["train"])  # once, not in each call of `fit`
         record = None if again else store.restore(experiment.key, self.model)
         if record is None:
             record = {
@@ -56,7 +61,8 @@ class _Training:
                 "training_s": 0.0,
                 "samples": 0,
                 "curve": [],
-            } | step_size.choose(experiment, self.model, self.x)
+            } | step_size.choose(experiment, self.model, self.splits["train"])
+            self.model.reset_metrics()
         elif (makers := version.makers(record))[-1].get("sources") != version.SOURCES:
             record["made_by"] = [*makers, version.this()]  # which goes on from what others made
         self.record: dict[str, Any] = record
@@ -65,27 +71,32 @@ class _Training:
     def go(self, targets: set[int]) -> None:
         """Train until the last of `targets`, and store the run at each of them."""
         experiment, last = self.experiment, max(targets)
-        recorded = {experiment.minibatches(n) for n in measures.grid(experiment.measure, last)}
+        recorded = {experiment.minibatches(n) for n in measures.grid(experiment, last)}
+        begins = {experiment.minibatches(n) for n in measures.begins(experiment, last)}
         ends = {experiment.minibatches(n): n for n in targets}
         follow = _Follow(self, last)
-        for stop in sorted(recorded | set(ends)):
+        rate = keras.callbacks.LearningRateScheduler(self._step_size)
+        for stop in sorted(recorded | begins | set(ends) | {experiment.warm_up}):
             if stop < self._minibatches():
                 continue
             while (steps := stop - self._minibatches()) > 0:
+                follow.keep()
                 self.model.fit(
                     self.x,
                     batch_size=experiment.batch_size,
                     shuffle=experiment.order,
                     steps_per_epoch=min(steps, LONGEST),
-                    callbacks=[follow],
+                    callbacks=[rate, follow],
                     verbose=0,
                 )
             curve = self.record["curve"]
-            if not (curve and curve[-1]["samples"] == self.model.samples):
-                rows = measures.take(experiment, self.model, self.splits)
+            if stop in recorded | set(ends) and not self._is_recorded():
+                rows = measures.take(experiment, self.model, self.splits, follow.running())
                 curve = curve + rows
                 if stop in recorded:
                     self.record["curve"] = curve
+            if stop in begins:
+                self.model.reset_metrics()
             if stop in ends:
                 self._count_time()
                 settings = dataclasses.asdict(experiment) | {"samples": ends[stop]}
@@ -93,6 +104,15 @@ class _Training:
                 self.model.set_evaluation_noise(0)  # the same file whatever was measured
                 store.finish(experiment.key, ends[stop], self.model, record)
         self.checkpoint()
+
+    def _step_size(self, epoch, rate):
+        """Adagrad's: 0 while it warms up, and only sums squares."""
+        warm = self._minibatches() >= self.experiment.warm_up
+        return self.record["step_size"] if warm else 0.0
+
+    def _is_recorded(self):
+        curve = self.record["curve"]
+        return bool(curve) and curve[-1]["samples"] == self.model.samples
 
     def _minibatches(self):
         return self.model.visits // self.experiment.batch_size
@@ -110,12 +130,31 @@ class _Training:
 
 
 class _Follow(keras.callbacks.Callback):
-    """Tells how far the run is, and stores a checkpoint from time to time."""
+    """Tells how far the run is, stores a checkpoint from time to time, and keeps running means.
+
+    Keras begins its metrics anew in each call of `fit`; here they go on until the next point of the
+    paper, whatever that is divided into.
+    """
 
     def __init__(self, training: _Training, last: int):
         super().__init__()
         self.training, self.last = training, training.experiment.reached(last)
         self._stored_at = self._told_at = time.perf_counter()
+
+    def running(self) -> float | None:
+        """The mean bound of the minibatches that the metrics have seen; None of none."""
+        for metric in self.training.model.metrics:
+            if metric.name == "elbo" and float(metric.count) > 0:
+                return float(metric.result())
+        return None
+
+    def keep(self) -> None:
+        """Let the metrics go on from here."""
+        self._kept = [v.numpy() for v in self.training.model.metrics_variables]
+
+    def on_epoch_begin(self, epoch, logs=None):
+        for variable, value in zip(self.model.metrics_variables, self._kept, strict=True):
+            variable.assign(value)
 
     def on_train_batch_end(self, batch, logs=None):
         now = time.perf_counter()

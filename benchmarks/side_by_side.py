@@ -1,0 +1,62 @@
+"""How much faster figure 2's runs are side by side than one after the other on all cores.
+
+python benchmarks/side_by_side.py [--samples 1000000] [--algorithms aevb wake_sleep]
+
+Both ways train the same runs from empty stores of their own, set-up, compilation, the choice of
+step sizes and recording included: in this process with as many threads as cores, and by the local
+executor with a process and a thread a core. The tables must be equal to a few hundredths of a nat:
+sums are rounded otherwise with other threads.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+
+import pandas as pd
+
+from vae_keras.reproduction import measures, paths, plans, presets, runs
+
+measured = 0.0  # seconds that this process has recorded
+
+
+def timed(take):
+    """`take`, that also counts its time."""
+
+    def wrapper(*args):
+        global measured
+        begun = time.perf_counter()
+        rows = take(*args)
+        measured += time.perf_counter() - begun
+        return rows
+
+    return wrapper
+
+
+def main() -> None:
+    """Train both ways, and print a table; see the module."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--samples", type=int, default=10**6)
+    parser.add_argument("--algorithms", nargs="+", default=["aevb", "wake_sleep"])
+    asked = parser.parse_args()
+    settings = presets.resolve("quick", samples=asked.samples)
+    plan = plans.lower_bound(settings, step_size=None, algorithms=asked.algorithms)
+    measures.take = timed(measures.take)
+    seconds, tables = {}, []
+    for way, jobs in (("side by side", ""), ("one after the other", "0")):
+        os.environ["VAE_KERAS_JOBS"] = jobs
+        with tempfile.TemporaryDirectory() as folder, paths.results_in(folder):
+            begun = time.perf_counter()
+            found = runs.run_all(plan)
+            seconds[way] = time.perf_counter() - begun
+            tables.append(runs.table(found)["lower_bound"])
+    table = pd.DataFrame({"seconds": pd.Series(seconds).round(1)})
+    print(table.to_string())
+    print(f"{len(plan)} runs of {asked.samples:,} samples: side by side", end=" ")
+    print(f"{seconds['one after the other'] / seconds['side by side']:.2f} times as fast;", end=" ")
+    print(f"recording was {measured / seconds['one after the other']:.1%} of one after the other;")
+    print(f"the bounds differ by {(tables[0] - tables[1]).abs().max():.2f} nats at most")
+
+
+if __name__ == "__main__":
+    main()

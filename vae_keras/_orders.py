@@ -1,0 +1,36 @@
+"""Orders of an array's rows: by a seed and by how many were visited before, and by nothing else."""
+
+import tensorflow as tf
+
+from vae_keras import _noise
+from vae_keras.typing import Rows
+
+ENDLESS = ("replacement", "passes")  # orders that have no epochs
+
+
+def rows(seed: int, before: int | tf.Tensor, n: int, length: int, shuffle: bool | str) -> Rows:
+    """The next `length` of n rows, int32, after `before` visits; `shuffle` as in `Trainer.fit`.
+
+    Without an end, these are the same however they are divided into calls; else it is an epoch
+    that begins, of n rows at most.
+    """
+    first, second = _noise.words(seed)
+    of_seed = first if second == 0 else (first << 32) + second
+    return _rows(*(tf.cast(k, tf.int64) for k in (of_seed, before, n, length)), shuffle)
+
+
+@tf.function(autograph=False)  # traced once for all models: that takes longer than a minibatch
+def _rows(seed, before, n, length, shuffle):
+    def one_pass(begin):
+        # The noise has positive numbers, while they last.
+        words = tf.stack([seed, -1 - begin])
+        if shuffle == "replacement":
+            return tf.random.stateless_uniform([n], words, 0, n, tf.int64, alg="philox")
+        numbers = tf.range(n)
+        return tf.random.experimental.stateless_shuffle(numbers, words) if shuffle else numbers
+
+    if shuffle not in ENDLESS:
+        return tf.cast(one_pass(before)[:length], tf.int32)
+    passes = tf.range(before // n, (before + length - 1) // n + 1)
+    found = tf.map_fn(lambda k: one_pass(k * n), passes)
+    return tf.cast(tf.reshape(found, [-1])[before % n :][:length], tf.int32)
