@@ -42,54 +42,108 @@ def exact_sleep_gradients(oracle):
     return np.concatenate(kernel, axis=1), np.concatenate(bias)
 
 
+RATE = 0.1  # of the steps
+
+
 def steps_of(model, x):
-    """What one training step of size 1 moves each weight by."""
+    """The gradients by which one training step moves each weight."""
     before = [w.numpy() for w in model.trainable_variables]
     model.compile(
-        keras.optimizers.SGD(1.0)
+        keras.optimizers.SGD(RATE)
     )  # by XLA: on two devices the order of draws is not kept without
     model.fit(x, batch_size=len(x), shuffle=False, verbose=0)
-    return [b - w.numpy() for b, w in zip(before, model.trainable_variables, strict=True)]
+    return [(b - w.numpy()) / RATE for b, w in zip(before, model.trainable_variables, strict=True)]
+
+
+def wake_sleep(oracle, **options):
+    return oracle.vae(A, C, LOG_VARIANCE, algorithm=vae_keras.WakeSleep, **options)
 
 
 def test_each_phase_has_the_exact_gradient_and_moves_only_its_own_network(oracle):
-    """The encoder moves by the sleep gradient alone, the decoder by the wake gradient alone."""
+    """First the decoder by the wake gradient; then the encoder by the sleep gradient as it is now.
+
+    Which is far from what it was at the decoder before.
+    """
     x = oracle.draw(400_000)
-    model = oracle.vae(A, C, LOG_VARIANCE, algorithm=vae_keras.WakeSleep)
-    steps = steps_of(model, x)
-    exact = [*exact_sleep_gradients(oracle), *exact_wake_gradients(oracle, x)]
-    for step, gradient in zip(steps, exact, strict=True):
+    steps = steps_of(wake_sleep(oracle), x)
+    exact = kernel, bias = exact_wake_gradients(oracle, x)
+    moved = LinearGaussian(w=oracle.w - RATE * kernel.T, b=oracle.b - RATE * bias)
+    asleep = exact_sleep_gradients(moved)
+    for step, gradient in zip(steps, [*asleep, *exact], strict=True):
         scale = 1 + np.abs(gradient)
         np.testing.assert_allclose(step / scale, gradient / scale, atol=0.02)
+    for gradient, before in zip(asleep, exact_sleep_gradients(oracle), strict=True):
+        assert np.max(np.abs(gradient - before) / (1 + np.abs(gradient))) > 0.2
 
 
-def test_the_weight_decay_pulls_both_networks(oracle):
-    x = oracle.draw(500)
-    weights, decayed = (
-        steps_of(oracle.vae(A, C, LOG_VARIANCE, algorithm=vae_keras.WakeSleep, **options), x)
-        for options in ({}, {"weight_decay": 0.5})
-    )
-    before = oracle.vae(A, C, LOG_VARIANCE).trainable_variables
-    for plain, step, weight in zip(weights, decayed, before, strict=True):
-        np.testing.assert_allclose(step - plain, 0.5 * weight.numpy(), atol=1e-4)
+def test_the_two_phases_are_as_if_each_had_an_optimiser_of_its_own(oracle):
+    """Adam's, which counts the steps: one a minibatch."""
+    x = oracle.draw(50)
+    model, other = wake_sleep(oracle), wake_sleep(oracle)
+    model.compile(keras.optimizers.Adam(0.05))
+    model.fit(x, epochs=4, shuffle=False, verbose=0)
+    assert int(model.optimizer.iterations.numpy()) == 4
+    awake, asleep = keras.optimizers.Adam(0.05), keras.optimizers.Adam(0.05)
+    theta, phi = other.decoder.trainable_variables, other.encoder.trainable_variables
+    awake.build(theta)
+    asleep.build(phi)
+
+    @tf.function(jit_compile=True)  # whose noise is another
+    def step():
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(other.bound(x, training=True).reconstruction)
+        awake.apply(tape.gradient(loss, theta), theta)
+        with tf.GradientTape() as tape:
+            z, dreams = other.dream(len(x))
+            loss = -tf.reduce_mean(other.encode(dreams, training=True).log_prob(z))
+        asleep.apply(tape.gradient(loss, phi), phi)
+
+    for _ in range(4):
+        step()
+    for one, two in zip(model.trainable_variables, other.trainable_variables, strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-5)
 
 
-def test_the_regularisers_of_each_network_pull_it(oracle):
-    """The noise is the same, so that the difference is the gradient of 0.3 |kernel|^2."""
-    x, regulariser = oracle.draw(500), keras.regularizers.L2(0.3)
-    plain, regularised = (
-        oracle.vae(A, C, LOG_VARIANCE, algorithm=vae_keras.WakeSleep) for _ in range(2)
-    )
-    for network in (regularised.encoder, regularised.decoder):
-        network.layers[0].kernel.regularizer = regulariser
-    for weight, one, other in zip(
-        oracle.vae(A, C, LOG_VARIANCE).trainable_variables,
-        steps_of(plain, x),
-        steps_of(regularised, x),
-        strict=True,
-    ):
-        pull = 0.6 * weight.numpy() if weight.shape.rank == 2 else np.zeros(weight.shape)
-        np.testing.assert_allclose(other - one, pull, atol=1e-4)
+@pytest.mark.parametrize("frozen", ["encoder", "decoder"])
+def test_a_minibatch_counts_once_also_where_a_network_is_frozen(oracle, frozen):
+    model = wake_sleep(oracle)
+    getattr(model, frozen).trainable = False
+    model.compile(keras.optimizers.Adam(0.05), jit_compile=False)
+    model.fit(oracle.draw(50), epochs=3, verbose=0)
+    assert int(model.optimizer.iterations.numpy()) == 3
+
+
+def pulls(oracle, frozen, plain, other, x):
+    """What `other` pulls the network that is not frozen by, beyond what `plain` does.
+
+    The noise is the same, and, since the frozen network stays, so is all the rest.
+    """
+    for model in (plain, other):
+        getattr(model, frozen).trainable = False
+    return [b - a for a, b in zip(steps_of(plain, x), steps_of(other, x), strict=True)]
+
+
+@pytest.mark.parametrize(("frozen", "pulled"), [("encoder", "decoder"), ("decoder", "encoder")])
+def test_the_weight_decay_pulls_both_networks(oracle, frozen, pulled):
+    """Their kernels: biases have no prior."""
+    plain, decayed = wake_sleep(oracle), wake_sleep(oracle, weight_decay=0.5)
+    kernel, bias = getattr(plain, pulled).get_weights()
+    of_kernel, of_bias = pulls(oracle, frozen, plain, decayed, oracle.draw(500))
+    np.testing.assert_allclose(of_kernel, 0.5 * kernel, atol=1e-4)
+    np.testing.assert_allclose(of_bias, 0, atol=1e-4)
+    assert np.abs(kernel).max() > 0.1
+    assert np.abs(bias).max() > 0.1
+
+
+@pytest.mark.parametrize(("frozen", "pulled"), [("encoder", "decoder"), ("decoder", "encoder")])
+def test_the_regularisers_of_each_network_pull_it(oracle, frozen, pulled):
+    """By the gradient of 0.3 |kernel|^2."""
+    plain, regularised = wake_sleep(oracle), wake_sleep(oracle)
+    getattr(regularised, pulled).layers[0].kernel.regularizer = keras.regularizers.L2(0.3)
+    kernel, _ = getattr(plain, pulled).get_weights()
+    of_kernel, of_bias = pulls(oracle, frozen, plain, regularised, oracle.draw(500))
+    np.testing.assert_allclose(of_kernel, 0.6 * kernel, atol=1e-4)
+    np.testing.assert_allclose(of_bias, 0, atol=1e-4)
 
 
 def test_with_weighted_samples_awake_it_climbs_the_weighted_bound(oracle):
@@ -137,6 +191,29 @@ def test_dreams_are_drawn_from_the_model_and_not_its_means():
     np.testing.assert_allclose(np.cov(z.T), np.eye(2), atol=0.04)
     np.testing.assert_allclose(np.cov(x.T), oracle.covariance, atol=0.08)
     np.testing.assert_allclose(np.cov(x.T, z.T)[:5, 5:], oracle.w, atol=0.05)
+
+
+def test_dreams_are_clipped_to_the_range_of_the_data(oracle, tmp_path):
+    """And so is what the encoder learns from; codes are not."""
+    plain, model = wake_sleep(oracle), wake_sleep(oracle, clip=(-0.5, 1))
+    (z, x), (codes, dreams) = plain.dream(1000), model.dream(1000)
+    np.testing.assert_array_equal(codes, z)
+    np.testing.assert_array_equal(dreams, np.clip(x, -0.5, 1))
+    assert (np.min(dreams), np.max(dreams)) == (-0.5, 1)
+    assert np.mean((dreams == x).numpy()) > 0.2
+    steps = steps_of(model, oracle.draw(500))
+    assert not np.allclose(steps[0], steps_of(plain, oracle.draw(500))[0], atol=0.1)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert tuple(loaded.clip) == tuple(model.get_config()["clip"]) == (-0.5, 1)
+    np.testing.assert_array_equal(loaded.dream(100)[1], model.dream(100)[1])
+    assert wake_sleep(oracle).clip is None
+
+
+@pytest.mark.parametrize("clip", [(1, 0), (0.5, 0.5), (0, 1, 2), (0.0,)])
+def test_a_range_of_dreams_that_is_none_is_refused(oracle, clip):
+    with pytest.raises(ValueError, match=r"clip is \(.*but must be None or \(low, high\), low"):
+        wake_sleep(oracle, clip=clip)
 
 
 def test_it_learns_a_linear_gaussian_model(oracle):

@@ -18,7 +18,9 @@ def faces():
 @pytest.fixture
 def small():
     """A run of 40 minibatches, measured on the way at 1,000 and 3,000 samples."""
-    return Experiment("synthetic_faces", 2, samples=4000, hidden=5, step_size=0.02)
+    return Experiment(
+        "synthetic_faces", 2, samples=4000, hidden=5, step_size=0.02, batch_size=100, warm_up=2
+    )
 
 
 @pytest.fixture

@@ -26,6 +26,9 @@ from vae_keras.reproduction.experiments import Experiment
         ({"step_size": "fast"}, "step_size is 'fast', but must be above 0 and finite, or None"),
         ({"measure": "mse"}, "unknown measure 'mse': one of lower_bound, marginal_log_likelihood"),
         ({"order": "random"}, "unknown order 'random': one of replacement, passes"),
+        ({"warm_up": -1}, "warm_up is -1, but must be an integer, at least 0"),
+        ({"deviation": -0.1}, "deviation is -0.1, but must be at least 0 and finite"),
+        ({"deviation": "wide"}, "deviation is 'wide', but must be at least 0 and finite"),
         ({"algorithm": "mcem"}, "no encoder, hence no lower bound: measure="),
     ],
 )
@@ -38,7 +41,7 @@ def test_every_setting_but_how_far_it_is_to_come_is_part_of_the_key(small):
     changes = {
         "dataset": "mnist", "latent_dim": 3, "seed": 1, "step_size": 0.01, "batch_size": 50,
         "n_samples": 2, "algorithm": "wake_sleep", "hidden": 9, "n_train": 100,
-        "measure": "marginal_log_likelihood", "order": "passes",
+        "measure": "marginal_log_likelihood", "order": "passes", "warm_up": 100, "deviation": 0.1,
     }  # fmt: skip
     assert set(changes) | {"samples"} == {field.name for field in dataclasses.fields(Experiment)}
     assert dataclasses.replace(small, samples=400).key == small.key
@@ -92,11 +95,12 @@ def test_the_curve_is_recorded_on_the_grid_and_at_the_end(faces):
         (4001, 100, [1000, 3000, 4100]),
     ):
         experiment = Experiment(
-            "synthetic_faces", 2, samples, hidden=5, step_size=0.02, batch_size=batch_size
-        )
+            "synthetic_faces", 2, samples, hidden=5, step_size=0.02, batch_size=batch_size,
+            warm_up=1,
+        )  # fmt: skip
         run = runs.run(experiment, faces)
         table = runs.table([run])
-        for split in ("train", "test"):
+        for split in ("train", "test", "running"):
             assert list(table[table.split == split].samples) == taken
         assert run.samples == run.model.samples == experiment.reached(samples) == taken[-1]
 
@@ -153,8 +157,9 @@ def images(name, pixels, n=30):
     ],
 )
 def test_the_networks_are_those_of_appendix_c(dataset, pixels, hidden, layer):
-    """And Adagrad begins as Keras has it: from 0 its first steps would be huge."""
-    model = Experiment(dataset, 3, 100, n_samples=2, step_size=0.1).build(images(dataset, pixels))
+    """And Adagrad's sums of squares begin at 0."""
+    model = Experiment(dataset, 3, 100, n_samples=2, step_size=0.1, n_train=30)
+    model = model.build(images(dataset, pixels))
     for network in (model.encoder, model.decoder):
         assert network.get_layer("hidden").units == hidden
     assert isinstance(model.encoder.layers[-1], DiagonalGaussian)
@@ -163,7 +168,7 @@ def test_the_networks_are_those_of_appendix_c(dataset, pixels, hidden, layer):
     assert float(model.optimizer.learning_rate) == pytest.approx(0.1)
     sums = [v for v in model.optimizer.variables if "accumulator" in v.path]
     assert len(sums) == len(model.trainable_variables)
-    assert {float(value) for v in sums for value in np.unique(v.numpy())} == {np.float32(0.1)}
+    assert {float(value) for v in sums for value in np.unique(v.numpy())} == {0.0}
 
 
 def test_the_seed_alone_decides_the_weights_and_the_noise_at_the_beginning(small, faces):
@@ -181,6 +186,8 @@ def test_the_seed_alone_decides_the_weights_and_the_noise_at_the_beginning(small
     assert seed == same_seed != other_seed
     drawn = [(a, b) for a, b in zip(one, other, strict=True) if a.size > 1]
     assert len(drawn) == 9  # four weights a network, and the noise
+    drawn = [pair for pair in drawn if np.any(pair[0])]
+    assert len(drawn) == 7  # without the two biases that begin at 0
     for a, b in drawn:
         assert not np.array_equal(a, b)
 
@@ -222,16 +229,39 @@ def test_who_made_the_runs_is_told_once_a_version(small, monkeypatch, capsys):
     ]
 
 
-def test_the_step_sizes_are_a_row_a_run_with_their_trials(small, faces):
-    ruled = {"step_size": 0.1, "trials": {"0.01": -3.0, "0.1": 7.0}}
-    some = [
-        runs.Run(dataclasses.replace(small, n_train=n, seed=seed), faces, record)
-        for n, seed, record in ((None, 0, ruled), (300, 1, {"step_size": 0.02}))
-    ]
-    table = runs.step_sizes(some)
-    assert list(table.columns) == [
-        "dataset", "n_train", "latent_dim", "algorithm", "seed", "step_size", "0.01", "0.1",
-    ]  # fmt: skip
-    assert table.iloc[0].tolist() == ["synthetic_faces", 1600, 2, "aevb", 0, 0.1, -3.0, 7.0]
-    assert table.iloc[1].tolist()[:6] == ["synthetic_faces", 300, 2, "aevb", 1, 0.02]
-    assert table.iloc[1][["0.01", "0.1"]].isna().all()
+@pytest.mark.parametrize(
+    ("dataset", "algorithm", "recipe"),
+    [
+        ("mnist", "aevb", (500, 100, 50_000, 0.02)),
+        ("mnist", "wake_sleep", (500, 100, 50_000, 0.01)),
+        ("mnist_5k", "wake_sleep", (500, 100, None, 0.01)),
+        ("frey_face", "aevb", (200, 500, None, 0.02)),
+        ("synthetic_faces", "full_vb", (200, 500, None, 0.02)),
+    ],
+)
+def test_what_is_not_given_is_as_the_paper_had_it(dataset, algorithm, recipe):
+    """And has the key of what is given so."""
+    experiment = Experiment(dataset, 3, 1000, algorithm)
+    names = ("hidden", "batch_size", "n_train", "step_size")
+    assert tuple(getattr(experiment, name) for name in names) == recipe
+    assert Experiment(
+        dataset, 3, 1000, algorithm, **dict(zip(names, recipe, strict=True))
+    ).key == experiment.key
+    assert (experiment.warm_up, experiment.deviation, experiment.order) == (
+        100, 0.01, "replacement",
+    )  # fmt: skip
+
+
+def test_a_pixel_is_its_byte_by_256(small):
+    x = np.array([[0, 128, 255]], "uint8")
+    np.testing.assert_array_equal(small.pixels(x), [[0, 0.5, 255 / 256]])
+    assert small.pixels(x).dtype == np.float32
+    given = x / np.float32(255)
+    assert small.pixels(given) is given
+
+
+def test_dreams_of_faces_are_clipped_to_what_pixels_are(small, faces):
+    asleep = dataclasses.replace(small, algorithm="wake_sleep").build(faces)
+    assert asleep.clip == (0.0, 1.0)
+    digits = Experiment("mnist_5k", 3, 100, "wake_sleep", hidden=5)
+    assert digits.build(images("mnist_5k", 784)).clip is None

@@ -8,7 +8,7 @@ import pytest
 
 from vae_keras import likelihood
 from vae_keras.models.vae import VAE
-from vae_keras.reproduction import measures, runs, store
+from vae_keras.reproduction import measures, paper, runs, store
 from vae_keras.reproduction.experiments import Experiment
 
 pytestmark = pytest.mark.usefixtures("no_xla")
@@ -19,7 +19,7 @@ def test_a_run_may_record_the_marginal_likelihood(faces, algorithm, checkpointed
     """By appendix D on the first points of each split; a stopped run goes on bit for bit."""
     experiment = Experiment(
         "synthetic_faces", 2, 4500, algorithm, hidden=5, n_train=200, step_size=0.02,
-        measure="marginal_log_likelihood",
+        measure="marginal_log_likelihood", batch_size=100, warm_up=2,
     )  # fmt: skip
     run = runs.run(experiment, faces)
     table = runs.table([run])
@@ -42,54 +42,107 @@ def test_a_run_may_record_the_marginal_likelihood(faces, algorithm, checkpointed
     assert again.record["curve"] == run.record["curve"]
 
 
-def test_the_grid_is_the_same_for_all_runs():
-    """So a longer run's curve begins as a shorter one's, and seeds have their points in common."""
-    for measure in measures.MEASURES:
-        whole = measures.grid(measure, 10**8)
-        assert whole == sorted(set(whole))
-        for samples in (1, 999, 2000, 10**5, 10**6, 10**6 + 1, 10**7):
-            assert measures.grid(measure, samples) == [n for n in whole if n <= samples]
+def of(measure="lower_bound", dataset="mnist", algorithm="aevb", latent_dim=20):
+    return Experiment(dataset, latent_dim, 10**8, algorithm, measure=measure)
+
+
+CURVES = [
+    ("lower_bound", "mnist", "aevb", 20),
+    ("lower_bound", "mnist", "wake_sleep", 200),
+    ("lower_bound", "mnist_5k", "full_vb", 7),
+    ("lower_bound", "frey_face", "wake_sleep", 2),
+    ("lower_bound", "synthetic_faces", "aevb", 5),
+    ("marginal_log_likelihood", "mnist", "mcem", 3),
+    ("marginal_log_likelihood", "mnist_5k", "wake_sleep", 3),
+    ("marginal_log_likelihood", "synthetic_faces", "aevb", 2),
+]
+
+
+@pytest.mark.parametrize("curve", CURVES)
+@pytest.mark.parametrize("points", [measures.grid, measures.begins])
+def test_a_longer_run_is_measured_as_a_shorter_one_and_then_on(points, curve):
+    """So its curve begins as the shorter one's, and seeds have their points in common."""
+    measure, dataset, algorithm, latent_dim = curve
+    experiment = of(measure, dataset, algorithm, latent_dim)
+    whole = points(experiment, 10**8)
+    assert whole == sorted(set(whole))
+    for samples in (1, 999, 2000, 10**5, 10**6, 10**6 + 1, 10**7):
+        shorter = dataclasses.replace(experiment, samples=samples, seed=4, hidden=7)
+        assert points(shorter, samples) == [n for n in whole if n <= samples]
+    if points is measures.grid:
         assert {10**5, 10**6, 10**7, 10**8} <= set(whole)
 
 
-def test_the_bound_is_recorded_evenly_on_a_log_scale():
-    """Seven times a decade, from 10^6 on ten times; of short runs a few times."""
-    points = measures.grid("lower_bound", 10**8)
-    assert points[:4] == [1000, 3000, 10_000, 30_000]
-    assert points[4:11:7] + points[11::10] == [10**5, 10**6, 10**7, 10**8]
-    steps = np.diff(np.log10(points[4:]))
-    np.testing.assert_allclose(steps, [1 / 7] * 7 + [1 / 10] * 20, atol=1e-5)
-    assert len(measures.grid("lower_bound", 10**6)) == 12
+def test_a_run_is_measured_at_the_papers_own_points_the_decades_and_a_few_times_before():
+    theirs = paper.points("lower_bound", "aevb", "mnist", 20)
+    assert theirs[:3] == (312_800, 565_300, 794_500)
+    assert set(measures.grid(of(), 10**8)) == {
+        1000, 3000, 10_000, 30_000, 10**5, 10**6, 10**7, 10**8, *theirs,
+    }  # fmt: skip
+    others = paper.points("lower_bound", "wake_sleep", "mnist", 20)
+    assert set(others) & set(theirs) == set()
+    assert set(others) < set(measures.grid(of(algorithm="wake_sleep"), 10**8))
+    assert measures.grid(of(dataset="mnist_5k"), 10**8) == measures.grid(of(), 10**8)
+    faces = measures.grid(of(dataset="synthetic_faces", latent_dim=2), 10**8)
+    assert faces == measures.grid(of(dataset="frey_face", latent_dim=2), 10**8)
+    assert set(paper.points("lower_bound", "aevb", "frey_face", 2)) < set(faces)
 
 
-def test_the_marginal_likelihood_is_recorded_evenly_on_a_linear_scale():
-    points = measures.grid("marginal_log_likelihood", 10**7)
-    assert points[:4] == [10**5, 2 * 10**5, 4 * 10**5, 7 * 10**5]
-    assert points[4:] == [n * 10**6 for n in range(1, 11)]
-    assert measures.grid("marginal_log_likelihood", 4500) == []  # but at the run's own end
+def test_the_marginal_likelihood_is_measured_less_often_at_the_beginning():
+    """As it takes long; a run's own end is measured whatever the grid."""
+    measure = "marginal_log_likelihood"
+    assert measures.grid(of(measure, algorithm="mcem"), 4 * 10**5) == [10**5, 194_800]
+    assert measures.grid(of(measure, "mnist_5k"), 4500) == []
+    theirs = paper.points(measure, "wake_sleep", "mnist", 3)
+    assert set(measures.grid(of(measure, algorithm="wake_sleep"), 10**8)) == {
+        10**5, 10**6, 10**7, 10**8, *theirs,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("theirs", "begins"),
+    [
+        ((100, 200, 300), [0, 100, 200]),
+        ((100, 200, 300, 700, 800, 950), [0, 100, 200, 600, 700, 850]),
+        ((100, 150, 300), [0, 100, 200]),
+        ((100,), [0]),
+    ],
+)
+def test_a_running_mean_goes_back_to_the_point_before_as_far_as_the_first_from_0(
+    theirs, begins, monkeypatch
+):
+    """The paper took a point every so many minutes; of the later ones some are not read off."""
+    monkeypatch.setattr(paper, "points", lambda *_: theirs)
+    for n in (0, 99, 100, 600, 1000):
+        assert measures.begins(of(), n) == [b for b in begins if b <= n]
 
 
 def test_early_measures_are_of_the_first_points_only(faces, monkeypatch):
-    monkeypatch.setattr(measures, "BOUNDED", {0: 30, 400: None})
+    bounded = {"train": {0: 30, 400: 1000, 500: None}, "test": {0: 30, 400: None}}
+    monkeypatch.setattr(measures, "BOUNDED", bounded)
     seen = []
     elbo = VAE.elbo
     monkeypatch.setattr(VAE, "elbo", lambda self, x: seen.append(len(x)) or elbo(self, x))
-    for samples, points in ((300, [30, 30]), (400, [1600, 400])):
+    for samples, points in ((300, [30, 30]), (400, [1000, 400]), (500, [1600, 400])):
         seen.clear()
-        runs.run(Experiment("synthetic_faces", 2, samples, hidden=5, step_size=0.02), faces)
+        settings = {"hidden": 5, "step_size": 0.02, "batch_size": 100, "warm_up": 1}
+        runs.run(Experiment("synthetic_faces", 2, samples, **settings), faces)
         assert seen[-2:] == points
 
 
 @pytest.mark.parametrize(
-    ("samples", "bounded", "estimated"),
+    ("samples", "train", "test", "estimated"),
     [
-        (2000, 1000, 100), (99_999, 1000, 100), (10**5, 10_000, 300), (10**6, 10_000, 300),
-        (1_000_500, 10_000, 300),  # 10^6 in whole minibatches of Monte Carlo EM
-        (1_258_900, None, 1000), (10**8, None, 1000),
+        (2000, 1000, 1000, 100), (99_999, 1000, 1000, 100), (10**5, 10_000, None, 250),
+        (699_999, 10_000, None, 250), (7 * 10**5, None, None, 250), (10**6, None, None, 250),
+        (1_000_500, None, None, 250),  # 10^6 in whole minibatches of Monte Carlo EM
+        (1_258_900, None, None, 1000), (10**8, None, None, 1000),
     ],
 )  # fmt: skip
-def test_of_how_many_points_a_measure_is_taken(samples, bounded, estimated):
-    assert measures.points(measures.BOUNDED, samples) == bounded
+def test_of_how_many_points_a_measure_is_taken(samples, train, test, estimated):
+    """Of the whole test set wherever the paper has a point."""
+    assert measures.points(measures.BOUNDED["train"], samples) == train
+    assert measures.points(measures.BOUNDED["test"], samples) == test
     assert measures.points(measures.ESTIMATED, samples) == estimated
 
 
@@ -111,7 +164,7 @@ def test_log_likelihood_is_averaged_a_split_with_its_error(small, monkeypatch):
 
     monkeypatch.setattr(likelihood, "appendix_d", appendix_d)
     experiment = dataclasses.replace(small, measure="marginal_log_likelihood", n_train=5)
-    train, test = measures.take(experiment, model_at(1600), splits)
+    train, test = measures.take(experiment, model_at(1600), splits, running=-9.0)
     about = {
         "dataset": "synthetic_faces", "n_train": 5, "latent_dim": 2, "algorithm": "aevb",
         "samples": 1600, "seed": 0,
@@ -135,7 +188,7 @@ def test_each_measure_is_a_column_of_that_name(small, monkeypatch):
     monkeypatch.setattr(likelihood, "appendix_d", lambda _, x: (x[:, 0], x[:, 0], x[:, 0]))
     for name, columns in measures.MEASURES.items():
         experiment = dataclasses.replace(small, measure=name, seed=3)
-        rows = measures.take(experiment, model_at(1600, lambda x: -x[:, 0]), splits)
+        rows = measures.take(experiment, model_at(1600, lambda x: -x[:, 0]), splits, None)
         for row in rows:
             assert {**row, "seed": 3, "samples": 1600} == row
             assert all(row[column] == getattr(experiment, column) for column in columns)
@@ -143,14 +196,24 @@ def test_each_measure_is_a_column_of_that_name(small, monkeypatch):
         assert [(row["split"], row[name]) for row in rows] == [*zip(splits, nats, strict=True)]
 
 
+def test_the_running_mean_is_a_split_of_the_bound_where_there_is_one(small):
+    splits = {"train": np.full((3, 1), 2.0), "test": np.full((2, 1), 1.0)}
+    model = model_at(1600, lambda x: -x[:, 0])
+    assert measures.take(small, model, splits, -3.14159)[:2] == measures.take(
+        small, model, splits, None
+    )
+    *_, test, running = measures.take(small, model, splits, -3.14159)
+    assert running == test | {"split": "running", "lower_bound": -3.14}
+
+
 def test_the_noise_of_a_measure_follows_from_where_it_is_taken(small, faces):
     """Not from what was measured before; and two measures of one run have noise of their own."""
     model, splits = small.build(faces), {"train": faces.x_train, "test": faces.x_test}
-    first = measures.take(small, model, splits)
+    first = measures.take(small, model, splits, None)
     model.elbo(faces.x_test)
-    assert measures.take(small, model, splits) == first
+    assert measures.take(small, model, splits, None) == first
     for visits, batch_size, noise in ((1600, 100, 16), (1600, 50, 32), (1700, 100, 17)):
         experiment = dataclasses.replace(small, batch_size=batch_size)
         one = model_at(visits, lambda x: x[:, 0])
-        measures.take(experiment, one, splits)
+        measures.take(experiment, one, splits, None)
         assert one.noise == [noise * 10**6]

@@ -49,7 +49,7 @@ def expected(chosen, tmp_path_factory):
 
 
 def tables(found):
-    return runs.table(found).to_csv() + runs.step_sizes(found).to_csv()
+    return runs.table(found).to_csv()
 
 
 @contextlib.contextmanager

@@ -4,55 +4,148 @@ import dataclasses
 import itertools
 import types
 
+import keras
 import numpy as np
 import pytest
 
-from vae_keras.reproduction import executor, measures, runs, step_size, store, training
+from vae_keras.reproduction import executor, measures, runs, store, training
 
 pytestmark = pytest.mark.usefixtures("no_xla")
 
 
+def at(curve, split="test"):
+    """The samples at which it was measured."""
+    return [row["samples"] for row in curve if row["split"] == split]
+
+
+def fit_on(model, experiment, x, minibatches):
+    """Train the model of an experiment by Keras alone; the mean bound of these minibatches."""
+    history = model.fit(
+        x, batch_size=experiment.batch_size, shuffle="replacement", steps_per_epoch=minibatches,
+        verbose=0,
+    ).history  # fmt: skip
+    return history["elbo"][0]
+
+
 def test_taking_the_curve_leaves_what_is_reported_and_learned_alone(small, faces, monkeypatch):
     """The bound of the full sets is not mixed into that of the minibatches, which `fit` has."""
-    told = []
+    told, small = [], dataclasses.replace(small, warm_up=0)
     monkeypatch.setattr(executor, "report", told.append)
     monkeypatch.setattr(training, "REPORT_EVERY_S", 0)
-    monkeypatch.setattr(measures, "grid", lambda measure, samples: [1600, 3200])
+    for name in ("grid", "begins"):
+        monkeypatch.setattr(measures, name, lambda experiment, samples: [1600, 3200])
     run = runs.run(small, faces)
-    model, undisturbed = small.build(faces), []
-    model.optimizer.learning_rate.assign(small.step_size)
-    for steps in (16, 16, 8):
-        history = model.fit(
-            faces.x_train, shuffle="replacement", steps_per_epoch=steps, verbose=0
-        ).history
-        undisturbed += history["elbo"]
+    model, x = small.build(faces), small.pixels(faces.x_train)
+    undisturbed = [fit_on(model, small, x, steps) for steps in (16, 16, 8)]
     about = {"key": small.key, "of": 4000, "objective": "elbo"}
     assert told == [
         about | {"samples": samples, "nats": nats}
         for samples, nats in zip((1600, 3200, 4000), undisturbed, strict=True)
     ]
-    assert [row["samples"] for row in run.record["curve"][::2]] == [1600, 3200, 4000]
+    assert at(run.record["curve"]) == [1600, 3200, 4000]
     for a, b in zip(run.model.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
+def test_the_running_mean_is_that_of_the_minibatches_since_it_began(small, faces, monkeypatch):
+    """Of what each gave as it was learned from, however the run is divided into calls of `fit`."""
+    monkeypatch.setattr(training, "LONGEST", 7)
+    monkeypatch.setattr(measures, "grid", lambda *_: [500, 2000, 3000])
+    monkeypatch.setattr(measures, "begins", lambda *_: [0, 500, 2300, 3600])
+    experiment = dataclasses.replace(small, warm_up=0)
+    curve = runs.run(experiment, faces).record["curve"]
+    model, x = experiment.build(faces), experiment.pixels(faces.x_train)
+    one_by_one = [fit_on(model, experiment, x, 1) for _ in range(40)]
+    since = {500: (0, 5), 2000: (5, 20), 3000: (23, 30), 4000: (36, 40)}
+    running = {r["samples"]: r["lower_bound"] for r in curve if r["split"] == "running"}
+    assert running == pytest.approx(
+        {samples: np.mean(one_by_one[slice(*parts)]) for samples, parts in since.items()}, abs=0.006
+    )
+    others = [r["lower_bound"] for r in curve if r["split"] != "running"]
+    assert np.min(np.abs(np.subtract.outer([*running.values()], others))) > 0.05
+
+
+def test_a_point_where_a_mean_has_just_begun_has_none(small, faces, monkeypatch):
+    """As where the paper's points are nearer than a minibatch."""
+    monkeypatch.setattr(measures, "grid", lambda *_: [1000])
+    monkeypatch.setattr(measures, "begins", lambda *_: [1000])
+    curve = runs.run(dataclasses.replace(small, samples=1000), faces).record["curve"]
+    assert at(curve, "running") == [1000]
+    key = dataclasses.replace(small, samples=1000).key
+    model = small.build(faces)
+    store.restore(key, model)
+    assert all(not np.any(v.numpy()) for v in model.metrics_variables)
+    grown = runs.run(dataclasses.replace(small, samples=1100), faces).record["curve"]
+    assert at(grown, "running") == [1000, 1100]
+    (last,) = [r["lower_bound"] for r in grown[-3:] if r["split"] == "running"]
+    one = small.build(faces)
+    x = small.pixels(faces.x_train)
+    with_rate(one, 0.0, small, x, small.warm_up)
+    with_rate(one, small.step_size, small, x, 10 - small.warm_up)
+    assert last == pytest.approx(fit_on(one, small, x, 1), abs=0.006)
+
+
+def with_rate(model, rate, experiment, x, minibatches):
+    model.optimizer.learning_rate.assign(rate)
+    fit_on(model, experiment, x, minibatches)
+
+
+def test_while_it_warms_up_nothing_moves_but_adagrads_sums(small, faces):
+    experiment = dataclasses.replace(small, samples=1000, warm_up=10)
+    at_first, run = experiment.build(faces), runs.run(experiment, faces)
+    for a, b in zip(run.model.trainable_variables, at_first.trainable_variables, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    model = experiment.build(faces)
+    store.restore(experiment.key, model)
+    sums = [v.numpy() for v in model.optimizer.variables if "accumulator" in v.path]
+    assert len(sums) == len(model.trainable_variables)
+    assert all(np.all(v >= 0) and np.any(v > 0) for v in sums)
+    assert int(model.optimizer.iterations.numpy()) == 10
+    further = runs.run(dataclasses.replace(experiment, samples=1100), faces)
+    for a, b in zip(further.model.trainable_variables, at_first.trainable_variables, strict=True):
+        assert np.any(a.numpy() != b.numpy())
+
+
+@pytest.mark.parametrize("algorithm", ["aevb", "wake_sleep"])
+def test_a_run_is_what_keras_alone_makes_of_its_model(small, faces, algorithm):
+    """With the step size as a schedule, in one call of `fit`."""
+    experiment = dataclasses.replace(small, warm_up=12, algorithm=algorithm)
+    run = runs.run(experiment, faces)
+    model = experiment.build(faces)
+    schedule = keras.optimizers.schedules.PiecewiseConstantDecay([11], [0.0, 0.02])
+    model.compile(
+        keras.optimizers.Adagrad(schedule, initial_accumulator_value=0.0, epsilon=1e-8 / 100**2)
+    )
+    x = faces.x_train.astype("float32") / 256
+    model.fit(x, batch_size=100, shuffle="replacement", steps_per_epoch=40, verbose=0)
+    assert model.samples == run.model.samples == 4000
+    for a, b in zip(run.model.trainable_variables, model.trainable_variables, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6)
+
+
+def test_a_run_that_is_shorter_than_its_warm_up_ends_where_it_ends(small, faces):
+    experiment = dataclasses.replace(small, samples=1000, warm_up=30)
+    assert runs.run(experiment, faces).model.samples == 1000
+    assert store.read_progress(experiment.key)["samples"] == 1000
+
+
+@pytest.mark.parametrize("warm_up", [2, 30])
 def test_a_run_that_was_stopped_goes_on_bit_for_bit(
-    small, faces, checkpointed, monkeypatch, tmp_path
+    small, faces, checkpointed, monkeypatch, tmp_path, warm_up
 ):
-    """Also between two points of the curve; with the step size that was chosen once."""
-    experiment = dataclasses.replace(small, step_size=None)
+    """Also between two points of the curve, and while it warms up; its running means too."""
+    experiment = dataclasses.replace(small, warm_up=warm_up)
     checkpointed(experiment, faces)
     before = store.read_progress(experiment.key)
     assert before["samples"] == 2000
-    assert [row["samples"] for row in before["curve"]] == [1000, 1000]
-    with monkeypatch.context() as patch:
-        patch.setattr(step_size, "choose", lambda *_: pytest.fail("chosen again"))
-        stopped = runs.run(experiment, faces)
+    assert at(before["curve"]) == at(before["curve"], "running") == [1000]
+    stopped = runs.run(experiment, faces)
     model = stopped.model  # loaded while the store is this one
     monkeypatch.setenv("VAE_KERAS_RESULTS", str(tmp_path))
     undisturbed = runs.run(experiment, faces)
     times = {"training_s": None}
     assert stopped.record | times == undisturbed.record | times
+    assert at(undisturbed.record["curve"], "running") == [1000, 3000, 4000]
     assert undisturbed.record["training_s"] > 0
     for a, b in zip(model.weights, undisturbed.model.weights, strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
@@ -81,7 +174,7 @@ def test_checkpoints_are_taken_now_and_then_and_at_the_end_and_the_time_is_count
 
 
 def test_the_curve_has_a_row_a_split_at_each_recorded_sample(small, faces, monkeypatch):
-    """Train is what the run learns from, test the data's test set."""
+    """Train is what the run learns from, test the data's test set, running what it learned."""
 
     def sizes(model, splits, samples):
         assert samples == model.samples
@@ -90,14 +183,12 @@ def test_the_curve_has_a_row_a_split_at_each_recorded_sample(small, faces, monke
     monkeypatch.setattr(measures, "_lower_bound", sizes)
     experiment = dataclasses.replace(small, n_train=1000, seed=3)
     curve = runs.run(experiment, faces).record["curve"]
-    about = {"dataset": "synthetic_faces", "latent_dim": 2, "algorithm": "aevb"}
-    assert [row["samples"] for row in curve[::2]] == [row["samples"] for row in curve[1::2]]
-    assert curve[::2] == [
-        about | {"split": "train", "samples": row["samples"], "lower_bound": 1000, "seed": 3}
-        for row in curve[1::2]
-    ]
-    assert {(row["split"], row["lower_bound"]) for row in curve[1::2]} == {("test", 400)}
-    assert [row["samples"] for row in curve[::2]] == [1000, 3000, 4000]
+    about = {"dataset": "synthetic_faces", "latent_dim": 2, "algorithm": "aevb", "seed": 3}
+    found = [(row["split"], row["samples"]) for row in curve]
+    assert found == [(s, n) for n in (1000, 3000, 4000) for s in ("train", "test", "running")]
+    assert all(row | about == row for row in curve)
+    assert {row["lower_bound"] for row in curve if row["split"] == "train"} == {1000}
+    assert {row["lower_bound"] for row in curve if row["split"] == "test"} == {400}
 
 
 def test_a_run_leaves_a_model_at_each_milestone_that_it_passes(small, faces, monkeypatch):
@@ -108,6 +199,6 @@ def test_a_run_leaves_a_model_at_each_milestone_that_it_passes(small, faces, mon
     assert names == {"run-500.json", "run-2500.json", "run-4000.json"}
     for samples, taken in ((500, [500]), (2500, [1000, 2500]), (4000, [1000, 3000, 4000])):
         record = store.read_record(small.key, samples)
-        assert [row["samples"] for row in record["curve"][::2]] == taken
+        assert at(record["curve"]) == at(record["curve"], "running") == taken
         assert record["experiment"]["samples"] == record["samples"] == samples
         assert store.load_model(small.key, samples).samples == samples

@@ -42,15 +42,17 @@ def _read(name):
 def points(measure: str, algorithm: str, dataset: str, latent_dim: int) -> tuple[int, ...]:
     """Training samples at which the paper measured a curve, or the one most like it, sorted.
 
-    Of a size N_z without points those of the nearest that has some, of full VB those of AEVB.
+    Of a size N_z without points those of the nearest that has some, of full VB those of AEVB; of
+    log p(x) those of the small set of digits.
     """
     theirs = figure2() if measure == "lower_bound" else figure3()
     algorithm = algorithm if algorithm in set(theirs.algorithm) else "aevb"
-    curves = theirs[(theirs.algorithm == algorithm) & (theirs.dataset == dataset)]
+    curves = theirs[theirs.algorithm == algorithm]
     if measure == "lower_bound":
+        curves = curves[(curves.dataset == dataset) & (curves.run == 0)]
         sizes = curves.latent_dim.unique()
         nearest = min(sizes, key=lambda size: abs(np.log(size / latent_dim)))
-        curves = curves[(curves.latent_dim == nearest) & (curves.run == 0)]
+        curves = curves[curves.latent_dim == nearest]
     return tuple(sorted({int(samples) for samples in curves.samples}))
 
 

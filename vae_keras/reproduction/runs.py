@@ -32,12 +32,10 @@ class Run:
     """A stored run: the record of it, the data it learned from, and the trained model.
 
     `record`: `experiment`, the settings; `data_sha256`, a hash of the data's pixels; `made_by`, the
-    versions of the kit that trained it, more than one where it went on with another; `step_size`
-    and, where the rule chose it, `trials`, the bound in nats that each candidate had reached on (up
-    to 10,000) training points; `training_s`; and `curve`, a list of rows: figure 2's columns
-    (dataset, latent_dim, algorithm, split, samples, lower_bound, seed), or figure 3's, with
-    n_train, and marginal_log_likelihood, its Monte Carlo error and HMC's acceptance in place of the
-    bound.
+    versions of the kit that trained it, more than one where it went on with another; `training_s`;
+    and `curve`, a list of rows: figure 2's columns (dataset, latent_dim, algorithm, split, samples,
+    lower_bound, seed), or figure 3's, with n_train, and marginal_log_likelihood, its Monte Carlo
+    error and HMC's acceptance in place of the bound.
     """
 
     experiment: Experiment
@@ -318,21 +316,6 @@ def _tell_of_others(runs: list[Run]) -> None:
 
 
 # ------------------------------------------------------------------------------------ tables
-
-
-def step_sizes(runs: Iterable[Run]) -> pd.DataFrame:
-    """The step size of each run, and the bounds in nats by which the paper's rule chose it."""
-    rows = []
-    for run in runs:
-        e, record = run.experiment, run.record
-        rows.append(
-            {
-                "dataset": e.dataset, "n_train": len(e.training_set(run.data)),
-                "latent_dim": e.latent_dim, "algorithm": e.algorithm, "seed": e.seed,
-                "step_size": record["step_size"], **record.get("trials", {}),
-            }
-        )  # fmt: skip
-    return pd.DataFrame(rows)
 
 
 def table(runs: Iterable[Run], last: bool = False) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from vae_keras.callbacks import OBJECTIVES
 from vae_keras.datasets import Dataset
-from vae_keras.reproduction import executor, measures, step_size, store, version
+from vae_keras.reproduction import executor, measures, store, version
 from vae_keras.reproduction.experiments import RECIPE, Experiment
 
 MILESTONES = (10**6, 10**7, 10**8)  # of the presets: a run that passes one leaves a model there
@@ -61,8 +61,7 @@ class _Training:
                 "training_s": 0.0,
                 "samples": 0,
                 "curve": [],
-            } | step_size.choose(experiment, self.model, self.splits["train"])
-            self.model.reset_metrics()
+            }
         elif (makers := version.makers(record))[-1].get("sources") != version.SOURCES:
             record["made_by"] = [*makers, version.this()]  # which goes on from what others made
         self.record: dict[str, Any] = record
@@ -108,7 +107,7 @@ class _Training:
     def _step_size(self, epoch, rate):
         """Adagrad's: 0 while it warms up, and only sums squares."""
         warm = self._minibatches() >= self.experiment.warm_up
-        return self.record["step_size"] if warm else 0.0
+        return self.experiment.step_size if warm else 0.0
 
     def _is_recorded(self):
         curve = self.record["curve"]
