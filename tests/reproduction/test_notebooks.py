@@ -17,7 +17,7 @@ from vae_keras.reproduction.experiments import Experiment
 
 def test_an_order_to_end_is_taken_while_notebooks_run():
     before = signal.getsignal(signal.SIGHUP)
-    with notebooks._Notebooks(labelled=False, threads=None):
+    with notebooks._Notebooks(side_by_side=False):
         for number in (signal.SIGTERM, signal.SIGHUP):
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(number)
@@ -226,7 +226,7 @@ def test_missing_data_are_told_of_once_for_all_notebooks(monkeypatch, capsys, be
 
 
 def test_what_runs_is_killed_and_nothing_begins_once_it_is_stopped(tmp_path):
-    with notebooks._Notebooks(labelled=False, threads=None) as running:
+    with notebooks._Notebooks(side_by_side=False) as running:
         slow, done = (
             subprocess.Popen(command, start_new_session=True)
             for command in (["sleep", "60"], ["true"])

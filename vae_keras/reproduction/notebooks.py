@@ -47,7 +47,7 @@ def run(names: list[str], preset: str, force: bool, folder: Path) -> int:
     jobs = min(max(1, executor.at_once()), max(1, len(stale)))
     with (
         _looked_for_data(stale, preset),
-        _Notebooks(jobs > 1, 1 if jobs > 1 else None) as notebooks,
+        _Notebooks(side_by_side=jobs > 1) as notebooks,
     ):
         failed = _train(stale, preset)
         rows |= {name: ("FAILED", 0.0, why) for name, why in failed.items()}
@@ -102,12 +102,12 @@ def _make(
     try:
         held = lock.acquire(blocking=False)
     except filelock.Timeout:
-        print(f"{name}: another process draws it, waiting for that", flush=True)
+        _say(f"{name}: another process draws it, waiting for that")
         held = lock.acquire(poll_interval=0.5, cancel_check=notebooks.stopping.is_set)
     with held:
         if not force and provenance.is_fresh(name, preset, folder):  # the other has
             return "fresh", 0.0, ""
-        print(f"{name}, preset {preset}", flush=True)
+        _say(f"{name}, preset {preset}")
         values = presets.read(preset)
         known = provenance.parameters(name, preset)
         values = {key: value for key, value in values.items() if key in known}
@@ -119,12 +119,12 @@ def _make(
 class _Notebooks:
     """The notebooks that run now: processes in sessions of their own, so that Ctrl-C is ours.
 
-    `labelled`: what they print comes a line at a time, after the name. `threads`: of TensorFlow, in
-    each; None: as many as it likes. In its context an order to end is a KeyboardInterrupt.
+    `side_by_side`: what they print comes a line at a time, after the name, and each has one thread.
+    In its context an order to end is a KeyboardInterrupt.
     """
 
-    def __init__(self, labelled: bool, threads: int | None):
-        self.labelled, self.threads = labelled, threads
+    def __init__(self, side_by_side: bool):
+        self.side_by_side = side_by_side
         self.stopping = threading.Event()
         self._running: set[subprocess.Popen] = set()
 
@@ -147,9 +147,8 @@ class _Notebooks:
             str(paths.NOTEBOOKS / f"{name}.ipynb"), str(output),
         ]  # fmt: skip
         environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-        if self.threads:
-            threads = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")
-            environment |= dict.fromkeys(threads, str(self.threads))
+        if self.side_by_side:
+            environment |= {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
         log = output.with_suffix(".log")
         with open(log, "wb") as file:
             if self.stopping.is_set():
@@ -157,7 +156,7 @@ class _Notebooks:
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE if self.labelled else None,
+                stdout=subprocess.PIPE if self.side_by_side else None,
                 stderr=file,  # papermill's own trace, and what TensorFlow's C++ code writes
                 env=environment,
                 cwd=paths.ROOT,
@@ -166,7 +165,7 @@ class _Notebooks:
             self._running.add(process)
             if self.stopping.is_set():  # `stop` came in between, and has not seen it
                 self.stop()
-            if self.labelled:
+            if self.side_by_side:
                 _print_labelled(name, process.stdout)
             failed = process.wait()
             self._running.discard(process)
@@ -185,9 +184,15 @@ def _print_labelled(name: str, stream: Any) -> None:
     for block in iter(lambda: stream.read1(1 << 16), b""):
         *lines, rest = re.split(r"[\r\n]+", rest + block.decode(errors="replace"))
         for line in filter(str.strip, lines):
-            print(f"{name}: {line.rstrip()}", flush=True)
+            _say(f"{name}: {line.rstrip()}")
     if rest.strip():
-        print(f"{name}: {rest.rstrip()}", flush=True)
+        _say(f"{name}: {rest.rstrip()}")
+
+
+def _say(line: str) -> None:
+    """Print from a thread: `print` writes the line and its end apart, and others come between."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _failure(output: Path, log: Path) -> str:
