@@ -2,12 +2,16 @@
 
 python benchmarks/first_iterations.py [--seeds 0]
 
-Trains each of figure 2's curves with each of the three step sizes for a thousand iterations after
+The paper took the best of 0.01, 0.02 and 0.1 by the training set's bound in the first few
+iterations. This trains each of figure 2's curves with each of the three step sizes for a thousand iterations after
 the warm-up, and prints, and writes to first_iterations.csv, the bound in nats of the first 10,000
 training points along the way; and then which step size has the best.
 """
 
 import argparse
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -15,9 +19,10 @@ import pandas as pd
 from vae_keras import datasets
 from vae_keras.callbacks import NonFiniteBoundError
 from vae_keras.reproduction import executor
-from vae_keras.reproduction.experiments import STEP_SIZES, WARM_UP, Experiment
-from vae_keras.reproduction.step_size import SCORED
+from vae_keras.reproduction.experiments import WARM_UP, Experiment
 
+STEP_SIZES = (0.01, 0.02, 0.1)
+SCORED = 10_000  # training points
 AFTER = (10, 20, 50, 100, 200, 500, 1000)  # iterations
 SIZES = {"mnist": (3, 5, 10, 20, 200), "frey_face": (2, 5, 10, 20)}
 
@@ -64,7 +69,9 @@ def main() -> None:
         for seed in asked.seeds
         for step_size in STEP_SIZES
     ]
-    with executor.local() as pool:
+    os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max(1, executor.at_once()), spawn) as pool:
         found = [row for rows in pool.map(bounds, *zip(*chosen, strict=True)) for row in rows]
     table = pd.DataFrame(found)
     table.to_csv(Path(__file__).with_name("first_iterations.csv"), index=False)

@@ -65,8 +65,8 @@ def test_the_running_mean_is_that_of_the_minibatches_since_it_began(small, faces
     assert np.min(np.abs(np.subtract.outer([*running.values()], others))) > 0.05
 
 
-def test_a_point_where_a_mean_has_just_begun_has_none(small, faces, monkeypatch):
-    """As where the paper's points are nearer than a minibatch."""
+def test_a_mean_that_begins_where_a_run_ended_is_of_what_it_goes_on_with(small, faces, monkeypatch):
+    """The checkpoint at the end holds it as it begins, after the point was measured."""
     monkeypatch.setattr(measures, "grid", lambda *_: [1000])
     monkeypatch.setattr(measures, "begins", lambda *_: [1000])
     curve = runs.run(dataclasses.replace(small, samples=1000), faces).record["curve"]
@@ -168,7 +168,7 @@ def test_checkpoints_are_taken_now_and_then_and_at_the_end_and_the_time_is_count
     monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", every)
     taken = []
     monkeypatch.setattr(store, "checkpoint", lambda key, model, record: taken.append(model.samples))
-    run = runs.run(small, faces)
+    run = runs.run(dataclasses.replace(small, warm_up=0), faces)
     assert taken == stored
     assert run.record["training_s"] == seconds
 

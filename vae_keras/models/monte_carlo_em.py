@@ -39,7 +39,9 @@ class MonteCarloEM(LatentVariableModel):
         weight_decay, seed: as `VAE` has them.
 
     `fit` takes an array of `n_train` rows, in the same order each time, or a `tf.data` stream of
-    minibatches (x, row numbers), int32 or int64, each row once a minibatch. The metrics are in nats
+    minibatches (x, row numbers), int32 or int64, each row once a minibatch: labels given in their
+    place would repeat. Of an array, ``shuffle="replacement"`` may draw a row twice: both draws move
+    from where its chain stands, and the chain goes on from one of them. The metrics are in nats
     per datapoint, at the z acquired: `log_joint`, log p(x, z), `reconstruction`, log p(x|z), and
     `loss` = `weight_decay` - `log_joint`; `acceptance` is the rate reached. What is not trained on,
     `evaluate` and `predict` have, gets a z from a short chain of its own.
