@@ -3,9 +3,9 @@
 python benchmarks/first_iterations.py [--seeds 0]
 
 The paper took the best of 0.01, 0.02 and 0.1 by the training set's bound in the first few
-iterations. This trains each of figure 2's curves with each of the three step sizes for a thousand iterations after
-the warm-up, and prints, and writes to first_iterations.csv, the bound in nats of the first 10,000
-training points along the way; and then which step size has the best.
+iterations. This trains each of figure 2's curves with each of the three for a thousand iterations
+after the warm-up, and prints, and writes to first_iterations.csv, the bound in nats of the first
+10,000 training points along the way; and then which step size has the best.
 """
 
 import argparse
