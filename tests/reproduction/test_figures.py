@@ -58,7 +58,7 @@ def bound(dataset, latent_dim, algorithm, samples):
 
 
 def curves(titles, settings, algorithms, seeds, measure="lower_bound", **about):
-    recorded = sorted({*measures.grid(measure, settings.samples), settings.samples})
+    splits = ("train", "test") if measure == "marginal_log_likelihood" else CALLED
     rows = [
         {
             "dataset": name,
@@ -67,26 +67,46 @@ def curves(titles, settings, algorithms, seeds, measure="lower_bound", **about):
             "algorithm": algorithm,
             "split": split,
             "samples": samples,
-            measure: bound(name, n, algorithm, samples) + 2 * (split == "train") + seed,
+            measure: bound(name, n, algorithm, samples * (0.8 if split == "running" else 1))
+            + 2 * (split == "train")
+            + seed,
             "seed": seed,
         }
         for name in titles
         for n in (settings.mnist_latent_dims if "mnist" in name else settings.frey_face_latent_dims)
         for algorithm in algorithms
-        for samples in recorded
-        for split in ("train", "test")
+        for samples in recorded(name, n, settings.samples, algorithm, measure)
+        for split in splits
         for seed in seeds
     ]
     return pd.DataFrame(rows)
 
 
+def recorded(name, latent_dim, samples, algorithm, measure):
+    """Each algorithm has points of its own."""
+    experiment = Experiment(name, latent_dim, samples, algorithm, measure=measure)
+    return sorted({*measures.grid(experiment, samples), samples})
+
+
+CALLED = {
+    "train": "training set", "running": "minibatches (running mean)", "test": "test set",
+}  # fmt: skip
 SEEDS = pytest.mark.parametrize("seeds", [[0], [0, 1, 2]], ids=["one seed", "three seeds"])
 PRESETS = pytest.mark.parametrize("preset", presets.NAMES)
 
 
-def expected_labels(algorithms, seeds):
-    labels = [f"{style.ALGORITHMS[a]}, {s}" for a in algorithms for s in ("train", "test")]
-    return labels + ["range of 3 seeds"] * (len(seeds) > 1)
+def expected_labels(algorithms, seeds, splits=("train", "test"), theirs=False):
+    labels = [f"{style.ALGORITHMS[a]}, {CALLED[s]}" for a in algorithms for s in splits]
+    labels += ["range of 3 seeds"] * (len(seeds) > 1)
+    return labels + [f"the paper's own points, {CALLED[s]}" for s in sorted(splits) if theirs]
+
+
+FIGURE_2 = ("running", "test")  # of the splits that are recorded
+
+
+def hollow(axis):
+    """The lines of an axis that are the paper's points: marks without anything between them."""
+    return [line for line in axis.lines if line.get_linestyle() == "None"]
 
 
 @SEEDS
@@ -98,9 +118,10 @@ def test_figure_2(data, preset, seeds):
     table = curves(titles, settings, algorithms, seeds)
     figure = figures.lower_bound(table, titles)
     assert problems(figure) == []
-    wide = [line for axis in figure.axes for line in axis.lines if line.get_linewidth() == 3.5]
-    assert bool(wide) == (data != "embedded")  # behind the embedded data there are no such curves
-    labels = expected_labels(algorithms, seeds) + ["the paper's own curves"] * bool(wide)
+    theirs = [line for axis in figure.axes for line in hollow(axis)]
+    # Behind embedded data there are none, nor before the paper's first.
+    assert bool(theirs) == (data != "embedded" and preset != "smoke")
+    labels = expected_labels(algorithms, seeds, FIGURE_2, bool(theirs))
     assert legend_labels(figure) == labels
     for part, title in zip(figure.subfigs, titles.values(), strict=True):
         assert part.get_suptitle() == title
@@ -114,18 +135,32 @@ def test_a_curve_of_one_point_can_be_seen_and_the_axis_ends_with_the_data():
     assert problems(figure) == []
     for axis in figure.axes:
         assert axis.get_xlim()[1] < 2400
-        assert {line.get_marker() for line in axis.lines} == {"^", "o"}
+        assert {line.get_marker() for line in axis.lines} == {"v", "o"}
     assert problems(figures.full_vb(table[table.dataset == "mnist_5k"], "digits")) == []
-    long = curves(REAL, presets.resolve("quick"), ["aevb"], [0])
+    long = curves(REAL, presets.resolve("standard"), ["aevb"], [0])
     for axis in figures.lower_bound(long, REAL).axes:
-        assert {line.get_marker() for line in axis.lines} <= {"None", ""}
+        ours = set(axis.lines) - set(hollow(axis))
+        assert {line.get_marker() for line in ours} <= {"None", ""}
 
 
-def test_of_the_papers_curves_only_the_algorithms_in_the_key_are_drawn():
-    table = curves(REAL, presets.resolve("smoke"), ["aevb"], [0])
+def test_of_the_papers_points_only_the_algorithms_in_the_key_are_drawn():
+    table = curves(REAL, presets.resolve("quick"), ["aevb"], [0])
     figure = figures.lower_bound(table, REAL)
     assert len({to_hex(line.get_color()) for axis in figure.axes for line in axis.lines}) == 1
-    assert legend_labels(figure) == ["AEVB, train", "AEVB, test", "the paper's own curves"]
+    assert legend_labels(figure) == [
+        "AEVB, minibatches (running mean)",
+        "AEVB, test set",
+        "the paper's own points, minibatches (running mean)",
+        "the paper's own points, test set",
+    ]
+
+
+def test_of_the_papers_points_only_the_splits_in_the_key_are_drawn():
+    """As of a run of an older recipe, which has no running mean."""
+    table = curves(REAL, presets.resolve("quick"), ["aevb"], [0])
+    figure = figures.lower_bound(table[table.split != "running"], REAL)
+    assert legend_labels(figure) == ["AEVB, test set", "the paper's own points, test set"]
+    assert {line.get_marker() for axis in figure.axes for line in hollow(axis)} == {"o"}
 
 
 def test_where_data_are_embedded_the_axes_fit_them():
@@ -143,8 +178,7 @@ def test_where_data_are_embedded_the_axes_fit_them():
 @SEEDS
 @PRESETS
 @pytest.mark.parametrize("data", ["real", "embedded"])
-@pytest.mark.parametrize("theirs", [False, True], ids=["ours", "and the paper's"])
-def test_figure_3(data, preset, seeds, theirs, monkeypatch):
+def test_figure_3(data, preset, seeds):
     name, title = next(iter(DATA[data].items()))
     settings = dataclasses.replace(presets.resolve(preset), mnist_latent_dims=[3])
     algorithms = ["aevb", "wake_sleep", "mcem"]
@@ -153,18 +187,13 @@ def test_figure_3(data, preset, seeds, theirs, monkeypatch):
     table = pd.concat(
         curves([name], settings, algorithms, seeds, measure, n_train=n) for n in sizes
     )
-    if theirs:  # nobody has read them off yet
-        long = dataclasses.replace(settings, samples=max(settings.samples, 10**6))
-        read_off = pd.concat(
-            curves(["mnist"], long, algorithms, [0], measure, n_train=n) for n in sizes
-        )[list(paper.figure3().columns)]
-        monkeypatch.setattr(paper, "figure3", lambda: read_off)
     figure = figures.marginal_likelihood(table, title)
     assert problems(figure) == []
-    drawn = theirs and data == "real"
-    labels = expected_labels(algorithms, seeds) + ["the paper's own curves"] * drawn
-    assert legend_labels(figure) == labels
+    theirs = data == "real" and preset != "smoke"
+    assert legend_labels(figure) == expected_labels(algorithms, seeds, theirs=theirs)
     assert [axis.get_title().split("= ")[1] for axis in figure.axes] == [f"{n:,}" for n in sizes]
+    drawn = [bool(hollow(axis)) for axis in figure.axes]
+    assert drawn == [theirs and n == 1000 for n in sizes]  # of the large set nothing is read off
 
 
 @SEEDS
@@ -324,13 +353,14 @@ def test_a_figure_with_other_parameters_lies_elsewhere_and_is_not_fresh(tmp_path
     assert str(figures.save(figure, name, cell | {"figures_dir": 2024})) == "2024"  # a path too
 
 
-def test_the_figure_has_a_panel_a_size_with_the_papers_curves_behind():
+def test_the_figure_has_a_panel_a_size_with_the_papers_points():
+    """Of the test set and of the running mean; the training set is not in the figure."""
     table = pd.DataFrame(
         [
             (dataset, n, algorithm, split, samples, -130.0 + seed, seed)
             for dataset, n in (("mnist", 3), ("mnist", 20), ("synthetic_faces", 2))
             for algorithm in ("aevb", "wake_sleep")
-            for split in ("train", "test")
+            for split in CALLED
             for samples in (10**5, 10**6)
             for seed in (0, 1)
         ],
@@ -347,36 +377,33 @@ def test_the_figure_has_a_panel_a_size_with_the_papers_curves_behind():
         assert axis.get_xscale() == "log"
         assert axis.get_xlabel() == "training samples evaluated"
     legend = {text.get_text() for text in figure.legends[0].texts}
-    assert legend >= {"AEVB, test", "wake-sleep, train"}
+    assert legend >= {"AEVB, test set", "wake-sleep, minibatches (running mean)"}
+    assert not any("training set" in text for text in legend)
 
 
 def test_the_figure_names_what_lies_below_its_axis():
     rows = [
         ("mnist", 200, algorithm, split, samples, bound, 0)
         for algorithm, bound in (("aevb", -110.0), ("wake_sleep", -257.4))
-        for split in ("train", "test")
+        for split in FIGURE_2
         for samples in (10**5, 10**6)
     ]
     figure = figures.lower_bound(pd.DataFrame(rows, columns=COLUMNS), {"mnist": "MNIST"})
     assert figure.axes[0].get_title() == "$N_z$ = 200\nwake-sleep ends at -257"
 
 
-def test_figure_3_has_a_panel_a_training_set_and_room_for_the_papers_curves(monkeypatch):
-    ours = figure3_rows()
-    figure = figures.marginal_likelihood(ours, "MNIST")
-    assert [len(axis.lines) for axis in figure.axes] == [6, 6]
+def test_figure_3_has_a_panel_a_training_set_and_the_papers_points():
+    figure = figures.marginal_likelihood(figure3_rows(), "MNIST")
+    assert [len(axis.lines) for axis in figure.axes] == [12, 6]
+    assert [len(hollow(axis)) for axis in figure.axes] == [6, 0]
     assert figure.axes[0].get_xlabel() == "training samples evaluated (millions)"
     np.testing.assert_allclose(figure.axes[0].lines[0].get_xdata(), [1, 5])
+    last = max(line.get_xdata().max() for line in hollow(figure.axes[0]))
+    assert 4.5 < last <= 5.1  # the axis is linear, and ours fill it
+    assert len(figure.legends[0].texts) == 6 + 2
+    figure = figures.marginal_likelihood(figure3_rows([2000]), "MNIST")
+    assert [len(axis.lines) for axis in figure.axes] == [6]
     assert len(figure.legends[0].texts) == 6
-    theirs = figure3_rows([1000])[list(paper.figure3().columns)]  # as if somebody had read it off
-    monkeypatch.setattr(paper, "figure3", lambda: theirs)
-    figure = figures.marginal_likelihood(ours, "MNIST")
-    assert [len(axis.lines) for axis in figure.axes] == [12, 6]
-    assert len(figure.legends[0].texts) == 7
-    differences = paper.differences(ours.assign(marginal_log_likelihood=-138.0))
-    assert (differences.difference == 2).all()
-    assert set(differences.n_train) == {1000}
-    assert set(differences.samples) == {10**6, 5 * 10**6}
 
 
 def looks(line):
@@ -389,44 +416,71 @@ def looks(line):
 def test_the_legend_calls_each_curve_what_it_is():
     """By its colour and its dashes; each curve is told by its height."""
     order = ["aevb", "wake_sleep", "mcem", "full_vb"]
-    heights = {
-        f"{style.ALGORITHMS[algorithm]}, {split}": -100.0 - 10 * i - 3 * j
+    height = {
+        (algorithm, split): -100.0 - 10 * i - 3 * j
         for i, algorithm in enumerate(order)
-        for j, split in enumerate(("train", "test"))
+        for j, split in enumerate(CALLED)
     }
     rows = [
-        ("mnist", 4, algorithm, split, samples, heights[f"{label}, {split}"], 0)
-        for algorithm, label in style.ALGORITHMS.items()
-        for split in ("train", "test")
+        ("mnist", 4, algorithm, split, samples, height[algorithm, split], 0)
+        for algorithm, split in height
         for samples in (10**5, 2 * 10**5, 3 * 10**5, 4 * 10**5, 10**6)
     ]
     table = pd.DataFrame(rows, columns=COLUMNS)
-    third = table.rename(columns={"lower_bound": "marginal_log_likelihood"}).assign(n_train=1000)
-    for figure in (
-        figures.lower_bound(table, {"mnist": "MNIST"}),
-        figures.full_vb(table, "MNIST"),
-        figures.marginal_likelihood(third, "MNIST"),
+    third = table.rename(columns={"lower_bound": "marginal_log_likelihood"}).assign(n_train=2000)
+    for figure, splits in (
+        (figures.lower_bound(table, {"mnist": "MNIST"}), FIGURE_2),
+        (figures.full_vb(table, "MNIST"), ("train", "test")),
+        (figures.marginal_likelihood(third[third.split != "running"], "MNIST"), ("train", "test")),
     ):
         legend = figure.legends[0]
         called = {
             text.get_text(): looks(line)[:2]
             for text, line in zip(legend.get_texts(), legend.get_lines(), strict=True)
         }
-        drawn = {line.get_ydata()[0]: looks(line)[:2] for line in figure.axes[0].lines}
-        assert {label: drawn[height] for label, height in heights.items()} == called
+        drawn = {line.get_ydata()[0]: looks(line)[:2] for line in figure.axes[0].lines
+                 if not line.get_label().startswith("the paper")}  # fmt: skip
+        expected = {
+            f"{style.ALGORITHMS[algorithm]}, {CALLED[split]}": drawn[nats]
+            for (algorithm, split), nats in height.items()
+            if split in splits
+        }
+        assert called == expected
+        assert len(drawn) == len(expected)
         assert {label for label in called if called[label][1]} == {
-            label for label in heights if label.endswith("train")
+            label for label in expected if not label.endswith("test set")
         }
 
 
-def test_the_papers_curves_lie_behind_ours_wide_and_pale():
-    table = curves(REAL, presets.resolve("quick"), ["aevb", "wake_sleep"], [0])
-    figure, behind = figures.lower_bound(table, REAL), []
-    for axis in (axis for axis in figure.axes if axis.lines):
-        drawn = [looks(line)[2:] for line in sorted(axis.lines, key=lambda line: line.zorder)]
-        behind.append(len(drawn) - 4)
-        assert drawn == behind[-1] * [(3.5, 0.3)] + 4 * [(1.2, None)]
-    assert behind.count(4) >= 5  # the paper's file has most panels
+def test_the_papers_points_are_hollow_marks_upon_ours():
+    """All of them up to where ours end, in the colour of the algorithm and the mark of the split."""
+    table = curves(REAL, presets.resolve("standard"), ["aevb", "wake_sleep"], [0])
+    figure, panels = figures.lower_bound(table, REAL), 0
+    theirs = paper.figure2().query("run == 0 and samples <= 1.02 * 10**7")
+    colours = {to_hex(colour): name for name, colour in style.colours().items()}
+    marks = {mark: split for split, mark in style.MARKS.items()}
+    titles = [f"$N_z$ = {n}" for n in (3, 5, 10, 20, 200, 2, 5, 10, 20)]
+    axes = [axis for axis in figure.axes if axis.lines]
+    for k, (axis, title) in enumerate(zip(axes, titles, strict=True)):
+        assert axis.get_title().startswith(title)
+        found = hollow(axis)
+        ours = [line for line in axis.lines if line not in found]
+        assert [looks(line)[2:] for line in ours] == 4 * [(1.2, None)]
+        if not found:
+            continue
+        panels += 1
+        assert all(line.get_markerfacecolor() == "none" for line in found)
+        lines = {
+            (colours[to_hex(line.get_color())], marks[line.get_marker()]): line for line in found
+        }
+        size, dataset = int(title.split("= ")[1]), "mnist" if k < 5 else "frey_face"
+        panel = theirs[(theirs.dataset == dataset) & (theirs.latent_dim == size)]
+        expected = dict(list(panel.groupby(["algorithm", "split"])))
+        assert set(lines) == set(expected)
+        for curve, line in lines.items():
+            points = expected[curve][["samples", "lower_bound"]]
+            np.testing.assert_array_equal(line.get_xydata(), points)
+    assert panels == 7  # of two sizes the paper's points are not known
 
 
 def test_the_samples_are_means_and_lie_a_square_a_model():

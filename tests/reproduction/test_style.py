@@ -14,11 +14,14 @@ def test_each_algorithm_keeps_its_colour_from_figure_to_figure():
     assert set(style.colours()) == set(style.ALGORITHMS)
 
 
-def test_the_test_set_is_solid_and_the_training_set_dashed():
+def test_the_test_set_is_solid_the_training_set_dashed_and_the_running_mean_dotted():
     assert style.DASHES["test"] == ""
-    assert len(style.DASHES["train"]) == 2
-    assert set(style.MARKS) == set(style.DASHES)
-    assert len(set(style.MARKS.values())) == 2
+    dash, gap = style.DASHES["train"]
+    dot, between = style.DASHES["running"]
+    assert dash > gap
+    assert dot == between < dash
+    assert set(style.MARKS) == set(style.DASHES) == set(style.SPLITS) == {"train", "running", "test"}
+    assert len(set(style.MARKS.values())) == len(set(style.SPLITS.values())) == 3
 
 
 def test_the_style_ends_with_the_figure():

@@ -249,11 +249,15 @@ def _log_samples(axes: Sequence[Axes]) -> None:
 def _nats(curves: pd.DataFrame) -> tuple[float, float]:
     """The axis of one data set's panels: the paper's, made longer where ours end beyond it."""
     last = curves.samples == curves.groupby(["latent_dim", "algorithm"]).samples.transform("max")
-    best = curves[last].groupby("latent_dim").lower_bound.max().min()
-    least, most = curves.lower_bound.min(), curves.lower_bound.max()
-    margin = max(0.05 * (most - least), 1)
+    ends = curves[last].groupby(["latent_dim", "algorithm"]).lower_bound.max()
+    best, most = ends.groupby("latent_dim").max().min(), curves.lower_bound.max()
     low, high = style.NATS.get(curves.dataset.iloc[0], (np.inf, -np.inf))
-    return low if low < best else least - margin, max(high, most + margin)
+    high = max(high, most + max(0.05 * (most - curves.lower_bound.min()), 1))
+    if low < best:
+        return low, high
+    # The worst end, but no further below the best one than that lies below the top.
+    lowest = max(ends.min(), best - (high - best))
+    return lowest - max(0.1 * (high - lowest), 1), high
 
 
 def _below(curves: pd.DataFrame, low: float) -> list[str]:
@@ -313,7 +317,7 @@ def full_vb(table: pd.DataFrame, title: str) -> Figure:
 def _marks(table: pd.DataFrame) -> dict[str, str]:
     """A mark a point where a curve has so few that it might be none."""
     points = table.groupby(["dataset", "latent_dim", "algorithm"]).samples.nunique()
-    return style.MARKS if points.min() < 5 else {}
+    return style.MARKS if points.min() < 3 else {}
 
 
 def _curves(
@@ -345,7 +349,7 @@ def _curves(
 
 def _of_paper(split: str) -> dict[str, Any]:
     """How the paper's points look."""
-    return {"ls": "", "marker": style.MARKS[split], "ms": 3.2, "mfc": "none", "mew": 0.7}
+    return {"ls": "", "marker": style.MARKS[split], "ms": 4.5, "mfc": "none", "mew": 0.9}
 
 
 def _key(figure: Figure, ours: pd.DataFrame, theirs: bool, marks: dict[str, str]) -> None:
