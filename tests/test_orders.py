@@ -71,5 +71,7 @@ def test_each_seed_has_an_order_of_its_own(shuffle):
 def test_it_goes_on_after_more_visits_than_32_bits_count(shuffle):
     late = 25 * 2**40
     once = rows(late, 50, shuffle)
-    np.testing.assert_array_equal(np.concatenate([rows(late, 7, shuffle), rows(late + 7, 43, shuffle)]), once)
+    np.testing.assert_array_equal(
+        np.concatenate([rows(late, 7, shuffle), rows(late + 7, 43, shuffle)]), once
+    )
     assert not np.array_equal(once, rows(0, 50, shuffle))

@@ -224,7 +224,7 @@ def test_the_rows_follow_from_the_seed_and_from_what_was_visited(make_vae, x, sh
     vae = make_vae(seed=5)
     vae.fit(x[:70], verbose=0)
     expected = _orders.rows(5, 70, 250, 250, shuffle).numpy()
-    assert visited(vae, x, shuffle=shuffle) [:250] == expected.tolist()
+    assert visited(vae, x, shuffle=shuffle)[:250] == expected.tolist()
 
 
 def test_rows_begin_where_a_callback_has_brought_the_model(make_vae, x):

@@ -71,16 +71,22 @@ def _overlap(one, other):
 
 def _cut_off(axis, window, texts):
     """A curve whose end is not to be seen and that no text names; a point outside its axes."""
-    for line in axis.lines:
-        x, y = np.asarray(line.get_xydata(), float).T
-        (low, high), (left, right) = sorted(axis.get_ylim()), sorted(axis.get_xlim())
-        if len(x) == 1 and line.get_marker() in (None, "None", ""):
-            yield f"a curve of {axis.get_title()!r} is one point, and has no mark"
+    (low, high), (left, right) = sorted(axis.get_ylim()), sorted(axis.get_xlim())
+    curves = [
+        line for line in axis.lines if line.get_linestyle() != "None" and len(line.get_xdata())
+    ]
+    for line in axis.lines:  # marks alone are no curve: early ones may lie below the axis
+        x = np.asarray(line.get_xdata(), float)
         if len(x) and not (left <= x[-1] <= right):
             yield f"a curve of {axis.get_title()!r} ends beside its axes"
-        if len(y) and not (low <= y[-1] <= high):
+    for line in curves:
+        x, y = np.asarray(line.get_xydata(), float).T
+        if len(x) == 1 and line.get_marker() in (None, "None", ""):
+            yield f"a curve of {axis.get_title()!r} is one point, and has no mark"
+        if not (low <= y[-1] <= high):
             said = [float(n) for text in texts for n in re.findall(r"ends at (-?\d+)", text)]
-            if not any(abs(n - y[-1]) < 3 for n in said):  # it is the mean of train and test
+            same = [c.get_ydata()[-1] for c in curves if c.get_color() == line.get_color()]
+            if not any(abs(n - np.mean(same)) < 1 for n in said):  # the mean of its splits
                 yield f"a curve of {axis.get_title()!r} ends at {y[-1]:.1f}, outside its axes"
     for points in axis.collections:
         offsets = points.get_offset_transform().transform(points.get_offsets())

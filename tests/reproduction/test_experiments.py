@@ -244,9 +244,12 @@ def test_what_is_not_given_is_as_the_paper_had_it(dataset, algorithm, recipe):
     experiment = Experiment(dataset, 3, 1000, algorithm)
     names = ("hidden", "batch_size", "n_train", "step_size")
     assert tuple(getattr(experiment, name) for name in names) == recipe
-    assert Experiment(
-        dataset, 3, 1000, algorithm, **dict(zip(names, recipe, strict=True))
-    ).key == experiment.key
+    assert (
+        Experiment(dataset, 3, 1000, algorithm, **dict(zip(names, recipe, strict=True))).key
+        == experiment.key
+    )
+    third = Experiment(dataset, 3, 1000, "aevb", measure="marginal_log_likelihood")
+    assert third.step_size == 0.1
     assert (experiment.warm_up, experiment.deviation, experiment.order) == (
         100, 0.01, "replacement",
     )  # fmt: skip

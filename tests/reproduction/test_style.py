@@ -20,7 +20,9 @@ def test_the_test_set_is_solid_the_training_set_dashed_and_the_running_mean_dott
     dot, between = style.DASHES["running"]
     assert dash > gap
     assert dot == between < dash
-    assert set(style.MARKS) == set(style.DASHES) == set(style.SPLITS) == {"train", "running", "test"}
+    assert (
+        set(style.MARKS) == set(style.DASHES) == set(style.SPLITS) == {"train", "running", "test"}
+    )
     assert len(set(style.MARKS.values())) == len(set(style.SPLITS.values())) == 3
 
 
