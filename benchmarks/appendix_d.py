@@ -65,6 +65,9 @@ def main() -> None:
             warnings.simplefilter("ignore", UserWarning)  # that it is not reliable is shown here
             found = {
                 f"appendix D, L = {L}": likelihood.appendix_d(model, x, L, seed=SEED),
+                f"appendix D by kernels, L = {L}": likelihood.appendix_d(
+                    model, x, L, density="kde", seed=SEED
+                ),
                 f"importance sampling, K = {K:,}": likelihood.importance_sampling(model, x, K),
             }
         for estimator, estimate in found.items():

@@ -45,7 +45,7 @@ def kill_at_random(seed):
 
 def train(csv):
     experiment = experiments.Experiment(
-        "synthetic_faces", 2, 200_000, "wake_sleep", hidden=5
+        "synthetic_faces", 2, 200_000, "wake_sleep", hidden=5, batch_size=100, warm_up=30
     )
     run = runs.run(experiment, datasets.load("synthetic_faces"))
     runs.table([run]).to_csv(csv, index=False)
@@ -86,7 +86,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_csv(tmp_path):
 
 @pytest.mark.usefixtures("no_xla")
 def test_a_model_goes_on_from_its_checkpoint_as_if_nothing_had_been(small, faces, tmp_path):
-    """Weights, what the optimiser has summed up, its step size, the counters of the noise."""
+    """Weights, what the optimiser has summed up, its step size, the counters, the running means."""
     file, record = tmp_path / "folder" / "checkpoint.npz", {"curve": [{"samples": 1600}], "ü": None}
     model = small.build(faces)
     model.optimizer.learning_rate.assign(0.1)
@@ -97,6 +97,9 @@ def test_a_model_goes_on_from_its_checkpoint_as_if_nothing_had_been(small, faces
     other = small.build(faces)
     assert checkpoints.restore(file, other) == record
     assert (other.samples, other.visits) == (1600, 1600)
+    for a, b in zip(model.metrics_variables, other.metrics_variables, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=a.path)
+    assert {float(metric.count) for metric in other.metrics} == {1600}
     for goes_on in (False, True):
         if goes_on:
             for one in (model, other):

@@ -21,9 +21,8 @@ SAMPLES = 20_000
 
 
 def pair(algorithm="aevb", latent_dim=2, samples=SAMPLES, **settings):
-    return Experiment(
-        "synthetic_faces", latent_dim, samples, algorithm, hidden=5, step_size=0.02, **settings
-    )
+    settings = {"hidden": 5, "step_size": 0.02, "batch_size": 100, "warm_up": 10} | settings
+    return Experiment("synthetic_faces", latent_dim, samples, algorithm, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +131,24 @@ def everything(model):
     return [v.numpy() for v in [*model.variables, *model.optimizer.variables]]
 
 
+def test_the_table_has_all_that_is_recorded_or_what_is_at_the_end_of_each_run(faces):
+    """Three splits of a bound, or two: whatever rows there are at the last samples."""
+
+    def run(seed, samples, splits):
+        curve = [{"split": s, "samples": n, "seed": seed} for n in (1000, samples) for s in splits]
+        return runs.Run(pair(samples=samples, seed=seed), faces, {"curve": curve})
+
+    some = [run(0, 4000, ("train", "test", "running")), run(1, 2950, ("train", "test"))]
+    some[1].record["curve"][-1]["samples"] = some[1].record["curve"][-2]["samples"] = 3000
+    whole, last = runs.table(some), runs.table(some, last=True)
+    assert len(whole) == 10
+    assert last.to_dict("records") == [
+        {"split": split, "samples": n, "seed": seed}
+        for seed, n, splits in ((0, 4000, ("train", "test", "running")), (1, 3000, ("train", "test")))
+        for split in splits
+    ]
+
+
 @pytest.mark.usefixtures("no_xla")
 def test_a_shorter_run_is_the_beginning_of_the_longer_one(faces, monkeypatch, tmp_path):
     """Where the longer run has left no model: trained again up to there; the longer one stays."""
@@ -142,7 +159,8 @@ def test_a_shorter_run_is_the_beginning_of_the_longer_one(faces, monkeypatch, tm
     before = file.read_bytes()
     short = runs.run(part, faces)
     assert file.read_bytes() == before
-    assert [row["samples"] for row in short.record["curve"][::2]] == [1000, 1500]
+    test = [row["samples"] for row in short.record["curve"] if row["split"] == "test"]
+    assert test == [1000, 1500]
     monkeypatch.setenv("VAE_KERAS_RESULTS", str(tmp_path))
     assert like(short) == like(runs.run(part, faces))
 

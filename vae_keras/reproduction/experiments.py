@@ -100,9 +100,11 @@ class Experiment:
                 "measure='marginal_log_likelihood'"
             )
         for name, of_paper, which in (
-            ("hidden", HIDDEN, self.dataset), ("batch_size", BATCH_SIZE, self.dataset),
-            ("n_train", N_TRAIN, self.dataset), ("step_size", STEP_SIZE[self.measure], self.algorithm),
-        ):  # fmt: skip
+            ("hidden", HIDDEN, self.dataset),
+            ("batch_size", BATCH_SIZE, self.dataset),
+            ("n_train", N_TRAIN, self.dataset),
+            ("step_size", STEP_SIZE[self.measure], self.algorithm),
+        ):
             if getattr(self, name) is None:  # so that the same settings have the same key
                 object.__setattr__(self, name, of_paper.get(which))
         for name, least in (
