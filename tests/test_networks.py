@@ -6,7 +6,6 @@ import pytest
 
 from vae_keras import layers, networks
 
-
 MAKERS = [
     (networks.gaussian_encoder, (784, 500, 20), [(784, 500), (500,), (500, 40), (40,)]),
     (networks.bernoulli_decoder, (20, 500, 784), [(20, 500), (500,), (500, 784), (784,)]),

@@ -1,5 +1,7 @@
 """Orders of an array's rows: decided by the seed and by how many were visited before."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -25,7 +27,7 @@ def test_an_order_without_end_is_the_same_however_it_is_divided_into_calls(shuff
 def test_passes_are_one_permutation_after_the_other():
     passes = rows(0, 100, "passes").reshape(4, 25)
     np.testing.assert_array_equal(np.sort(passes), 4 * [np.arange(25)])
-    for one, other in zip(passes[:-1], passes[1:], strict=True):
+    for one, other in itertools.pairwise(passes):
         assert not np.array_equal(one, other)
     assert not np.array_equal(passes[0], np.arange(25))
 

@@ -457,7 +457,7 @@ def test_the_legend_calls_each_curve_what_it_is():
 
 
 def test_the_papers_points_are_hollow_marks_upon_ours():
-    """All of them up to where ours end, in the colour of the algorithm and the mark of the split."""
+    """All of them up to where ours end, in the algorithm's colour and with the split's mark."""
     table = curves(REAL, presets.resolve("standard"), ["aevb", "wake_sleep"], [0])
     figure, panels = figures.lower_bound(table, REAL), 0
     theirs = paper.figure2().query("run == 0 and samples <= 1.02 * 10**7")

@@ -149,7 +149,9 @@ def bounds(algorithm, split, values):
 
 
 def claims(*curves):
-    (row,) = paper.claims(pd.DataFrame(sum(curves, []), columns=COLUMNS)).itertuples()
+    (row,) = paper.claims(
+        pd.DataFrame([row for curve in curves for row in curve], columns=COLUMNS)
+    ).itertuples()
     return row
 
 

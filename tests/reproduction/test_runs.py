@@ -144,7 +144,10 @@ def test_the_table_has_all_that_is_recorded_or_what_is_at_the_end_of_each_run(fa
     assert len(whole) == 10
     assert last.to_dict("records") == [
         {"split": split, "samples": n, "seed": seed}
-        for seed, n, splits in ((0, 4000, ("train", "test", "running")), (1, 3000, ("train", "test")))
+        for seed, n, splits in (
+            (0, 4000, ("train", "test", "running")),
+            (1, 3000, ("train", "test")),
+        )
         for split in splits
     ]
 
