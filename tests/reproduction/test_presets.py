@@ -13,6 +13,8 @@ def test_presets():
     for name in ("standard", "paper"):
         assert not presets.resolve(name).allow_embedded
     assert [presets.resolve(n).samples for n in presets.NAMES] == [2000, 10**6, 10**7, 10**8]
+    seeds = {name: presets.resolve(name).seeds for name in presets.NAMES}
+    assert seeds == {"smoke": [0], "quick": [0], "standard": [0, 1, 2], "paper": [0]}
     assert presets.resolve("quick", samples=5).samples == 5
     assert presets.resolve("quick", seeds=[2, 0]).seeds == [2, 0]
     with pytest.raises(ValueError, match=r"seeds is \[-1\], but must be .* of at least 0"):

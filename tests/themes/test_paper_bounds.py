@@ -1,4 +1,4 @@
-"""The bounds after 10^6 training samples, with real data and the paper's recipe.
+"""The bound at the paper's own points, with real data and the paper's recipe.
 
 tests/run_all.sh --all tests/themes/test_paper_bounds.py -rP     # prints the numbers reached
 """
@@ -6,22 +6,25 @@ tests/run_all.sh --all tests/themes/test_paper_bounds.py -rP     # prints the nu
 import pytest
 
 from vae_keras import datasets
-from vae_keras.reproduction import experiments, runs
+from vae_keras.reproduction import paper, runs
+from vae_keras.reproduction.experiments import Experiment
 
-# data set, N_z, least train bound, least test bound, the paper's own (train, test)
-TABLE = [
-    ("mnist", 20, -126, -124, (-126.3, -124.2)),
-    ("frey_face", 2, 700, 700, (664, 673)),
-]
+SAMPLES = 1_030_000  # just after a point of the paper's
+NATS = 4  # a seed is 1 or 2 from another, and the paper's points are read off to 0.2
 
 
 @pytest.mark.long
 @pytest.mark.real_data
-@pytest.mark.parametrize(("name", "latent_dim", "train", "test", "paper"), TABLE)
-def test_the_bound_after_a_million_samples(name, latent_dim, train, test, paper):
-    experiment = experiments.Experiment(name, latent_dim, 1_000_000)
-    run = runs.run(experiment, datasets.load(name))
-    reached = {row["split"]: row["lower_bound"] for row in run.record["curve"]}
-    print(f"{name}, N_z = {latent_dim}, seed 0: {reached} nats; the paper: {paper}")
-    assert reached["train"] >= train
-    assert reached["test"] >= test
+def test_the_bound_of_the_test_set_comes_to_lie_on_the_papers_points():
+    experiment = Experiment("mnist", 20, SAMPLES, seed=0, step_size=0.02)
+    run = runs.run(experiment, datasets.load("mnist"))
+    table = paper.differences(runs.table([run]))
+    print(table.to_string())
+    late = table[(table.split == "test") & (table.samples >= 7 * 10**5)]
+    theirs = paper.figure2().query(
+        "dataset == 'mnist' and latent_dim == 20 and algorithm == 'aevb' and split == 'test'"
+    )
+    expected = [n for n in theirs.samples if 7 * 10**5 <= n <= SAMPLES]
+    assert late.samples.tolist() == expected
+    assert len(expected) >= 2
+    assert (late.difference.abs() <= NATS).all()
