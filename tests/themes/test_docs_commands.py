@@ -17,8 +17,7 @@ import tensorflow as tf
 from oracles.in_process import run_cells
 
 from vae_keras import datasets, likelihood
-from vae_keras.models.monte_carlo_em import MonteCarloEM
-from vae_keras.reproduction import command_line, notebooks, paths, presets, step_size
+from vae_keras.reproduction import command_line, notebooks, paths, presets
 
 PAGES = [
     paths.ROOT / "README.md", *(paths.ROOT / "docs").glob("*.md"),
@@ -91,11 +90,9 @@ def test_papermill(words, results, tmp_path, monkeypatch):
     monkeypatch.delenv("VAE_KERAS_DATA", raising=False)
     monkeypatch.setenv("VAE_KERAS_RESULTS", str(results))  # shared: most train the same models
     monkeypatch.setattr(paths, "FIGURES", tmp_path)
-    monkeypatch.setattr(step_size, "FIRST_FEW", 1)
-    # Estimators of log p(x) and HMC on the whole training set are slow, and tested elsewhere.
+    # Estimators of log p(x) are slow, and tested elsewhere.
     for estimator in ("appendix_d", "importance_sampling"):
         monkeypatch.setattr(likelihood, estimator, nothing_estimated)
-    monkeypatch.setattr(MonteCarloEM, "score", lambda self, x: np.zeros(len(x)))
     tf.config.run_functions_eagerly(True)
     try:
         error = run_cells(name, parameters, monkeypatch)
