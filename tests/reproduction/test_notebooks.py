@@ -64,9 +64,9 @@ A, B = "fig_graphical_model", "fig_samples"
 
 @pytest.fixture
 def executed(monkeypatch):
-    """What the runner would execute: (name, values, threads); fig_samples fails, both are stale.
+    """What the runner would execute: (name, values, side by side?).
 
-    There is nothing to train.
+    fig_samples fails, both are stale, and there is nothing to train.
     """
     monkeypatch.setattr(notebooks, "_train", lambda names, preset: {})
     monkeypatch.setattr(provenance, "is_fresh", lambda *_: False)
@@ -74,8 +74,7 @@ def executed(monkeypatch):
     found = []
 
     def execute(self, name, values, output):
-        found.append((name, values, self.threads))
-        assert self.labelled == (self.threads is not None)
+        found.append((name, values, self.side_by_side))
         return "it fell over" if name == B else ""
 
     monkeypatch.setattr(notebooks._Notebooks, "execute", execute)
@@ -84,12 +83,12 @@ def executed(monkeypatch):
 
 def test_stale_notebooks_are_run_with_their_parameters_of_the_preset(executed, tmp_path, capsys):
     assert notebooks.run([A, A], "smoke", False, tmp_path) == 0
-    assert executed == [(A, {"preset": "smoke", "figures_dir": str(tmp_path)}, None)]
+    assert executed == [(A, {"preset": "smoke", "figures_dir": str(tmp_path)}, False)]
     assert notebooks.run([A, B], "smoke", False, tmp_path) == 1  # one of them failed
     assert executed[1:] == [
-        (A, {"preset": "smoke", "figures_dir": str(tmp_path)}, None),
+        (A, {"preset": "smoke", "figures_dir": str(tmp_path)}, False),
         (B, {"preset": "smoke", "samples": 2000, "allow_embedded": True,
-             "figures_dir": str(tmp_path)}, None),
+             "figures_dir": str(tmp_path)}, False),
     ]  # fmt: skip
     *_, made, failed, where = capsys.readouterr().out.splitlines()
     assert re.fullmatch(rf"{A} +made +0s", made)
@@ -117,16 +116,16 @@ def test_what_another_process_drew_in_the_meantime_is_not_drawn_again(
 
 
 @pytest.mark.parametrize(
-    ("names", "jobs", "threads"),
-    [([A, B], 0, None), ([A, B], 1, None), ([A, B], 2, 1), ([A, B], 5, 1), ([A], 5, None)],
+    ("names", "jobs", "side_by_side"),
+    [([A, B], 0, False), ([A, B], 1, False), ([A, B], 2, True), ([A, B], 5, True), ([A], 5, False)],
 )
-def test_notebooks_side_by_side_have_a_thread_each(
-    executed, tmp_path, monkeypatch, names, jobs, threads
+def test_stale_notebooks_are_run_side_by_side_where_there_are_jobs(
+    executed, tmp_path, monkeypatch, names, jobs, side_by_side
 ):
-    """One after the other they have all: one stale notebook is no five jobs."""
+    """One stale notebook is no five jobs."""
     monkeypatch.setenv("VAE_KERAS_JOBS", str(jobs))
     assert notebooks.run(names, "smoke", False, tmp_path) == int(B in names)
-    assert {(name, t) for name, _, t in executed} == {(name, threads) for name in names}
+    assert {(name, s) for name, _, s in executed} == {(name, side_by_side) for name in names}
 
 
 def failing(*names):
@@ -223,6 +222,31 @@ def test_missing_data_are_told_of_once_for_all_notebooks(monkeypatch, capsys, be
         with notebooks._looked_for_data(names, preset):
             assert os.environ.get(datasets.TOLD) == before
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("side_by_side", [False, True])
+def test_notebooks_side_by_side_have_a_thread_each(tmp_path, monkeypatch, capsys, side_by_side):
+    """One after the other they have as many as TensorFlow likes, and print as they are."""
+    started = {}
+
+    class Papermill:
+        stdout = io.BytesIO(b"a word")
+        pid = None
+
+        def __init__(self, command, **kwargs):
+            started.update(kwargs)
+
+        def wait(self):
+            return 0
+
+    monkeypatch.setattr(notebooks.subprocess, "Popen", Papermill)
+    for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    with notebooks._Notebooks(side_by_side=side_by_side) as running:
+        assert running.execute(A, {}, tmp_path / "out.ipynb") == ""
+    threads = [started["env"].get(n) for n in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")]
+    assert threads == 2 * ["1" if side_by_side else None]
+    assert capsys.readouterr().out == f"{A}: a word\n" * side_by_side
 
 
 def test_what_runs_is_killed_and_nothing_begins_once_it_is_stopped(tmp_path):
