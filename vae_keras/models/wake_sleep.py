@@ -51,9 +51,9 @@ class WakeSleep(AutoEncoder):
         theta, phi = self.decoder.trainable_variables, self.encoder.trainable_variables
         with tf.GradientTape() as tape:  # wake: -E_q log p(x|z), only theta's gradient of it
             bound = self.bound(x, training=True)
-            decay_theta, decay_phi = self.decay(theta), self.decay(phi)
-            metrics = self.record_bound(bound, decay_theta + decay_phi)  # before anything moves
-            wake = [decay_theta - tf.reduce_mean(bound.reconstruction), *self.decoder.losses]
+            decay = self.decay(theta)
+            metrics = self.record_bound(bound, decay + self.decay(phi))  # before anything moves
+            wake = [decay - tf.reduce_mean(bound.reconstruction), *self.decoder.losses]
             loss = self.scaled(total(*wake), x)
         # float16 has an optimiser within the optimiser
         optimizer: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
@@ -62,9 +62,10 @@ class WakeSleep(AutoEncoder):
         with tf.GradientTape() as tape:  # sleep: -E_p(x,z) log q(z|x)
             z, dreams = self.dream(tf.shape(x)[0])
             recognition = self.encode(dreams, training=True).log_prob(z)
-            sleep = [decay_phi - tf.reduce_mean(recognition), *self.encoder.losses]
+            sleep = [self.decay(phi) - tf.reduce_mean(recognition), *self.encoder.losses]
             loss = self.scaled(total(*sleep), x)
-        optimizer.iterations.assign(iterations)  # as with an optimiser each: one a minibatch
+        if phi:  # else it is frozen, and its phase moves nothing
+            optimizer.iterations.assign(iterations)  # as with an optimiser each: one a minibatch
         self.optimizer.apply(tape.gradient(loss, phi), phi)
         self.count_visits(x)
         return metrics

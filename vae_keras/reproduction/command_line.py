@@ -83,7 +83,8 @@ def show_runs() -> int:
             state += ", by another version of the kit, which trains otherwise"
         elif state != "unreadable" and (others := version.others(run)):
             state += f", by {others}"
-        rows = run.get("curve", [])[-2:]
+        curve = run.get("curve", [])
+        rows = [row for row in curve if row["samples"] == curve[-1]["samples"]]
         measure = run.get("experiment", {}).get("measure", "lower_bound")
         samples = run.get("samples") or (rows[-1]["samples"] if rows else 0)
         values = ", ".join(f"{row['split']} {row[measure]:.1f}" for row in rows)

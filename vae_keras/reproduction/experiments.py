@@ -22,7 +22,7 @@ from vae_keras.models.trainer import MOST_MINIBATCHES
 from vae_keras.models.vae import VAE
 from vae_keras.models.wake_sleep import WakeSleep
 
-RECIPE = 6  # part of every key: raise it when a change to the kit changes the numbers
+RECIPE = 7  # part of every key: raise it when a change to the kit changes the numbers
 ALGORITHMS: dict[str, Any] = {
     "aevb": VAE,
     "wake_sleep": WakeSleep,

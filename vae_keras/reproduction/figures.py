@@ -249,14 +249,15 @@ def _log_samples(axes: Sequence[Axes]) -> None:
 def _nats(curves: pd.DataFrame) -> tuple[float, float]:
     """The axis of one data set's panels: the paper's, made longer where ours end beyond it."""
     last = curves.samples == curves.groupby(["latent_dim", "algorithm"]).samples.transform("max")
-    ends = curves[last].groupby(["latent_dim", "algorithm"]).lower_bound.max()
-    best, most = ends.groupby("latent_dim").max().min(), curves.lower_bound.max()
+    best, most = (
+        curves[last].groupby("latent_dim").lower_bound.max().min(),
+        curves.lower_bound.max(),
+    )
     low, high = style.NATS.get(curves.dataset.iloc[0], (np.inf, -np.inf))
     high = max(high, most + max(0.05 * (most - curves.lower_bound.min()), 1))
     if low < best:
         return low, high
-    # The worst end, but no further below the best one than that lies below the top.
-    lowest = max(ends.min(), best - (high - best))
+    lowest = curves[last].lower_bound.min()  # so that one sees where each ends
     return lowest - max(0.1 * (high - lowest), 1), high
 
 

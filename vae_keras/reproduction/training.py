@@ -75,7 +75,8 @@ class _Training:
         ends = {experiment.minibatches(n): n for n in targets}
         follow = _Follow(self, last)
         rate = keras.callbacks.LearningRateScheduler(self._step_size)
-        for stop in sorted(recorded | begins | set(ends) | {experiment.warm_up}):
+        warm = min(experiment.warm_up, experiment.minibatches(last))
+        for stop in sorted(recorded | begins | set(ends) | {warm}):
             if stop < self._minibatches():
                 continue
             while (steps := stop - self._minibatches()) > 0:
