@@ -249,10 +249,8 @@ def _log_samples(axes: Sequence[Axes]) -> None:
 def _nats(curves: pd.DataFrame) -> tuple[float, float]:
     """The axis of one data set's panels: the paper's, made longer where ours end beyond it."""
     last = curves.samples == curves.groupby(["latent_dim", "algorithm"]).samples.transform("max")
-    best, most = (
-        curves[last].groupby("latent_dim").lower_bound.max().min(),
-        curves.lower_bound.max(),
-    )
+    best = curves[last].groupby("latent_dim").lower_bound.max().min()
+    most = curves.lower_bound.max()
     low, high = style.NATS.get(curves.dataset.iloc[0], (np.inf, -np.inf))
     high = max(high, most + max(0.05 * (most - curves.lower_bound.min()), 1))
     if low < best:
