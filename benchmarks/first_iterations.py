@@ -48,7 +48,7 @@ def bounds(experiment: Experiment, step_size: float) -> list[dict]:
         done = iterations
         about = (experiment.dataset, experiment.latent_dim, experiment.algorithm, experiment.seed)
         names = ("dataset", "latent_dim", "algorithm", "seed")
-        score = round(float(model.elbo(x[:SCORED]).mean()), 2)
+        score = round(float(model.score(x[:SCORED]).mean()), 2)
         rows.append(
             dict(zip(names, about, strict=True))
             | {"iterations": iterations, "step_size": step_size, "train": score}

@@ -157,7 +157,7 @@ class Experiment:
         return x.astype(np.float32) / GREYS if x.dtype == np.uint8 else x
 
     def training_set(self, data: Dataset) -> np.ndarray:
-        """What it learns from. Raises ValueError where `data` are others, or too few."""
+        """What it learns from, before `pixels`. Raises ValueError for other data, or too few."""
         if data.name != self.dataset:
             raise ValueError(f"the experiment is on {self.dataset!r}, the data on {data.name!r}")
         if self.n_train is not None and self.n_train > len(data.x_train):
@@ -165,7 +165,7 @@ class Experiment:
                 f"n_train is {self.n_train}, but {data.name} has {len(data.x_train)} training "
                 "points"
             )
-        return data.x_train[: self.n_train]  # before `pixels`
+        return data.x_train[: self.n_train]
 
     def build(self, data: Dataset) -> LatentVariableModel:
         """The untrained, compiled model of appendix C for `data`, with the MAP term."""

@@ -207,8 +207,7 @@ def lower_bound(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
         parts = figure.subfigures(len(titles), 1, squeeze=False)[:, 0]
         rows = [part.subplots(1, columns, squeeze=False)[0] for part in parts]
     drawn = False
-    theirs = paper.figure2()
-    theirs = theirs[(theirs.run == 0) & (theirs.samples <= 1.02 * table.samples.max())]
+    theirs = paper.figure2().query("run == 0")
     for part, row, (name, title) in zip(parts, rows, titles.items(), strict=True):
         part.suptitle(title)
         curves = table[table.dataset == name]
@@ -279,11 +278,9 @@ def marginal_likelihood(table: pd.DataFrame, title: str) -> Figure:
         1, len(sizes), figsize=(max(4.8, 3.8 * len(sizes)), 3.8), squeeze=False
     )
     unit, unit_name = (1e6, " (millions)") if table.samples.max() >= 1e5 else (1, "")
-    last = 1.02 * table.samples.max() / unit  # the axis is linear, and ours are to fill it
     ours, theirs = (
         curves.assign(samples=curves.samples / unit) for curves in (table, paper.figure3())
     )
-    theirs = theirs[theirs.samples <= last]
     drawn = False
     for axis, n_train in zip(axes[0], sizes, strict=True):
         panel = {"dataset": table.dataset.iloc[0], "n_train": n_train}
@@ -333,6 +330,7 @@ def _curves(
     these algorithms there.
     """
     colours = style.colours()
+    theirs = theirs[theirs.samples <= 1.02 * ours.samples.max()]  # ours are to fill the axis
     ours, theirs = (t[(t[list(panel)] == pd.Series(panel)).all(axis=1)] for t in (ours, theirs))
     marked = {"markers": marks, "ms": style.MARK_SIZE, "mew": 0} if marks else {}
     if not ours.empty:

@@ -35,7 +35,7 @@ def begins(experiment: Experiment, samples: int) -> list[int]:
     """Training samples, up to `samples`, at which a mean for "running" begins.
 
     The paper took a point every so many minutes, and read off are only some of the later ones: a
-    mean goes back by the distance between its first two, or to the one before where that is nearer.
+    mean goes back as far as its first lies from the beginning, or to the one before if nearer.
     """
     points = _of_paper(experiment)
     distance = points[0]

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-VALUES = ("lower_bound", "marginal_log_likelihood")
 _PANEL = ["dataset", "latent_dim"]
 NEAR = 0.005  # a run's point is at the paper's where its samples differ by no more than this share
 
