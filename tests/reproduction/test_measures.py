@@ -134,7 +134,7 @@ def test_early_measures_are_of_the_first_points_only(faces, monkeypatch):
     ("samples", "train", "test", "estimated"),
     [
         (2000, 1000, 1000, 100), (99_999, 1000, 1000, 100), (10**5, 10_000, None, 250),
-        (699_999, 10_000, None, 250), (7 * 10**5, None, None, 250), (10**6, None, None, 250),
+        (999_999, 10_000, None, 250), (10**6, None, None, 250),
         (1_000_500, None, None, 250),  # 10^6 in whole minibatches of Monte Carlo EM
         (1_258_900, None, None, 1000), (10**8, None, None, 1000),
     ],

@@ -25,7 +25,7 @@ def tell(board, key, samples, nats=-120.25):
 
 
 def test_a_line_a_run_and_one_for_the_whole(clock):
-    board = Board(RUNS)
+    board = Board(RUNS, {"run0": 100_000})
     tell(board, "run0", 100_000)  # it went on from a checkpoint
     clock.now += 10
     tell(board, "run0", 400_000)
@@ -45,18 +45,18 @@ def test_a_line_a_run_and_one_for_the_whole(clock):
 
 def test_the_time_left_is_that_of_the_work_that_is_left(clock):
     """Half of the work of both took 60 s: not counted is what was there before."""
-    board = Board({"run0": RUNS["run0"], "run1": RUNS["run1"]})
-    tell(board, "run0", 500_000)
-    tell(board, "run1", 0)
+    board = Board({"run0": RUNS["run0"], "run1": RUNS["run1"]}, {"run0": 500_000})
     clock.now += 60
     tell(board, "run0", 1_000_000)
-    tell(board, "run1", 250_000)
+    tell(board, "run1", 250_000)  # its first word: all of it is work of these 60 s
+    assert board.lines()[0].endswith("about 1 min 00 s left")
+    board.ended("run0", True)
     assert board.lines()[0].endswith("about 1 min 00 s left")
 
 
 def test_sixteen_runs_can_be_read_in_a_log(clock, capsys, monkeypatch):
     monkeypatch.setitem(progress.EVERY_S, "log", 0.05)
-    with Board(RUNS) as board:
+    with Board(RUNS, {}) as board:
         for key in RUNS:
             tell(board, key, 500_000)
         board._closed.wait(0.3)

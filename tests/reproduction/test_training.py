@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from vae_keras.reproduction import executor, measures, runs, store, training
+from vae_keras.reproduction import executor, measures, runs, store, training, version
 
 pytestmark = pytest.mark.usefixtures("no_xla")
 
@@ -147,6 +147,7 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(
     assert stopped.record | times == undisturbed.record | times
     assert at(undisturbed.record["curve"], "running") == [1000, 3000, 4000]
     assert undisturbed.record["training_s"] > 0
+    assert [version.device() in where for where in stopped.record["trained_on"]] == [True]
     for a, b in zip(model.weights, undisturbed.model.weights, strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
 

@@ -7,6 +7,7 @@ last whole file and goes on with the same numbers.
 import io
 import json
 from pathlib import Path
+from typing import IO
 
 import keras
 import numpy as np
@@ -36,7 +37,7 @@ def restore(file: Path, model: keras.Model) -> dict:
     return record
 
 
-def read_record(file: Path) -> dict:
+def read_record(file: Path | IO[bytes]) -> dict:
     """The record so far, without the rest."""
     with np.load(file) as saved:
         return json.loads(str(saved["record"]))

@@ -1,4 +1,4 @@
-"""``python -m vae_keras figures`` runs the figure notebooks; ``runs`` lists and drops stored runs.
+"""``python -m vae_keras figures`` runs the figure notebooks; ``runs`` looks after stored runs.
 
 ``data`` says where the data sets are, or what each source answered. ``reproduce/run_all.sh`` calls
 the first.
@@ -7,10 +7,20 @@ the first.
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from vae_keras import datasets
-from vae_keras.reproduction import executor, experiments, notebooks, paths, presets, store, version
+from vae_keras.reproduction import (
+    archives,
+    executor,
+    experiments,
+    notebooks,
+    paths,
+    presets,
+    store,
+    version,
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,12 +36,20 @@ def main(arguments: list[str] | None = None) -> int:
     )
     command.add_argument("--force", action="store_true", help="draw also what is fresh")
     command.add_argument("--figures-dir", type=Path, help="instead of figures/<preset>/")
-    command = commands.add_parser("runs", help="list the stored runs, or drop some")
-    command.add_argument("--drop", metavar="RUN", help="the name of a run, or 'all'")
+    command = commands.add_parser("runs", help="list the stored runs, drop, export or import some")
+    one = command.add_mutually_exclusive_group()
+    one.add_argument("--drop", metavar="RUN", help="the name of a run, or 'all'")
+    one.add_argument("--export", metavar="RUN", help="the same: to RUN.zip, in this folder or --to")
+    one.add_argument("--import", metavar="FILE", dest="files", nargs="+", help="that was exported")
+    command.add_argument("--to", metavar="FOLDER", type=Path, default=Path(), help="of --export")
     commands.add_parser("data", help="say where the data sets are, or what each source answered")
     chosen = parser.parse_args(arguments)
     if chosen.command == "runs":
-        return show_runs() if chosen.drop is None else drop_runs(chosen.drop)
+        if chosen.drop is not None:
+            return each(named(chosen.drop), drop_run)
+        if chosen.export is not None:
+            return each(named(chosen.export), lambda key: export_run(key, chosen.to))
+        return each(chosen.files, import_run) if chosen.files else show_runs()
     if chosen.command == "data":
         return datasets.report()
     if chosen.jobs is not None:
@@ -93,14 +111,39 @@ def show_runs() -> int:
     return 0
 
 
-def drop_runs(name: str) -> int:
-    """Delete the run `name`, or all; returns 1 where one cannot be deleted, else 0."""
+def named(name: str) -> list[str]:
+    """The runs that a name stands for."""
+    return list(store.records()) if name == "all" else [name]
+
+
+def each(names: list[str], act: Callable[[str], str]) -> int:
+    """Do and say something with each of `names`; returns 1 where one could not be done, else 0."""
     status = 0
-    for key in store.records() if name == "all" else [name]:
+    if not names:
+        print(f"there is no run in {paths.shown(store.runs_folder())}")
+    for name in names:
         try:
-            store.drop(key)
-            print(f"dropped {key}")
-        except store.StoreError as error:
+            print(act(name), flush=True)
+        except (store.StoreError, OSError) as error:
             print(error, file=sys.stderr)
             status = 1
     return status
+
+
+def drop_run(key: str) -> str:
+    """Delete a run; returns what to say."""
+    store.drop(key)
+    return f"dropped {key}"
+
+
+def export_run(key: str, folder: Path) -> str:
+    """Write a run to a file of its own; returns what to say."""
+    file = archives.export(key, folder)
+    return f"{paths.shown(file)}, {file.stat().st_size / 1e6:.1f} MB"
+
+
+def import_run(file: str) -> str:
+    """Store what another machine exported; returns what to say."""
+    key = archives.take(Path(file))
+    samples = (store.read_progress(key) or {}).get("samples", 0)
+    return f"imported {key}: {samples:,} samples"

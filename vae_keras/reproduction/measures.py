@@ -18,7 +18,7 @@ DECADES = (10**6, 10**7, 10**8)
 # cost little beside the training. All points: None.
 BOUNDED = {
     "test": {0: 1000, 10**5: None},
-    "train": {0: 1000, 10**5: 10_000, 7 * 10**5: None},
+    "train": {0: 1000, 10**5: 10_000, 10**6: None},
 }
 ESTIMATED = {0: 100, 10**5: 250, 10**6 + 10_000: 1000}
 

@@ -19,10 +19,13 @@ EVERY_S = {"terminal": 0.5, "notebook": 2, "log": 30}
 
 
 class Board:
-    """A context that shows how far `runs` (key -> experiment) are, by what `take` is told."""
+    """A context that shows how far `runs` (key -> experiment) are, by what `take` is told.
 
-    def __init__(self, runs: dict[str, Experiment]):
-        self._runs, self._lock = runs, threading.Lock()
+    `stored`: training samples of each that were there before (key -> samples): no work of today's.
+    """
+
+    def __init__(self, runs: dict[str, Experiment], stored: dict[str, int]):
+        self._runs, self._stored, self._lock = runs, stored, threading.Lock()
         self._now: dict[str, dict[str, Any]] = {}  # of those that are trained: the last report
         self._done: set[str] = set()
         self._closed, self._began = threading.Event(), time.perf_counter()
@@ -48,16 +51,17 @@ class Board:
         """The whole, then a line a run that is trained now."""
         with self._lock:
             now, done = list(self._now.values()), set(self._done)
-        total = sum(run.cost for run in self._runs.values())
-        work = sum(self._runs[key].cost for key in done)
-        first = 0.0  # that was there before
-        for report in now:
-            cost = self._runs[report["key"]].cost / report["of"]
-            work += cost * report["samples"]
-            first += cost * report["begun"][1]
+        total = work = before = 0.0
+        trained = {report["key"]: report["samples"] for report in now}
+        for key, run in self._runs.items():
+            stored = min(self._stored.get(key, 0), run.samples)
+            so_far = run.samples if key in done else trained.get(key, stored)
+            total += run.cost
+            work += run.cost * so_far / run.samples
+            before += run.cost * stored / run.samples
         share = work / total
         seconds = time.perf_counter() - self._began
-        left = seconds * (total - work) / (work - first) if work > first else None
+        left = seconds * (total - work) / (work - before) if work > before else None
         rate = sum(report["rate"] for report in now)
         whole = f"{len(done)} of {len(self._runs)} runs, {share:.0%}, {rate:,.0f} samples/s"
         return [whole + (f", about {_time(left)} left" if left and share < 1 else "")] + [

@@ -12,7 +12,7 @@ import nbformat
 
 from vae_keras import datasets
 from vae_keras.reproduction import paths, presets, version
-from vae_keras.reproduction.version import commit
+from vae_keras.reproduction.version import commit, device
 
 _IMPORTED = time.perf_counter()  # a notebook imports the kit in its first cell
 PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "numpy", "matplotlib", "seaborn")
@@ -88,19 +88,6 @@ def _summary(run: Any) -> dict:
     }
     about = {"data": run.data.title, "embedded": run.data.embedded}
     return run.record["experiment"] | went | about
-
-
-def device() -> str:
-    """The accelerator that TensorFlow sees, else the processor."""
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        return ", ".join(tf.config.experimental.get_device_details(g)["device_name"] for g in gpus)
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"CPU, {len(models)} x {models[0]}" if models else f"CPU, {platform.machine()}"
 
 
 def is_fresh(name: str, preset: str, folder: Path) -> bool:

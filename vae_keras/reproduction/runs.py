@@ -125,7 +125,9 @@ def _missing(chosen: list[tuple[Experiment, Dataset]]) -> list[_Task]:
 
 def _train(tasks: list[_Task]) -> None:
     """Hand all tasks to one executor, and see them through."""
-    board = Board({task.experiment.key: task.experiment for task in tasks})
+    keys = {task.experiment.key: task.experiment for task in tasks}
+    stored = {key: (store.read_progress(key) or {}).get("samples", 0) for key in keys}
+    board = Board(keys, stored)
     deaths: Counter[str] = Counter()
     failures: list[Exception] = []
     with _crew(board.take) as crew, board:

@@ -1,6 +1,7 @@
 """The training of one run: from where it stands in the store to where it is to come."""
 
 import dataclasses
+import os
 import time
 from typing import Any
 
@@ -36,6 +37,14 @@ def train(experiment: Experiment, data: Dataset, targets: set[int]) -> None:
         _Training(experiment, data).go(ahead | passed)
 
 
+def _threads():
+    """How many of the processor's threads work, in words; nothing where a GPU does."""
+    n = tf.config.threading.get_intra_op_parallelism_threads()
+    n = n or int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0)) or os.cpu_count()
+    on_gpu = bool(tf.config.list_physical_devices("GPU"))
+    return "" if on_gpu else f"{n} thread{'s' * (n > 1)} of "
+
+
 class _Training:
     """A run under way: its model and its record. `again`: from the beginning, whatever is stored.
 
@@ -58,12 +67,15 @@ class _Training:
                 "recipe": RECIPE,
                 "data_sha256": data.sha256,
                 "made_by": [version.this()],
+                "trained_on": [],
                 "training_s": 0.0,
                 "samples": 0,
                 "curve": [],
             }
         elif (makers := version.makers(record))[-1].get("sources") != version.SOURCES:
             record["made_by"] = [*makers, version.this()]  # which goes on from what others made
+        here, devices = _threads() + version.device(), record.get("trained_on", [])
+        record["trained_on"] = devices + [here] * (here not in devices)
         self.record: dict[str, Any] = record
         self._since = time.perf_counter()
 

@@ -1,6 +1,7 @@
-"""Which code made a run or a figure: number, commit of the checkout, hash of the files."""
+"""Who made a run or a figure: number, commit and hash of the code; and on which device."""
 
 import hashlib
+import platform
 import subprocess
 from pathlib import Path
 
@@ -62,3 +63,16 @@ def others(record: dict) -> str:
         at = f"commit {head[:8]}{dirty}" if head else f"sources {made.get('sources')}"
         names.append(f"version {made['version']} ({at})" if made else "an unknown version")
     return " and then ".join(names) + ("" if "data_sha256" in record else " on unknown data")
+
+
+def device() -> str:
+    """The accelerator that TensorFlow sees, else the processor."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        return ", ".join(tf.config.experimental.get_device_details(g)["device_name"] for g in gpus)
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"CPU, {len(models)} x {models[0]}" if models else f"CPU, {platform.machine()}"
