@@ -250,6 +250,10 @@ def test_what_is_not_given_is_as_the_paper_had_it(dataset, algorithm, recipe):
     )
     third = Experiment(dataset, 3, 1000, "aevb", measure="marginal_log_likelihood")
     assert third.step_size == 0.1
+    assert third.warm_minibatches == third.warm_up == 100
+    mcem = dataclasses.replace(third, algorithm="mcem", step_size=None)
+    assert mcem.warm_minibatches == 20  # of five updates each
+    assert dataclasses.replace(mcem, warm_up=99).warm_minibatches == 20
     assert (experiment.warm_up, experiment.deviation, experiment.order) == (
         100, 0.01, "replacement",
     )  # fmt: skip

@@ -20,15 +20,27 @@ BOUNDED = {
     "test": {0: 1000, 10**5: None},
     "train": {0: 1000, 10**5: 10_000, 10**6: None},
 }
-ESTIMATED = {0: 100, 10**5: 250, 10**6 + 10_000: 1000}
+ESTIMATED = {0: 100, 10**5: 250, 150_000: 1000}
+COMPARED = {0: 100, 10**5: 250, 10**7: 1000}  # of estimators with one another, at the end of a run
+APART = 250_000  # training samples between two estimates of log p(x) below 10^6, at least
 
 
 def grid(experiment: Experiment, samples: int) -> list[int]:
     """Training samples, up to `samples`, at which the measure is taken."""
-    points = {*EARLY, *DECADES, *_of_paper(experiment)}
+    points = sorted({*EARLY, *DECADES, *_of_paper(experiment)})
     if experiment.measure == "marginal_log_likelihood":  # which takes long
-        points -= {*EARLY[:-1]}
-    return sorted(point for point in points if point <= samples)
+        points = [*EARLY[-1:], *_thinned([point for point in points if point > EARLY[-1]])]
+    return [point for point in points if point <= samples]
+
+
+def _thinned(points):
+    """Without those below 10^6 that lie too near to the one before or to 10^6."""
+    kept: list[int] = []
+    for point in points:
+        near = kept and point - kept[-1] < APART
+        if point >= 10**6 or not (near or 10**6 - point < APART / 2):
+            kept.append(point)
+    return kept
 
 
 def begins(experiment: Experiment, samples: int) -> list[int]:

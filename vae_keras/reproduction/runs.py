@@ -32,7 +32,8 @@ class Run:
     """A stored run: the record of it, the data it learned from, and the trained model.
 
     `record`: `experiment`, the settings; `data_sha256`, a hash of the data's pixels; `made_by`, the
-    versions of the kit that trained it, more than one where it went on with another; `training_s`;
+    versions of the kit that trained it, more than one where it went on with another; `trained_on`,
+    the devices, and `training_s`, the seconds;
     and `curve`, a list of rows: figure 2's columns (dataset, latent_dim, algorithm, split, samples,
     lower_bound, seed), or figure 3's, with n_train, and marginal_log_likelihood, its Monte Carlo
     error and HMC's acceptance in place of the bound.

@@ -87,7 +87,7 @@ class _Training:
         ends = {experiment.minibatches(n): n for n in targets}
         follow = _Follow(self, last)
         rate = keras.callbacks.LearningRateScheduler(self._step_size)
-        warm = min(experiment.warm_up, experiment.minibatches(last))
+        warm = min(experiment.warm_minibatches, experiment.minibatches(last))
         for stop in sorted(recorded | begins | set(ends) | {warm}):
             if stop < self._minibatches():
                 continue
@@ -119,7 +119,7 @@ class _Training:
 
     def _step_size(self, epoch, rate):
         """Adagrad's: 0 while it warms up, and only sums squares."""
-        warm = self._minibatches() >= self.experiment.warm_up
+        warm = self._minibatches() >= self.experiment.warm_minibatches
         return self.experiment.step_size if warm else 0.0
 
     def _is_recorded(self):
