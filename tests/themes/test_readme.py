@@ -4,7 +4,9 @@ import dataclasses
 import re
 
 import pytest
+import yaml
 
+import vae_keras
 from vae_keras import datasets
 from vae_keras.reproduction import paths
 
@@ -50,3 +52,20 @@ def test_the_commands_of_the_readme_name_files_that_are_there():
     named = re.findall(r"[\w/.]+\.(?:py|sh|ipynb|yaml)\b", README)
     made = {"results/out.ipynb", "out.ipynb"}
     assert [f for f in set(named) - made if not (paths.ROOT / f).exists()] == []
+
+
+def test_the_kit_is_cited_as_what_it_is():
+    citation = yaml.safe_load((paths.ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == vae_keras.__version__
+    assert "arxiv.org/abs/1312.6114" in citation["references"][0]["url"]
+
+
+def test_a_public_ci_runs_the_commands_of_this_page():
+    """In both orders; the tests of the commands are elsewhere."""
+    workflow = yaml.safe_load((paths.ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    job = workflow["jobs"]["commands"]
+    orders = [(run["first"], run["second"]) for run in job["strategy"]["matrix"]["include"]]
+    for words in {word for order in orders for word in order}:
+        assert words.split()[0] in README
+        assert (paths.ROOT / words.split()[0]).is_file()
+    assert {order[0].split("/")[0] for order in orders} == {"reproduce", "tests"}
