@@ -17,7 +17,7 @@ import tensorflow as tf
 import vae_keras
 from vae_keras import datasets
 from vae_keras.layers import Bernoulli, DiagonalGaussian
-from vae_keras.reproduction import paths
+from vae_keras.reproduction import executor, paths
 
 tf.config.set_logical_device_configuration(  # two devices, for those tests that divide the work
     tf.config.list_physical_devices("CPU")[0], 2 * [tf.config.LogicalDeviceConfiguration()]
@@ -41,6 +41,11 @@ def _own_places(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("VAE_KERAS_CLUSTER", "")
     yield
     plt.close("all")
+
+
+def pytest_xdist_auto_num_workers():
+    """Of `-n auto`: a process a core, as far as memory allows."""
+    return max(2, min(8, executor.at_once()))
 
 
 def pytest_addoption(parser):
