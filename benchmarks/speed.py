@@ -30,7 +30,7 @@ from contenders import (
     Kit,
     initial_weights,
 )
-from matrix_products import products_rate
+from matrix_products import operations, products_rate
 
 HERE = Path(__file__).parent
 NEEDS = {"Jax": "jax", "TorchEager": "torch", "TorchCompiled": "torch"}
@@ -149,6 +149,8 @@ def write(table, chosen, bounds):
         ["median", "min", "max"]
     )
     summary = summary.sort_values("median", ascending=False).round().astype(int)
+    of_products = operations(BATCH, PIXELS, HIDDEN, LATENT) / BATCH
+    summary["GFLOP/s"] = (summary["median"] * of_products / 1e9).round(1)  # of products alone
     print(f"\n{summary}")
     table.to_csv(HERE / "speed.csv", index=False, float_format="%.0f")
     record = {
