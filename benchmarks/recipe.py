@@ -25,8 +25,6 @@ VARIATIONS = {
     "step 0.01, warm-up 10": {"step_size": 0.01, "warm_up": 10},
     "step 0.01, warm-up 200": {"step_size": 0.01, "warm_up": 200},
     "step 0.02, warm-up 10": {"step_size": 0.02, "warm_up": 10},
-    "step 0.02, warm-up 20": {"step_size": 0.02, "warm_up": 20},  # 100 updates of Monte Carlo EM
-    "step 0.1, warm-up 20": {"step_size": 0.1, "warm_up": 20},
     "step 0.02, warm-up 200": {"step_size": 0.02, "warm_up": 200},
     "step 0.01, weights 0.1": {"step_size": 0.01, "deviation": 0.1},
     "step 0.02, weights 0.1": {"step_size": 0.02, "deviation": 0.1},
