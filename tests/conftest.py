@@ -69,8 +69,8 @@ def pytest_collection_modifyitems(config, items):
 def committed():
     """A function that reads a table of the committed figures, whatever was drawn over it since."""
 
-    def read(name):
-        file = f"figures/standard/{name}.csv"
+    def read(name, folder="standard"):
+        file = f"figures/{folder}/{name}.csv"
         command = ["git", "show", f":{file}"]
         done = subprocess.run(command, cwd=paths.ROOT, capture_output=True)
         content = (paths.ROOT / file).read_bytes() if done.returncode else done.stdout
