@@ -144,6 +144,5 @@ def export_run(key: str, folder: Path) -> str:
 
 def import_run(file: str) -> str:
     """Store what another machine exported; returns what to say."""
-    key = archives.take(Path(file))
-    samples = (store.read_progress(key) or {}).get("samples", 0)
+    key, samples = archives.take(Path(file))
     return f"imported {key}: {samples:,} samples"

@@ -30,6 +30,7 @@ from vae_keras.reproduction import paper, paths, provenance, style
 from vae_keras.reproduction.runs import Run
 
 FIRST_SHOWN = 10**5  # training samples, where the paper's axis begins
+LATE = 0.25  # of the samples: figure 3's axis holds all that lies after it
 
 
 def _suptitle(figure: Figure, text: str) -> None:
@@ -268,9 +269,6 @@ def _below(curves: pd.DataFrame, low: float) -> list[str]:
     ]
 
 
-LATE = 0.25  # of the samples: figure 3's axis holds all that lies after it
-
-
 def marginal_likelihood(table: pd.DataFrame, title: str) -> Figure:
     """Figure 3: log p(x) against training samples, a panel a size of the training set.
 
@@ -290,9 +288,9 @@ def marginal_likelihood(table: pd.DataFrame, title: str) -> Figure:
         drawn |= _curves(axis, ours, theirs, panel, "marginal_log_likelihood", style.MARKS)
         here = ours[ours.n_train == n_train]
         late = here[here.samples >= LATE * here.samples.max()].marginal_log_likelihood
-        top = axis.get_ylim()[1]
+        low, top = axis.get_ylim()
         # As in the paper, the steep beginning comes from below.
-        axis.set_ylim(max(axis.get_ylim()[0], late.min() - 0.1 * (top - late.min())), top)
+        axis.set_ylim(max(low, late.min() - 0.1 * (top - late.min())), top)
         axis.set(
             title=r"$N_{\mathrm{train}}$" f" = {n_train:,}",
             xlabel=f"training samples evaluated{unit_name}",

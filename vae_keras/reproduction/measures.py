@@ -35,7 +35,7 @@ def grid(experiment: Experiment, samples: int) -> list[int]:
 
 def _thinned(points):
     """Without those below 10^6 that lie too near to the one before or to 10^6."""
-    kept: list[int] = []
+    kept = []
     for point in points:
         near = kept and point - kept[-1] < APART
         if point >= 10**6 or not (near or 10**6 - point < APART / 2):

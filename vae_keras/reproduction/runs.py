@@ -33,10 +33,10 @@ class Run:
 
     `record`: `experiment`, the settings; `data_sha256`, a hash of the data's pixels; `made_by`, the
     versions of the kit that trained it, more than one where it went on with another; `trained_on`,
-    the devices, and `training_s`, the seconds;
-    and `curve`, a list of rows: figure 2's columns (dataset, latent_dim, algorithm, split, samples,
-    lower_bound, seed), or figure 3's, with n_train, and marginal_log_likelihood, its Monte Carlo
-    error and HMC's acceptance in place of the bound.
+    the devices; `training_s`, the seconds; and `curve`, a list of rows: figure 2's columns
+    (dataset, latent_dim, algorithm, split, samples, lower_bound, seed), or figure 3's, with
+    n_train, and marginal_log_likelihood, its Monte Carlo error and HMC's acceptance in place of the
+    bound.
     """
 
     experiment: Experiment
@@ -126,9 +126,8 @@ def _missing(chosen: list[tuple[Experiment, Dataset]]) -> list[_Task]:
 
 def _train(tasks: list[_Task]) -> None:
     """Hand all tasks to one executor, and see them through."""
-    keys = {task.experiment.key: task.experiment for task in tasks}
-    stored = {key: (store.read_progress(key) or {}).get("samples", 0) for key in keys}
-    board = Board(keys, stored)
+    experiments = {task.experiment.key: task.experiment for task in tasks}
+    board = Board(experiments, {key: store.samples(key) for key in experiments})
     deaths: Counter[str] = Counter()
     failures: list[Exception] = []
     with _crew(board.take) as crew, board:

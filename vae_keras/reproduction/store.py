@@ -10,6 +10,7 @@ import contextlib
 import json
 import shutil
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,8 +20,9 @@ import keras
 from vae_keras import _files
 from vae_keras.reproduction import checkpoints, paths
 
-_UNREADABLE = (
+UNREADABLE = (  # what a file that is not whole, or another, makes its reader raise
     OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile,
+    zlib.error,
 )  # fmt: skip
 CHECKPOINT = "checkpoint.npz"
 
@@ -57,6 +59,15 @@ def claim(key: str) -> Iterator[bool]:
         yield True
 
 
+@contextlib.contextmanager
+def alone(key: str) -> Iterator[None]:
+    """`claim` a run that no process trains; StoreError where one does."""
+    with claim(key) as mine:
+        if not mine:
+            raise StoreError(f"{key} is being trained by another process: stop that first")
+        yield
+
+
 def is_claimed(key: str) -> bool:
     """Whether some process trains the run `key` now: none where nothing can be written."""
     try:
@@ -87,6 +98,12 @@ def read_progress(key: str) -> dict | None:
         return None
     with _reading(file, key):
         return checkpoints.read_record(file)
+
+
+def samples(key: str) -> int:
+    """Training samples that a run has come to; 0 where there is none, StoreError as above."""
+    record = read_progress(key)
+    return record["samples"] if record else 0
 
 
 def load_model(key: str, samples: int) -> keras.Model:
@@ -180,18 +197,15 @@ def drop(key: str) -> None:
     folder = runs_folder() / key
     if folder not in runs_folder().glob("*") or not folder.is_dir():  # not "..", for one
         raise StoreError(f"there is no run {key!r} in {runs_folder()}")
-    with claim(key) as mine:
-        if not mine:
-            raise StoreError(f"{key} is being trained by another process: stop that first")
-        with _writing(folder):
-            shutil.rmtree(folder)
+    with alone(key), _writing(folder):
+        shutil.rmtree(folder)
 
 
 @contextlib.contextmanager
 def _reading(file: Path, key: str) -> Iterator[None]:
     try:
         yield
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StoreError(
             f"{file} cannot be read ({reason}). `python -m vae_keras runs --drop {key}` deletes "

@@ -26,8 +26,7 @@ def train(experiment: Experiment, data: Dataset, targets: set[int]) -> None:
     with the same numbers. For the process that holds `store.claim` of the run.
     """
     key = experiment.key
-    begun = store.read_progress(key)
-    so_far = begun["samples"] if begun else 0
+    so_far = store.samples(key)
     targets = {n for n in targets if not store.is_finished(key, n)}
     behind = {n for n in targets if experiment.reached(n) < so_far}
     if behind:
@@ -37,12 +36,13 @@ def train(experiment: Experiment, data: Dataset, targets: set[int]) -> None:
         _Training(experiment, data).go(ahead | passed)
 
 
-def _threads():
-    """How many of the processor's threads work, in words; nothing where a GPU does."""
+def _device():
+    """What trains here, in words: of a processor, with how many threads."""
+    if tf.config.list_physical_devices("GPU"):
+        return version.device()
     n = tf.config.threading.get_intra_op_parallelism_threads()
     n = n or int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0)) or os.cpu_count()
-    on_gpu = bool(tf.config.list_physical_devices("GPU"))
-    return "" if on_gpu else f"{n} thread{'s' * (n > 1)} of "
+    return f"{n} thread{'s' * (n > 1)} of {version.device()}"
 
 
 class _Training:
@@ -74,8 +74,8 @@ class _Training:
             }
         elif (makers := version.makers(record))[-1].get("sources") != version.SOURCES:
             record["made_by"] = [*makers, version.this()]  # which goes on from what others made
-        here, devices = _threads() + version.device(), record.get("trained_on", [])
-        record["trained_on"] = devices + [here] * (here not in devices)
+        if (device := _device()) not in record.setdefault("trained_on", []):
+            record["trained_on"].append(device)
         self.record: dict[str, Any] = record
         self._since = time.perf_counter()
 
