@@ -118,6 +118,18 @@ def test_a_run_of_another_recipe_is_refused(exported, monkeypatch, capsys):
     assert f"holds a run of recipe {experiments.RECIPE}, but" in capsys.readouterr().err
 
 
+def test_a_run_of_another_recipe_is_so_when_a_later_kit_exports_it(
+    exported, small, monkeypatch, tmp_path, capsys
+):
+    file, _ = exported
+    archives.take(file)
+    monkeypatch.setattr(archives, "RECIPE", experiments.RECIPE + 1)
+    again = archives.export(small.key, tmp_path / "again")
+    monkeypatch.setenv("VAE_KERAS_RESULTS", str(tmp_path / "third"))
+    assert main(["runs", "--import", str(again)]) == 1
+    assert f"holds a run of recipe {experiments.RECIPE}, but" in capsys.readouterr().err
+
+
 def test_what_is_trained_now_is_neither_exported_nor_replaced(exported, small, capsys):
     file, _ = exported
     with store.claim(small.key):
