@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 usage() {
   cat <<'TEXT'
 usage: reproduce/run_all.sh [--preset NAME] [--only FIGURE]... [--jobs N] [--cluster ADDRESS]
-                            [--force] [--figures-dir DIR] [--help]
+                            [--force] [--so-far] [--figures-dir DIR] [--help]
 
 Trains the runs that the figures need, side by side, then runs the notebooks reproduce/fig_*.ipynb
 and leaves their figures in figures/<preset>/, the executed notebooks in
@@ -21,6 +21,8 @@ under a smaller preset goes on from there.
   --cluster ADDRESS  of a Dask scheduler, whose workers train instead (docs/cluster.md); in a
                      notebook: the variable VAE_KERAS_CLUSTER
   --force            draw also what is fresh (trained models are taken from the store all the same)
+  --so-far           train nothing: draw each curve as far as its run has come, also while another
+                     process trains it; in a notebook: VAE_KERAS_SO_FAR=1
   --figures-dir DIR  put the figures there
 
 A run that was stopped, by Ctrl-C or however, goes on from its last checkpoint: just start again.

@@ -127,6 +127,32 @@ def test_figure_2(data, preset, seeds):
         assert part.get_suptitle() == title
 
 
+@pytest.mark.parametrize("preset", ["standard", "paper"])
+def test_seeds_that_have_come_less_far_are_a_range_as_far_as_they_have(preset):
+    settings = presets.resolve(preset)
+    table = curves(REAL, settings, ["aevb", "wake_sleep"], [0, 1, 2])
+    whole = table.samples.max()
+    behind = (table.seed > 0) & (table.samples > whole / 10)
+    slow = (table.algorithm == "wake_sleep") & (table.samples > whole / 4)
+    table = table[~behind & ~slow]
+    figure = figures.lower_bound(table, REAL)
+    assert problems(figure) == []
+    assert "range of 3 seeds, as far as all have come" in legend_labels(figure)
+    assert "as far as its run has come" in legend_labels(figure)
+    axis = next(a for a in figure.axes if "= 20" in a.get_title())
+    bars = {tuple(line.get_xydata()[0]) for line in axis.lines if line.get_marker() == "|"}
+    slow = table.query("algorithm == 'wake_sleep' and latent_dim == 20 and dataset == 'mnist'")
+    slow = slow[(slow.samples == slow.samples.max()) & (slow.split != "train")]
+    assert bars == set(zip(slow.samples, slow.lower_bound, strict=True))
+    seed_0 = table[(table.dataset == "mnist") & (table.latent_dim == 20) & (table.seed == 0)]
+    seed_0 = seed_0[(seed_0.algorithm == "aevb") & (seed_0.split == "test")]
+    seed_0 = seed_0[seed_0.samples >= figures.FIRST_SHOWN]
+    lines = [line.get_ydata() for line in axis.lines if line.get_linestyle() == "-"]
+    assert any(np.array_equal(line, seed_0.lower_bound) for line in lines)  # not the mean
+    for band in axis.collections:
+        assert band.get_paths()[0].vertices[:, 0].max() <= whole / 10
+
+
 def test_a_curve_of_one_point_can_be_seen_and_the_axis_ends_with_the_data():
     """As a run of 2,000 samples in one execution leaves it."""
     table = curves(EMBEDDED, presets.resolve("smoke"), ["aevb", "wake_sleep"], [0])

@@ -105,6 +105,14 @@ def test_fresh_notebooks_are_run_only_by_force(executed, tmp_path, monkeypatch, 
     assert [name for name, *_ in executed] == [A]
 
 
+def test_so_far_everything_is_drawn_and_nothing_trained(executed, tmp_path, monkeypatch):
+    monkeypatch.setenv("VAE_KERAS_SO_FAR", "1")
+    monkeypatch.setattr(provenance, "is_fresh", lambda *_: True)
+    monkeypatch.setattr(notebooks, "_train", lambda *_: pytest.fail("trained"))
+    assert notebooks.run([A], "smoke", False, tmp_path) == 0
+    assert [name for name, *_ in executed] == [A]
+
+
 def test_what_another_process_drew_in_the_meantime_is_not_drawn_again(
     executed, tmp_path, monkeypatch, capsys
 ):

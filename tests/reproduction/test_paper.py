@@ -78,11 +78,12 @@ def test_the_papers_points_are_no_distance_from_themselves():
         assert len(table) == len(theirs)  # every point, and each once
         assert (table.difference == 0).all()
         assert (table.here == table.paper).all()
-        assert "spread" not in table
+        assert not {"spread", "seeds"} & set(table)
         seeds = [theirs.assign(seed=d, **{value: theirs[value] + d}) for d in (1, 2, 6)]
         table = paper.differences(pd.concat(seeds))
         np.testing.assert_allclose(table.difference, 3, atol=0.006)
         np.testing.assert_allclose(table.spread, np.std([1, 2, 6], ddof=1), atol=0.006)
+        assert set(table.seeds) == {3}
 
 
 def test_differences_are_at_the_papers_points_alone_and_nothing_is_made_up_between_them(
@@ -127,6 +128,7 @@ def test_of_one_seed_at_some_points_there_is_no_spread(monkeypatch):
     assert table.difference.tolist() == [1, 0]
     assert table.spread[0] == pytest.approx(np.sqrt(2), abs=0.006)
     assert np.isnan(table.spread[1])
+    assert table.seeds.tolist() == [2, 1]
 
 
 def test_the_papers_claims_hold_in_the_committed_figure(committed):

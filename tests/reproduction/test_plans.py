@@ -42,6 +42,23 @@ def test_a_plan_at_a_preset_is_what_the_notebook_makes_of_its_parameters():
     assert [e.latent_dim for e, _ in plans.of("fig_manifold", "smoke")] == [2, 2]
 
 
+@pytest.mark.filterwarnings("ignore:.*EMBEDDED DATA stand in")
+def test_at_the_papers_budget_the_first_seed_goes_to_its_end_and_figure_3_ends_where_it_does():
+    settings = presets.resolve("paper", mnist_latent_dims=[3], allow_embedded=True)
+    found = plans.lower_bound(settings, None, ["aevb"])
+    assert len(found) == (1 + 4) * 3
+    lengths = {(e.seed, e.samples) for e, _ in found}
+    assert lengths == {(0, 10**8), (1, 10**7), (2, 10**7)}
+    third = plans.marginal_likelihood(settings, None, ["mcem"], 3, 100)
+    assert {(e.seed, e.samples) for e, _ in third} == {(0, 6 * 10**7), (1, 10**7), (2, 10**7)}
+    assert {e.samples for e, _ in plans.samples(settings, 0, None, [2])} == {10**8}
+    shorter = presets.resolve("paper", samples=2000, allow_embedded=True)
+    assert {e.samples for e, _ in plans.lower_bound(shorter, None, ["aevb"])} == {2000}
+    other = presets.resolve("paper", seeds=[2, 0], allow_embedded=True)
+    lengths = {(e.seed, e.samples) for e, _ in plans.lower_bound(other, None, ["aevb"])}
+    assert lengths == {(2, 10**8), (0, 10**7)}  # the first that is asked for
+
+
 def test_which_data_a_figure_needs_is_known_before_they_are_loaded():
     assert plans.data_sets("fig_graphical_model") == []
     assert plans.data_sets("fig_samples") == ["mnist"]

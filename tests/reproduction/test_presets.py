@@ -14,7 +14,9 @@ def test_presets():
         assert not presets.resolve(name).allow_embedded
     assert [presets.resolve(n).samples for n in presets.NAMES] == [2000, 10**6, 10**7, 10**8]
     seeds = {name: presets.resolve(name).seeds for name in presets.NAMES}
-    assert seeds == {"smoke": [0], "quick": [0], "standard": [0, 1, 2], "paper": [0]}
+    assert seeds == {"smoke": [0], "quick": [0], "standard": [0, 1, 2], "paper": [0, 1, 2]}
+    others = [presets.resolve(name).samples_of_other_seeds for name in presets.NAMES]
+    assert others == [None, None, None, 10**7]
     assert presets.resolve("quick", samples=5).samples == 5
     assert presets.resolve("quick", seeds=[2, 0]).seeds == [2, 0]
     with pytest.raises(ValueError, match=r"seeds is \[-1\], but must be .* of at least 0"):

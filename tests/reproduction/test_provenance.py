@@ -99,6 +99,15 @@ def test_a_figure_is_stale_once_anything_that_decides_it_has_changed(tmp_path, m
         (notebooks / file).write_text(content)
 
 
+def test_a_figure_of_the_runs_so_far_is_never_fresh(tmp_path, monkeypatch):
+    monkeypatch.delenv("VAE_KERAS_DATA", raising=False)
+    cell = provenance.parameters("fig_samples", "quick") | {"figures_dir": str(tmp_path)}
+    for value, fresh in (("1", False), ("", True)):
+        monkeypatch.setenv("VAE_KERAS_SO_FAR", value)
+        figures.save(figures.graphical_model(), "fig_samples", cell)
+        assert provenance.is_fresh("fig_samples", "quick", tmp_path) == fresh
+
+
 def test_a_figure_is_fresh_only_while_every_file_of_it_is_there(tmp_path):
     name = "fig_graphical_model"
     values = provenance.parameters(name, "smoke") | {"figures_dir": tmp_path}

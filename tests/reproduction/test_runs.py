@@ -102,6 +102,35 @@ def test_a_cluster_makes_the_tables_of_one_process(
     assert tables(runs.run_all(chosen)) == expected  # from the store
 
 
+# ---------------------------------------------------------------------------------- so far
+
+
+@pytest.mark.usefixtures("no_xla")
+def test_so_far_nothing_is_trained_and_each_run_comes_as_far_as_it_is(
+    small, faces, checkpointed, monkeypatch, capsys
+):
+    checkpointed(small, faces)
+    before = store.read_progress(small.key)
+    assert 0 < before["samples"] < small.samples
+    other = dataclasses.replace(small, seed=1)
+    monkeypatch.setenv("VAE_KERAS_SO_FAR", "1")
+    monkeypatch.setattr(runs, "_train", lambda tasks: pytest.fail("trained"))
+    (run,) = runs.run_all([(small, faces), (other, faces)])
+    assert capsys.readouterr().out == f"not begun so far, and left out: {other.title}\n"
+    assert run.samples == run.model.samples == before["samples"]
+    assert run.record["experiment"]["samples"] == before["samples"]
+    assert run.record["curve"] == before["curve"]
+    with pytest.raises(ValueError, match="none of these runs has been begun so far"):
+        runs.run(other, faces)
+    # Of a shorter run, whose model is not stored, there is the curve.
+    (run,) = runs.run_all([(dataclasses.replace(small, samples=1500), faces)])
+    assert run.samples == 1500
+    assert {row["samples"] for row in run.record["curve"]} == {1000}
+    with pytest.raises(store.StoreError, match=r"has gone on since its curve was read, at 1,500"):
+        _ = run.model
+    monkeypatch.undo()
+
+
 # ---------------------------------------------------------------------------- runs that grow
 
 

@@ -35,6 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--cluster", metavar="ADDRESS", help="of a Dask scheduler that trains them"
     )
     command.add_argument("--force", action="store_true", help="draw also what is fresh")
+    command.add_argument(
+        "--so-far", action="store_true", help="train nothing, draw from the runs so far"
+    )
     command.add_argument("--figures-dir", type=Path, help="instead of figures/<preset>/")
     command = commands.add_parser("runs", help="list the stored runs, drop, export or import some")
     one = command.add_mutually_exclusive_group()
@@ -58,6 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
         os.environ["VAE_KERAS_JOBS"] = str(chosen.jobs)
     if chosen.cluster:
         os.environ["VAE_KERAS_CLUSTER"] = chosen.cluster
+    if chosen.so_far:
+        os.environ["VAE_KERAS_SO_FAR"] = "1"
     if not notebooks.NAMES:
         parser.error(
             f"the figure notebooks are in a checkout of the project, not in {paths.ROOT}: clone "

@@ -30,6 +30,7 @@ from vae_keras.reproduction import paper, paths, provenance, style
 from vae_keras.reproduction.runs import Run
 
 FIRST_SHOWN = 10**5  # training samples, where the paper's axis begins
+ABOUT_ALL = 0.9  # of the samples of the longest curve: what ends before that is said to
 LATE = 0.25  # of the samples: figure 3's axis holds all that lies after it
 
 
@@ -195,8 +196,9 @@ def samples(runs: list[Run], rows: int) -> Figure:
 def lower_bound(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
     """Figure 2: the bound against training samples, a panel a data set and latent size.
 
-    `table`: figure 2's columns; of several seeds the mean is drawn, and their range: the bound of
-    the test set, and the running mean of the minibatches, as in the paper. `titles`: data set ->
+    `table`: figure 2's columns; of several seeds the mean is drawn, and their range (of seeds that
+    have come less far than others, the range alone): the bound of the test set, and the running
+    mean of the minibatches, as in the paper. `titles`: data set ->
     what stands above its row of panels. The axes are the paper's where ours come to lie in them,
     else those of ours. The paper's own points, where they are known, are hollow marks.
     """
@@ -216,7 +218,8 @@ def lower_bound(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
         for axis, latent_dim in zip(row, sizes, strict=False):
             panel = {"dataset": name, "latent_dim": latent_dim}
             drawn |= _curves(axis, table, theirs, panel, "lower_bound", _marks(table))
-            below = _below(curves[curves.latent_dim == latent_dim], limits[0])
+            here = curves[curves.latent_dim == latent_dim]
+            below = _below(here, limits[0])
             axis.set(
                 title="\n".join([f"$N_z$ = {latent_dim}", *below]),
                 xlabel="training samples evaluated",
@@ -332,18 +335,35 @@ def _curves(
 ) -> bool:
     """Draw into one panel the rows that have the values of `panel`, the paper's points upon ours.
 
-    `marks`: split -> the mark of each point of ours, if any. Returns whether the paper has any of
-    these algorithms there.
+    The line is the mean of the seeds that have come furthest, the band the range of all, as far as
+    all have come; a bar ends what has not come as far as the longest run of the figure. `marks`:
+    split -> the mark of each point of ours, if any. Returns whether the paper has any of these
+    algorithms there.
     """
     colours = style.colours()
-    theirs = theirs[theirs.samples <= 1.02 * ours.samples.max()]  # ours are to fill the axis
+    whole = ours.samples.max()
+    theirs = theirs[theirs.samples <= 1.02 * whole]  # ours are to fill the axis
     ours, theirs = (t[(t[list(panel)] == pd.Series(panel)).all(axis=1)] for t in (ours, theirs))
     marked = {"markers": marks, "ms": style.MARK_SIZE, "mew": 0} if marks else {}
     if not ours.empty:
+        end = ours.groupby(["algorithm", "seed"]).samples.transform("max")
+        ends = end.groupby(ours.algorithm)
         sns.lineplot(
-            ours, x="samples", y=value, hue="algorithm", palette=colours, style="split",
-            dashes=style.DASHES, errorbar=("pi", 100), legend=False, ax=axis, lw=1.2, **marked,
+            ours[end == ends.transform("max")], x="samples", y=value, hue="algorithm",
+            palette=colours, style="split", dashes=style.DASHES, errorbar=None, legend=False,
+            ax=axis, lw=1.2, **marked,
         )  # fmt: skip
+        stands = ours[(ours.samples == ends.transform("max")) & (end < ABOUT_ALL * whole)]
+        for _, last in stands.iterrows():
+            axis.plot(last.samples, last[value], color=colours[last.algorithm], **UNDER_WAY)
+        all_seeds = ours[ours.samples <= ends.transform("min")]
+        for (algorithm, _), rows in all_seeds.groupby(["algorithm", "split"]):
+            of_seeds = rows.groupby("samples")[value]
+            if rows.seed.nunique() > 1:
+                axis.fill_between(
+                    of_seeds.min().index, of_seeds.min(), of_seeds.max(),
+                    color=colours[algorithm], alpha=0.2, lw=0,
+                )  # fmt: skip
     theirs = theirs[theirs.algorithm.isin(set(ours.algorithm)) & theirs.split.isin(set(ours.split))]
     for (algorithm, split), points in theirs.groupby(["algorithm", "split"]):
         axis.plot(points.samples, points[value], color=colours[algorithm], **_of_paper(split))
@@ -353,6 +373,9 @@ def _curves(
 def _of_paper(split: str) -> dict[str, Any]:
     """How the paper's points look."""
     return {"ls": "", "marker": style.MARKS[split], "ms": 4.5, "mfc": "none", "mew": 0.9}
+
+
+UNDER_WAY: dict[str, Any] = {"ls": "", "marker": "|", "ms": 9, "mew": 1.5}
 
 
 def _key(figure: Figure, ours: pd.DataFrame, theirs: bool, marks: dict[str, str]) -> None:
@@ -370,9 +393,15 @@ def _key(figure: Figure, ours: pd.DataFrame, theirs: bool, marks: dict[str, str]
             }
             handles.append(Line2D([], [], color=colours[name], ms=style.MARK_SIZE, **look))
             labels.append(f"{label}, {style.SPLITS[split]}")
+    curve = [c for c in ("dataset", "latent_dim", "n_train", "algorithm") if c in ours]
+    ends = ours.groupby([*curve, "seed"]).samples.max().groupby(curve)
+    if (ends.max() < ABOUT_ALL * ours.samples.max()).any():
+        handles.append(Line2D([], [], color="black", **UNDER_WAY))
+        labels.append("as far as its run has come")
     if (seeds := ours.seed.nunique()) > 1:
         handles.append(Patch(color="grey", alpha=0.3, lw=0))
-        labels.append(f"range of {seeds} seeds")
+        even = (ends.min() >= ABOUT_ALL * ends.max()).all()
+        labels.append(f"range of {seeds} seeds" + ("" if even else ", as far as all have come"))
     for split in sorted(set(ours.split)) if theirs else ():
         handles.append(Line2D([], [], color="black", **_of_paper(split)))
         labels.append(f"the paper's own points, {style.SPLITS[split]}")

@@ -27,7 +27,8 @@ NAMES = sorted(file.stem for file in paths.NOTEBOOKS.glob("fig_*.ipynb"))
 def run(names: list[str], preset: str, force: bool, folder: Path) -> int:
     """Run each notebook that is not fresh, then print a table; 1 if any failed, else 0.
 
-    First the runs that they all need are trained, in one go, then the notebooks run side by side.
+    First the runs that they all need are trained, in one go, then the notebooks run side by side;
+    what is to be drawn from the runs so far (`presets.so_far`) is drawn anew, and trains nothing.
     The figures go to `folder`, the executed notebooks to ``notebooks/<preset>/`` in the store.
     Raises KeyboardInterrupt, with nothing left running, when this process is interrupted or told to
     end, OSError where a folder cannot be written, and ClusterError where no scheduler answers.
@@ -42,6 +43,7 @@ def run(names: list[str], preset: str, force: bool, folder: Path) -> int:
                 f"{place} cannot be written ({error.strerror}): let VAE_KERAS_RESULTS name a "
                 "folder for runs and notebooks, and --figures-dir one for figures"
             ) from error
+    force = force or presets.so_far()
     stale = [n for n in names if force or not provenance.is_fresh(n, preset, folder)]
     rows = dict.fromkeys(names, ("fresh", 0.0, ""))
     jobs = min(max(1, executor.at_once()), max(1, len(stale)))
@@ -49,7 +51,7 @@ def run(names: list[str], preset: str, force: bool, folder: Path) -> int:
         _looked_for_data(stale, preset),
         _Notebooks(side_by_side=jobs > 1) as notebooks,
     ):
-        failed = _train(stale, preset)
+        failed = {} if presets.so_far() else _train(stale, preset)
         rows |= {name: ("FAILED", 0.0, why) for name, why in failed.items()}
         stale = [name for name in stale if name not in failed]
         make = functools.partial(

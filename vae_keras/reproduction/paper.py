@@ -59,7 +59,8 @@ def differences(table: pd.DataFrame) -> pd.DataFrame:
     """Ours minus the paper's in nats, at the paper's own points that a run here was measured at.
 
     `table`: figure 2's or figure 3's columns. Columns: what names the curve, then samples; paper;
-    here, the mean over seeds; difference; and, of several seeds, spread, their standard deviation.
+    here, the mean over the seeds that came so far; difference; and, of several seeds, spread, their
+    standard deviation, and how many seeds.
     """
     value, theirs = "lower_bound", figure2()
     if value not in table:
@@ -67,7 +68,7 @@ def differences(table: pd.DataFrame) -> pd.DataFrame:
     else:
         theirs = theirs[theirs.run == 0].drop(columns="run")
     curve = [c for c in ("dataset", "latent_dim", "n_train", "algorithm", "split") if c in theirs]
-    ours = table.groupby([*curve, "samples"])[value].agg(["mean", "std"]).reset_index()
+    ours = table.groupby([*curve, "samples"])[value].agg(["mean", "std", "count"]).reset_index()
     ours, theirs = (t.sort_values("samples").astype({"samples": float}) for t in (ours, theirs))
     theirs = theirs.assign(at=theirs.samples)
     found = pd.merge_asof(
@@ -82,10 +83,11 @@ def differences(table: pd.DataFrame) -> pd.DataFrame:
             "here": found["mean"],
             "difference": found["mean"] - found[value],
             "spread": found["std"],
+            "seeds": found["count"],
         }
     ).sort_values([*curve, "samples"], ignore_index=True)
     if found.spread.isna().all():
-        found = found.drop(columns="spread")
+        found = found.drop(columns=["spread", "seeds"])
     return found.round(2)
 
 

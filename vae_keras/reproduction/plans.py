@@ -3,6 +3,7 @@
 A list of pairs comes back, of an experiment and its data, as `runs.run_all` takes them.
 """
 
+import dataclasses
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,7 @@ from vae_keras.reproduction import presets, provenance
 from vae_keras.reproduction.experiments import Experiment, combinations
 
 Plan = list[tuple[Experiment, Dataset]]
+FIGURE_3_ENDS = 6 * 10**7  # training samples, in the paper
 
 
 def graphical_model() -> Plan:
@@ -42,7 +44,7 @@ def marginal_likelihood(
     """Figure 3: each size of the training set, by each algorithm."""
     return _each(
         "mnist",
-        settings,
+        dataclasses.replace(settings, samples=min(settings.samples, FIGURE_3_ENDS)),
         settings.n_train,
         latent_dim=latent_dim,
         hidden=hidden,
@@ -98,9 +100,13 @@ def _each(
     data = datasets.load(name, settings.allow_embedded)
     if n_train is not None and data.embedded:
         n_train = [min(n, len(data.x_train)) for n in n_train]
-    return combinations(
-        data, n_train=n_train, **which, seed=settings.seeds, samples=settings.samples
-    )
+    first, *others = settings.seeds
+    least = min(settings.samples, settings.samples_of_other_seeds or settings.samples)
+    return [
+        pair
+        for seeds, samples in (([first], settings.samples), (others, least))
+        for pair in combinations(data, n_train=n_train, **which, seed=seeds, samples=samples)
+    ]
 
 
 PLANS: dict[str, Callable[..., Plan]] = {

@@ -3,6 +3,7 @@
 import ast
 import builtins
 import contextlib
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,8 @@ class Settings:
     `samples`: training samples evaluated by each model. `allow_embedded`: whether embedded data
     may stand in for real data that are not found. `mnist_latent_dims`, `frey_face_latent_dims`:
     the sizes N_z of figure 2's panels. `n_train`: the sizes of the training sets of figure 3's.
-    `seeds`: of the first weights, the minibatches and the noise, a run each.
+    `seeds`: of the first weights, the minibatches and the noise, a run each; of all but the first
+    the runs end at `samples_of_other_seeds` at the latest: None is `samples`.
     """
 
     preset: str
@@ -30,6 +32,12 @@ class Settings:
     frey_face_latent_dims: list[int]
     n_train: list[int]
     seeds: list[int]
+    samples_of_other_seeds: int | None = None
+
+
+def so_far() -> bool:
+    """Whether figures are drawn from what has been trained so far: ``VAE_KERAS_SO_FAR``."""
+    return bool(os.environ.get("VAE_KERAS_SO_FAR"))
 
 
 def read(preset: str) -> dict:

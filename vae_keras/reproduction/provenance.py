@@ -66,6 +66,7 @@ def record(name: str, values: dict, runs: list, files: list[str]) -> dict:
             }
             for run in runs
         },
+        "so_far": presets.so_far(),
         "device": device(),
         "wall_time_s": round(time.perf_counter() - _IMPORTED, 1),
         "versions": {
@@ -93,14 +94,15 @@ def _summary(run: Any) -> dict:
 def is_fresh(name: str, preset: str, folder: Path) -> bool:
     """Whether `folder` holds what ``reproduce/<name>.ipynb`` would draw at this preset.
 
-    Fresh means: by these sources, with the very same parameters, every file there, and no embedded
-    data where the real data are found by now.
+    Fresh means: by these sources, with the very same parameters, from runs that had come to their
+    end, every file there, and no embedded data where the real data are found by now.
     """
     try:
         found = json.loads((folder / f"{name}.json").read_text())
         return (
             found["sources"] == source_hash(name)
             and found["parameters"] == parameters(name, preset)
+            and not found.get("so_far")
             and all((folder / file).is_file() for file in found["files"])
             and not any(
                 datasets.locate(real)

@@ -19,7 +19,7 @@ import tensorflow as tf
 from vae_keras import _files
 from vae_keras.datasets import Dataset
 from vae_keras.models import LatentVariableModel
-from vae_keras.reproduction import executor, paths, store, training, version
+from vae_keras.reproduction import executor, paths, presets, store, training, version
 from vae_keras.reproduction.experiments import Experiment
 from vae_keras.reproduction.progress import Board
 
@@ -45,13 +45,28 @@ class Run:
 
     @functools.cached_property
     def model(self) -> LatentVariableModel:
-        """The trained model, loaded when it is first asked for."""
-        return store.load_model(self.experiment.key, self.experiment.samples)
+        """The trained model, loaded when it is first asked for.
+
+        Of a run that has not come to its end, it is that of the checkpoint: StoreError where that
+        has gone on since.
+        """
+        key = self.experiment.key
+        if store.is_finished(key, self.experiment.samples):
+            return store.load_model(key, self.experiment.samples)
+        model = self.experiment.build(self.data)
+        found = store.restore(key, model)
+        if found is None or found["samples"] != self.samples:
+            raise store.StoreError(
+                f"{key} has gone on since its curve was read, at {self.samples:,} samples: draw "
+                "from its model while no process trains it"
+            )
+        model.set_evaluation_noise(0)
+        return model
 
     @property
     def samples(self) -> int:
         """Training samples evaluated."""
-        return self.record["curve"][-1]["samples"]
+        return self.record["samples"]
 
 
 def run(experiment: Experiment, data: Dataset) -> Run:
@@ -65,7 +80,8 @@ def run_all(chosen: Iterable[tuple[Experiment, Dataset]]) -> list[Run]:
     The longest run begins first. ``VAE_KERAS_JOBS`` says how many are trained at once, by default
     one a core (0: in this process), ``VAE_KERAS_CLUSTER`` the address of a Dask scheduler that
     trains them instead. What another process trains is left to it and waited for. Says which of
-    the runs other versions of the kit made.
+    the runs other versions of the kit made. With ``VAE_KERAS_SO_FAR`` it trains nothing and returns
+    the runs as far as they have come, those alone that have been measured at all.
 
     Raises, before any training, ValueError for an experiment that does not fit its data, or for
     none, ClusterError where no scheduler answers, and StoreError for a run that learned from other
@@ -85,13 +101,36 @@ def run_all(chosen: Iterable[tuple[Experiment, Dataset]]) -> list[Run]:
         ):
             if record is not None:
                 _check(experiment, data, record)
-    if tasks := _missing(chosen):
-        _train(tasks)
-    runs = [
-        Run(e, data, _check(e, data, store.read_record(e.key, e.samples) or {}))
-        for e, data in chosen
-    ]
+    if presets.so_far():
+        runs = _so_far(chosen)
+    else:
+        if tasks := _missing(chosen):
+            _train(tasks)
+        runs = [
+            Run(e, data, _check(e, data, store.read_record(e.key, e.samples) or {}))
+            for e, data in chosen
+        ]
     _tell_of_others(runs)
+    return runs
+
+
+def _so_far(chosen: list[tuple[Experiment, Dataset]]) -> list[Run]:
+    runs, missing = [], []
+    for experiment, data in chosen:
+        key, end = experiment.key, experiment.reached(experiment.samples)
+        record = store.read_record(key, experiment.samples) or store.read_progress(key) or {}
+        curve = [row for row in record.get("curve", []) if row["samples"] <= end]
+        if not curve:
+            missing.append(experiment.title)
+            continue
+        samples = min(record["samples"], end)
+        settings = record["experiment"] | {"samples": samples}
+        record = record | {"experiment": settings, "samples": samples, "curve": curve}
+        runs.append(Run(experiment, data, record))
+    if missing:
+        print(f"not begun so far, and left out: {', '.join(missing)}", flush=True)
+    if not runs:
+        raise ValueError("none of these runs has been begun so far")
     return runs
 
 
@@ -327,6 +366,6 @@ def table(runs: Iterable[Run], last: bool = False) -> pd.DataFrame:
             row
             for run in runs
             for row in run.record["curve"]
-            if not last or row["samples"] == run.samples
+            if not last or row["samples"] == run.record["curve"][-1]["samples"]
         ]
     )
