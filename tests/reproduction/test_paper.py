@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vae_keras.reproduction import paper
+from vae_keras.reproduction import paper, paths
 
 COLUMNS = ["dataset", "latent_dim", "algorithm", "split", "samples", "lower_bound", "seed"]
 
@@ -219,3 +219,25 @@ def test_a_tie_is_no_lead():
     row = claims(*curves, bounds("wake_sleep", "test", dict.fromkeys(ours, -100)))
     assert (row.leads_from, row.least_lead) == (2 * 10**6, 0)
     assert (row.test, row.overfit) == (-98, 0)
+
+
+def test_the_differences_on_the_page_are_those_of_the_committed_figure(committed):
+    """At the last of the paper's points that we have, a row a curve."""
+    found = paper.differences(committed("fig_lower_bound", "first_million"))
+    last = found.groupby(["dataset", "latent_dim", "algorithm", "split"]).last()
+    page = (paths.ROOT / "docs" / "differences.md").read_text()
+    table = page.split("## The numbers")[1].split("\n## ")[0]
+    names = {"MNIST": "mnist", "Frey Face": "frey_face", "AEVB": "aevb", "wake-sleep": "wake_sleep"}
+    seen = set()
+    for line in [line for line in table.splitlines() if line.startswith("| ") and "N_z" in line]:
+        panel, algorithm, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        dataset, latent_dim = panel.split(", N_z = ")
+        for split, values in (("test", cells[:5]), ("running", cells[5:])):
+            curve = (names[dataset], int(latent_dim), names[algorithm], split)
+            row, digits = last.loc[curve], 1 if dataset == "MNIST" else 0
+            shown = [float(value.replace(",", "")) for value in values]
+            assert shown[0] == row.samples, curve
+            expected = [row.here, row.spread, row.paper, row.difference]
+            np.testing.assert_allclose(shown[1:], expected, atol=0.51 * 10**-digits, err_msg=curve)
+            seen.add(curve)
+    assert seen == set(last.index)
