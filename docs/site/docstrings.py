@@ -1,0 +1,89 @@
+"""The library's docstrings as Sphinx reads them: reStructuredText, with links where a name is one.
+
+A docstring is plain text for a reader of the code. Blocks are told apart by how they look: an
+example that runs, indented code, a heading with indented entries, a table, else prose.
+"""
+
+import importlib
+import inspect
+import re
+from typing import Any
+
+from sphinx.util.typing import stringify_annotation
+
+import vae_keras
+from vae_keras import typing
+
+MODULES = [name for name in vae_keras.__all__ if inspect.ismodule(getattr(vae_keras, name))]
+OTHERS = ["tensorflow", "tensorflow_probability", "keras", "numpy", "pandas", "collections", "tqdm"]
+SHAPES = {  # name -> the type that it stands for
+    name: alias for name, alias in vars(typing).items() if hasattr(alias, "__metadata__")
+}
+
+
+def _public() -> dict[str, set[str]]:
+    """What a docstring may call an object -> its full names, of all that the modules list."""
+    found: dict[str, set[str]] = {}
+    for module in MODULES:
+        for name in importlib.import_module(f"vae_keras.{module}").__all__:
+            for called in (name, f"{module}.{name}", f"vae_keras.{module}.{name}"):
+                found.setdefault(called, set()).add(f"vae_keras.{module}.{name}")
+    return found
+
+
+PUBLIC = _public()
+
+
+def as_rst(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Sphinx's event: `lines`, a docstring, are changed in place."""
+    home = ".".join(name.split(".")[:2])
+    blocks = re.split(r"\n\s*\n", "\n".join(lines).strip("\n"))
+    lines[:] = "\n\n".join(_block(block, home) for block in blocks if block).split("\n") + [""]
+
+
+def _block(block: str, home: str) -> str:
+    first, *rest = block.split("\n")
+    if first.startswith((">>>", "===")):
+        return block
+    if first.startswith("    "):
+        return f".. code-block:: python\n\n{block}"
+    if rest and first.endswith(":") and all(line.startswith("    ") for line in rest):
+        entries = re.split(r"\n {4}(?! )", "\n" + "\n".join(rest))[1:]
+        parts = [entry.split(": ", 1) for entry in entries]
+        return "\n\n".join(
+            [f"**{_prose(first, home)}**"]
+            + [f"``{head}``\n    {_prose(' '.join(text.split()), home)}" for head, text in parts]
+        )
+    return _prose(block, home)
+
+
+def _prose(text: str, home: str) -> str:
+    """Words between backticks are code, or links to what they name; all else is what it says."""
+
+    def code(found: re.Match) -> str:
+        called = found[2]
+        targets = PUBLIC.get(called, set())
+        target = f"{home}.{called}" if f"{home}.{called}" in targets else None
+        target = target or (next(iter(targets)) if len(targets) == 1 else None)
+        return f":py:obj:`{called} <{target}>`" if target else f"``{called}``"
+
+    parts = re.split(r"((?:``[^`]+``)|(?:`[^`]+`))", text)
+    return "".join(
+        re.sub(r"(`+)([^`]+)`+", code, part) if i % 2 else re.sub(r"([\\*|_`])", r"\\\1", part)
+        for i, part in enumerate(parts)
+    )
+
+
+def signature(
+    app: Any, what: str, name: str, obj: Any, options: Any, arguments: str, returns: str
+) -> tuple[str, str]:
+    """Sphinx's event: the shapes of `vae_keras.typing` by their names, as in the code."""
+
+    def named(text: str | None) -> str | None:
+        for shape, alias in SHAPES.items():
+            for mode in ("fully-qualified-except-typing", "fully-qualified", "smart"):
+                spelt = stringify_annotation(alias, mode)
+                text = text.replace(spelt, f"vae_keras.typing.{shape}") if text else text
+        return text
+
+    return named(arguments), named(returns)
