@@ -9,16 +9,26 @@ import inspect
 import re
 from typing import Any
 
+from sphinx.util.inspect import stringify_signature
 from sphinx.util.typing import stringify_annotation
 
 import vae_keras
 from vae_keras import typing
 
 MODULES = [name for name in vae_keras.__all__ if inspect.ismodule(getattr(vae_keras, name))]
-OTHERS = ["tensorflow", "tensorflow_probability", "keras", "numpy", "pandas", "collections", "tqdm"]
+OTHERS = (
+    "tensorflow",
+    "tensorflow_probability",
+    "keras",
+    "numpy",
+    "pandas",
+    "collections",
+    "pathlib",
+)
 SHAPES = {  # name -> the type that it stands for
     name: alias for name, alias in vars(typing).items() if hasattr(alias, "__metadata__")
 }
+KINDS = [name for name, kind in vars(typing).items() if kind in (typing.Decoding, typing.Encoding)]
 
 
 def _public() -> dict[str, set[str]]:
@@ -35,10 +45,11 @@ PUBLIC = _public()
 
 
 def as_rst(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Sphinx's event: `lines`, a docstring, are changed in place."""
+    """Sphinx's event: change `lines`, a docstring, in place."""
     home = ".".join(name.split(".")[:2])
     blocks = re.split(r"\n\s*\n", "\n".join(lines).strip("\n"))
-    lines[:] = "\n\n".join(_block(block, home) for block in blocks if block).split("\n") + [""]
+    text = "\n\n".join(_block(block, home) for block in blocks if block)
+    lines[:] = [*text.split("\n"), ""]
 
 
 def _block(block: str, home: str) -> str:
@@ -62,14 +73,20 @@ def _prose(text: str, home: str) -> str:
 
     def code(found: re.Match) -> str:
         called = found[2]
-        targets = PUBLIC.get(called, set())
-        target = f"{home}.{called}" if f"{home}.{called}" in targets else None
+        named = called.partition("(")[0]
+        targets = PUBLIC.get(named, set())
+        target = f"{home}.{named}" if f"{home}.{named}" in targets else None
         target = target or (next(iter(targets)) if len(targets) == 1 else None)
-        return f":py:obj:`{called} <{target}>`" if target else f"``{called}``"
+        # The escaped spaces end the markup where no blank does, and are not shown.
+        return rf"\ :py:obj:`{called} <{target}>`\ " if target else rf"\ ``{called}``\ "
 
-    parts = re.split(r"((?:``[^`]+``)|(?:`[^`]+`))", text)
+    def plain(text: str) -> str:
+        escaped = re.sub(r"([\\*|_`])", r"\\\1", text.replace("->", "→"))
+        return re.sub(r"\\\*(\w+)\\\*", r"*\1*", escaped)  # but for a word between two stars
+
+    parts = re.split(r"(``[^`]+``|`[^`]+`)", text)
     return "".join(
-        re.sub(r"(`+)([^`]+)`+", code, part) if i % 2 else re.sub(r"([\\*|_`])", r"\\\1", part)
+        re.sub(r"(`+)([^`]+)`+", code, part) if i % 2 else plain(part)
         for i, part in enumerate(parts)
     )
 
@@ -77,7 +94,10 @@ def _prose(text: str, home: str) -> str:
 def signature(
     app: Any, what: str, name: str, obj: Any, options: Any, arguments: str, returns: str
 ) -> tuple[str, str]:
-    """Sphinx's event: the shapes of `vae_keras.typing` by their names, as in the code."""
+    """Sphinx's event: the shapes of `vae_keras.typing` by their names, as in the code.
+
+    Of a class that Keras makes, which takes what its `__init__` takes, Sphinx sees no arguments.
+    """
 
     def named(text: str | None) -> str | None:
         for shape, alias in SHAPES.items():
@@ -86,4 +106,24 @@ def signature(
                 text = text.replace(spelt, f"vae_keras.typing.{shape}") if text else text
         return text
 
+    if what == "class" and arguments == "(*args, **kwargs)":
+        made = inspect.signature(obj.__init__)
+        made = made.replace(parameters=list(made.parameters.values())[1:])
+        arguments = stringify_signature(
+            made, show_return_annotation=False, unqualified_typehints=True
+        )
     return named(arguments), named(returns)
+
+
+def bases(app: Any, name: str, obj: type, options: Any, found: list) -> None:
+    """Sphinx's event: in place of a base that is private, the first above it that is not."""
+    found[:] = dict.fromkeys(
+        next(c for c in base.__mro__ if not c.__name__.startswith("_")) for base in obj.__bases__
+    )
+
+
+def inherited(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
+    """Sphinx's event: skip what TFP copies into its subclasses, and the fields of a named tuple."""
+    copied = not str(getattr(obj, "__module__", "vae_keras")).startswith("vae_keras")
+    field = str(getattr(obj, "__doc__", "")).startswith("Alias for field number")
+    return True if copied or field else None

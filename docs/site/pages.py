@@ -4,10 +4,12 @@ The tree is laid out as the repository is, so that the links between its pages h
 file that a page links to comes along with it.
 """
 
+import inspect
 import json
 import re
 import shlex
 import subprocess
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +34,13 @@ def lay_out(tree: Path) -> None:
     for file in ("CONTRIBUTING.md", "CHANGELOG.md", *_below("docs", "*.md")):
         _write(tree, file, (ROOT / file).read_text())
     for file in _below("notebooks", "*.ipynb"):
-        notebook = nbformat.read(ROOT / file, as_version=4)
-        notebook.cells.insert(1, _about(file, "as it was run and stored"))
-        _write(tree, file, nbformat.writes(still(notebook)))
+        page = still(nbformat.read(ROOT / file, as_version=4))
+        page = _introduced(page, tree, file, "as it was run and stored")
+        _write(tree, file, nbformat.writes(page))
     for name in notebooks.NAMES:
         file = f"reproduce/{name}.ipynb"
-        _write(tree, file, nbformat.writes(figure_page(name)))
+        page = _introduced(figure_page(name), tree, file, "and what was drawn with it")
+        _write(tree, file, nbformat.writes(page))
     for file, text in api_pages().items():
         _write(tree, f"api/{file}.md", text)
 
@@ -63,7 +66,8 @@ def _write(tree: Path, file: str, text: str) -> None:
 
 def _table(table: pd.DataFrame) -> str:
     """As Markdown; a number as it stands, none as an empty cell."""
-    rows = [list(table.columns), ["---"] * len(table.columns), *table.astype(object).values.tolist()]
+    sides = ["---:" if pd.api.types.is_numeric_dtype(kind) else "---" for kind in table.dtypes]
+    rows = [list(table.columns), sides, *table.astype(object).values.tolist()]
     cells = [["" if pd.isna(cell) else str(cell).replace("|", r"\|") for cell in r] for r in rows]
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
@@ -71,9 +75,15 @@ def _table(table: pd.DataFrame) -> str:
 # ------------------------------------------------------------------------------------ notebooks
 
 
-def _about(file: str, how: str) -> NotebookNode:
-    download = f"{{download}}`{Path(file).name} <{Path(file).name}>`"
-    return new_markdown_cell(f"*A notebook, {how}.* {download} *`{file}`*")
+def _introduced(notebook: NotebookNode, tree: Path, file: str, how: str) -> NotebookNode:
+    """`notebook` with a line below its title: what it is, and the file itself, to be downloaded."""
+    stored = tree / "stored" / file
+    stored.parent.mkdir(parents=True, exist_ok=True)
+    stored.write_bytes((ROOT / file).read_bytes())
+    line = f"*A notebook, {how}:* {{download}}`{file} </stored/{file}>`"
+    title, _, text = notebook.cells[0].source.partition("\n")
+    notebook.cells[0].source = f"{title}\n\n{line}\n{text}"
+    return notebook
 
 
 def still(notebook: NotebookNode) -> NotebookNode:
@@ -96,7 +106,8 @@ def still(notebook: NotebookNode) -> NotebookNode:
 
 
 def _shown(model: str, state: dict) -> list[NotebookNode]:
-    children = [state[child.removeprefix("IPY_MODEL_")]["state"] for child in state[model]["state"]["children"]]
+    named = [child.removeprefix("IPY_MODEL_") for child in state[model]["state"]["children"]]
+    children = [state[child]["state"] for child in named]
     controls = [c for c in children if c.get("description")]
     settings = ", ".join(f"{c['description']} = {c['value']:g}" for c in controls)
     words = f"*As stored, with {settings}; in JupyterLab these are to be moved.*"
@@ -110,11 +121,13 @@ def _shown(model: str, state: dict) -> list[NotebookNode]:
 def figure_page(name: str) -> NotebookNode:
     """The notebook of a figure, and before its cells what was drawn with it and is committed."""
     notebook = nbformat.read(paths.NOTEBOOKS / f"{name}.ipynb", as_version=4)
+    head, *cells = notebook.cells
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            cell.source = re.sub(r"^##", "###", cell.source, flags=re.MULTILINE)
     drawn = [part for folder in folders(name) for part in _drawn(name, folder)]
-    head = "## The notebook"
-    file = _about(f"reproduce/{name}.ipynb", "stored without outputs: what it drew is shown above")
-    cells = [*map(new_markdown_cell, [*drawn, head]), file]
-    notebook.cells[1:1] = cells
+    drawn.append("## The notebook\n\nStored without outputs: what it drew is shown above.")
+    notebook.cells = [head, *map(new_markdown_cell, drawn), *cells]
     return notebook
 
 
@@ -126,7 +139,7 @@ def folders(name: str) -> list[Path]:
     listed = subprocess.run(
         ["git", "ls-files", "figures"], cwd=ROOT, capture_output=True, text=True
     ).stdout.split()
-    found = [file for file in ROOT.glob(f"figures/*/{name}.json")]
+    found = ROOT.glob(f"figures/*/{name}.json")
     kept = [file for file in found if not listed or str(file.relative_to(ROOT)) in listed]
 
     def order(file: Path) -> tuple:
@@ -143,14 +156,15 @@ def _recipe(record: dict) -> int:
 def _drawn(name: str, folder: Path) -> list[str]:
     """The parts of a page on one committed figure, as Markdown."""
     record = json.loads((folder / f"{name}.json").read_text())
-    here = f"../{folder.relative_to(ROOT)}"
+    shown = folder.relative_to(ROOT)
     samples = record["parameters"].get("samples")
-    size = f": {samples:,} training samples a model" if samples else ""
+    size = f"{samples:,} training samples a model" if samples else "As drawn"
+    tables = [folder / file for file in record["files"] if file.endswith(".csv")]
     return [
-        f"## Preset {record['preset']}{size}",
-        f"![{name}, {folder.name}]({here}/{name}.png)",
-        _table(pd.DataFrame(how(record, here), columns=["How it came about", ""])),
-        *[part for file in record["files"] if file.endswith(".csv") for part in _numbers(folder / file)],
+        f"## {size} ({shown})",
+        f"![{name}, as drawn in {shown}](../{shown}/{name}.png)",
+        _table(pd.DataFrame(how(record, str(shown)), columns=["how it came about", ""])),
+        *[part for file in tables for part in _numbers(file)],
     ]
 
 
@@ -168,13 +182,10 @@ def command(record: dict, folder: str) -> str:
     return f"papermill reproduce/{name}.ipynb results/out.ipynb {' '.join(words)}"
 
 
-def how(record: dict, here: str) -> list[tuple[str, str]]:
-    """What the JSON beside a figure says, a row each: what, and the value as Markdown.
-
-    `here`: the figure's folder, seen from the page.
-    """
+def how(record: dict, folder: str) -> list[tuple[str, str]]:
+    """What the JSON beside a figure says, a row each: what, and the value as Markdown."""
     runs, values = record["runs"], record["parameters"]
-    rows = [("command", f"`{command(record, here.removeprefix('../'))}`")]
+    rows = [("command", f"`{command(record, folder)}`"), ("preset", record["preset"])]
     seeds = values.get("seeds", [values["seed"]] if "seed" in values else [])
     if seeds:
         rows.append(("seeds", ", ".join(map(str, seeds))))
@@ -182,10 +193,11 @@ def how(record: dict, here: str) -> list[tuple[str, str]]:
         kind = "embedded, in place of the paper's data" if data["embedded"] else "the paper's data"
         rows.append((data["title"], kind))
     if runs:
-        devices = sorted({d for run in runs for d in run.get("trained_on", [])})
         hours = sum(run["training_s"] for run in runs) / 3600
-        on = f", on {'; '.join(devices)}" if devices else ""
-        rows.append(("training", f"{len(runs)} runs, {hours:.1f} hours, one after the other{on}"))
+        rows.append(("training", f"{len(runs)} runs, {hours:.1f} hours in all"))
+        devices = Counter(d for run in runs for d in run.get("trained_on", ["not recorded"]))
+        each = [f"{device} ({n} runs)" for device, n in devices.most_common()]
+        rows.append(("trained on", "; ".join(each)))
         recipes = sorted({run["recipe"] for run in runs})
         older = f"; today's code trains under recipe {experiments.RECIPE}"
         text = ", ".join(map(str, recipes)) + (older if recipes != [experiments.RECIPE] else "")
@@ -198,7 +210,7 @@ def how(record: dict, here: str) -> list[tuple[str, str]]:
     packages = [f"{package} {number}" for package, number in record["versions"].items()]
     rows.append(("versions", ", ".join(packages)))
     files = [*record["files"], f"{record['figure']}.json"]
-    rows.append(("files", ", ".join(f"[{file}]({here}/{file})" for file in files)))
+    rows.append(("files", ", ".join(f"[{file}](../{folder}/{file})" for file in files)))
     return rows
 
 
@@ -224,7 +236,7 @@ def _numbers(file: Path) -> list[str]:
     elif len(table) <= FEW:
         parts = [f"### {file.name}", _table(table)]
     elif "samples" in table:
-        curve = [c for c in ("dataset", "latent_dim", "n_train", "algorithm", "split") if c in table]
+        curve = list(table.columns[: list(table.columns).index("samples")])
         ends = table.sort_values("samples").groupby([*curve, "seed"]).last().reset_index()
         parts = [f"### {file.name}, where each curve ends", _table(ends[list(table.columns)])]
     return parts
@@ -235,24 +247,48 @@ def _numbers(file: Path) -> list[str]:
 
 def api_pages() -> dict[str, str]:
     """Name -> text: the package, a page a public module, and the shapes of `vae_keras.typing`."""
-    names = "\n".join(
-        f"| {{py:obj}}`~vae_keras.{name}` | {_summary(getattr(vae_keras, name))} |"
-        for name in docstrings.MODULES
+    listed = [name for name in vae_keras.__all__ if inspect.isclass(getattr(vae_keras, name))]
+    homes = {name: next(iter(docstrings.PUBLIC[name])) for name in listed}
+    homes |= {name: f"vae_keras.{name}" for name in docstrings.MODULES}
+    rows = "\n".join(
+        f"| {{py:obj}}`{name} <{home}>` | {_summary(getattr(vae_keras, name))} |"
+        for name, home in homes.items()
     )
-    found = {
-        "index": f"# vae_keras\n\n{vae_keras.__doc__}\n| module | |\n| --- | --- |\n{names}\n"
-    }
-    for name in docstrings.MODULES:
-        directive = f"```{{eval-rst}}\n.. automodule:: vae_keras.{name}\n```"
-        found[name] = f"# {name}\n\n{directive}\n"
+    found = {"index": f"# vae_keras\n\n{vae_keras.__doc__}\n| | |\n| --- | --- |\n{rows}\n"}
+    found |= {name: _module_page(name) for name in docstrings.MODULES}
     shapes = "\n".join(
-        f"```{{py:data}} vae_keras.typing.{name}\n{alias.__metadata__[0]}\n```"
+        f"```{{py:data}} {name}\n{alias.__metadata__[0]}\n```"
         for name, alias in docstrings.SHAPES.items()
     )
-    text = vae_keras.typing.__doc__
-    found["typing"] = f"# typing\n\n```{{py:module}} vae_keras.typing\n```\n\n{text}\n{shapes}\n"
+    models = "\n".join(
+        f"```{{eval-rst}}\n.. autoclass:: vae_keras.typing.{name}\n```" for name in docstrings.KINDS
+    )
+    about = f"```{{py:module}} vae_keras.typing\n```\n\n{vae_keras.typing.__doc__}"
+    found["typing"] = f"# vae_keras.typing\n\n{about}\n{shapes}\n{models}\n"
     return found
 
 
-def _summary(module: Any) -> str:
-    return module.__doc__.strip().split("\n")[0].replace("|", r"\|")
+def _module_page(name: str) -> str:
+    """What the module's `__all__` lists, in the order of its source."""
+    module = getattr(vae_keras, name)
+    lines = [f".. automodule:: vae_keras.{name}", "   :no-members:"]
+    source = inspect.getsource(module)
+    for listed in sorted(module.__all__, key=lambda one: _place(one, source)):
+        full, value = f"vae_keras.{name}.{listed}", getattr(module, listed)
+        if inspect.isclass(value) or inspect.isfunction(value):
+            kind = "class" if inspect.isclass(value) else "function"
+            lines += ["", f".. auto{kind}:: {full}"]
+        else:  # names, or what goes by names
+            names = ", ".join(f"``{one!r}``" for one in value)
+            lines += ["", f".. py:data:: {full}", "", f"   {names}"]
+    directive = "\n".join(lines)
+    return f"# vae_keras.{name}\n\n```{{eval-rst}}\n{directive}\n```\n"
+
+
+def _place(name: str, source: str) -> int:
+    found = re.search(rf"^(?:class |def )?{name}\b", source, re.MULTILINE)
+    return found.start() if found else 0
+
+
+def _summary(described: Any) -> str:
+    return described.__doc__.strip().split("\n")[0].replace("|", r"\|")
