@@ -280,7 +280,7 @@ def _module_page(name: str) -> str:
             lines += ["", f".. auto{kind}:: {full}"]
         else:  # names, or what goes by names
             names = ", ".join(f"``{one!r}``" for one in value)
-            lines += ["", f".. py:data:: {full}", "", f"   {names}"]
+            lines += ["", f".. py:data:: {listed}", "", f"   {names}"]
     directive = "\n".join(lines)
     return f"# vae_keras.{name}\n\n```{{eval-rst}}\n{directive}\n```\n"
 
