@@ -51,7 +51,7 @@ html_theme_options = {"top_of_page_buttons": []}
 
 
 def setup(app: Sphinx) -> None:
-    """Formulas as SVG, which need no font files: browsers refuse those on pages read from disk."""
+    """Formulas as SVG, without font files, which some browsers refuse to pages read from disk."""
     app.config.mathjax_path = "mathjax/tex-svg.js"
     app.connect("autodoc-process-docstring", docstrings.as_rst)
     app.connect("autodoc-process-signature", docstrings.signature)

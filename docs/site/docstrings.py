@@ -17,14 +17,8 @@ from vae_keras import typing
 
 MODULES = [name for name in vae_keras.__all__ if inspect.ismodule(getattr(vae_keras, name))]
 OTHERS = (
-    "tensorflow",
-    "tensorflow_probability",
-    "keras",
-    "numpy",
-    "pandas",
-    "collections",
-    "pathlib",
-)
+    "tensorflow", "tensorflow_probability", "keras", "numpy", "pandas", "collections", "pathlib",
+)  # fmt: skip
 SHAPES = {  # name -> the type that it stands for
     name: alias for name, alias in vars(typing).items() if hasattr(alias, "__metadata__")
 }
@@ -93,20 +87,22 @@ def _prose(text: str, home: str) -> str:
 
 def signature(
     app: Any, what: str, name: str, obj: Any, options: Any, arguments: str, returns: str
-) -> tuple[str, str]:
+) -> tuple[str | None, str | None]:
     """Sphinx's event: the shapes of `vae_keras.typing` by their names, as in the code.
 
-    Of a class that Keras makes, which takes what its `__init__` takes, Sphinx sees no arguments.
+    Of a class that Keras makes, which takes what its `__init__` takes, Sphinx sees no arguments,
+    and a protocol takes none.
     """
 
     def named(text: str | None) -> str | None:
         for shape, alias in SHAPES.items():
-            for mode in ("fully-qualified-except-typing", "fully-qualified", "smart"):
-                spelt = stringify_annotation(alias, mode)
-                text = text.replace(spelt, f"vae_keras.typing.{shape}") if text else text
+            spelt = stringify_annotation(alias, "smart")
+            text = text.replace(spelt, f"vae_keras.typing.{shape}") if text else text
         return text
 
     if what == "class" and arguments == "(*args, **kwargs)":
+        if getattr(obj, "_is_protocol", False):
+            return "", None
         made = inspect.signature(obj.__init__)
         made = made.replace(parameters=list(made.parameters.values())[1:])
         arguments = stringify_signature(

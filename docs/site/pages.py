@@ -24,7 +24,7 @@ from vae_keras.reproduction import experiments, notebooks, paper, paths, provena
 
 ROOT = paths.ROOT
 CONTENTS = Path(__file__).with_name("contents.md")
-FEW = 20  # rows of a table that is shown whole
+FEW = 20  # rows that a table may have on a page
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -219,7 +219,7 @@ def _short(commit: str) -> str:
 
 
 def _numbers(file: Path) -> list[str]:
-    """A committed table: whole, or the ends of its curves; with the paper's points beside ours."""
+    """A committed table: whole, or its curves' ends, if they are few; and ours beside the paper's."""
     table = pd.read_csv(file)
     parts = []
     if file.stem in ("fig_lower_bound", "fig_marginal_likelihood"):
@@ -228,17 +228,18 @@ def _numbers(file: Path) -> list[str]:
         parts += [
             "### Against the paper\n\nNats, at the last of the paper's own points on each curve; "
             "difference: ours minus the paper's.",
-            _table(found.groupby(curve, as_index=False, sort=False).last()),
+            _table(found.groupby(curve).tail(1)),
             f"<details><summary>All {len(found)} points</summary>",
             _table(found),
             "</details>",
         ]
-    elif len(table) <= FEW:
-        parts = [f"### {file.name}", _table(table)]
-    elif "samples" in table:
-        curve = list(table.columns[: list(table.columns).index("samples")])
-        ends = table.sort_values("samples").groupby([*curve, "seed"]).last().reset_index()
-        parts = [f"### {file.name}, where each curve ends", _table(ends[list(table.columns)])]
+    which = ""
+    if len(table) > FEW and "samples" in table:
+        curve = [*table.columns[: list(table.columns).index("samples")], "seed"]
+        table = table.sort_values([*curve, "samples"]).groupby(curve).tail(1)
+        which = ", where each curve ends"
+    if len(table) <= FEW:
+        parts += [f"### {file.name}{which}", _table(table)]
     return parts
 
 
@@ -254,7 +255,9 @@ def api_pages() -> dict[str, str]:
         f"| {{py:obj}}`{name} <{home}>` | {_summary(getattr(vae_keras, name))} |"
         for name, home in homes.items()
     )
-    found = {"index": f"# vae_keras\n\n{vae_keras.__doc__}\n| | |\n| --- | --- |\n{rows}\n"}
+    found = {
+        "index": f"# The package vae_keras\n\n{vae_keras.__doc__}\n| | |\n| --- | --- |\n{rows}\n"
+    }
     found |= {name: _module_page(name) for name in docstrings.MODULES}
     shapes = "\n".join(
         f"```{{py:data}} {name}\n{alias.__metadata__[0]}\n```"
