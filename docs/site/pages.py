@@ -219,7 +219,7 @@ def _short(commit: str) -> str:
 
 
 def _numbers(file: Path) -> list[str]:
-    """A committed table: whole, or its curves' ends, if they are few; and ours beside the paper's."""
+    """A committed table, or its curves' ends, where these are few; and ours beside the paper's."""
     table = pd.read_csv(file)
     parts = []
     if file.stem in ("fig_lower_bound", "fig_marginal_likelihood"):
