@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Build the site into docs/_build/html, or into the folder given, without a network. A warning fails.
+# Build the site, without a network: docs/_build/html, or html in the folder given. A warning fails.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . reproduce/environment.sh

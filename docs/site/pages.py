@@ -206,7 +206,7 @@ def how(record: dict, folder: str) -> list[tuple[str, str]]:
         if commits:
             rows.append(("trained by commit", ", ".join(f"`{_short(c)}`" for c in commits)))
     rows.append(("drawn by commit", f"`{_short(record['commit'])}`"))
-    rows.append(("drawn on", f"{record['device']}, in {record['wall_time_s']:,.0f} s"))
+    rows.append(("drawn on", f"{record['device']}, in {record['wall_time_s']:g} s"))
     packages = [f"{package} {number}" for package, number in record["versions"].items()]
     rows.append(("versions", ", ".join(packages)))
     files = [*record["files"], f"{record['figure']}.json"]
