@@ -226,7 +226,7 @@ def test_the_differences_on_the_page_are_those_of_the_committed_figure(committed
     found = paper.differences(committed("fig_lower_bound", "first_million"))
     last = found.groupby(["dataset", "latent_dim", "algorithm", "split"]).last()
     page = (paths.ROOT / "docs" / "differences.md").read_text()
-    table = page.split("## The numbers")[1].split("\n## ")[0]
+    table = page.split("### The numbers")[1].split("\n### ")[0]
     names = {"MNIST": "mnist", "Frey Face": "frey_face", "AEVB": "aevb", "wake-sleep": "wake_sleep"}
     seen = set()
     for line in [line for line in table.splitlines() if line.startswith("| ") and "N_z" in line]:

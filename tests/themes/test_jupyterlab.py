@@ -11,13 +11,11 @@ import urllib.request
 
 import nbformat
 import pytest
+from oracles.browser import CHROMIUM
 from playwright.sync_api import expect, sync_playwright
 
 from vae_keras.reproduction import paths
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None,
     reason="JupyterLab not tried in a browser: no Chromium here (apt-get install chromium)",

@@ -1,0 +1,125 @@
+"""The library's docstrings as Sphinx reads them: reStructuredText, with links where a name is one.
+
+A docstring is plain text for a reader of the code. Blocks are told apart by how they look: an
+example that runs, indented code, a heading with indented entries, a table, else prose.
+"""
+
+import importlib
+import inspect
+import re
+from typing import Any
+
+from sphinx.util.inspect import stringify_signature
+from sphinx.util.typing import stringify_annotation
+
+import vae_keras
+from vae_keras import typing
+
+MODULES = [name for name in vae_keras.__all__ if inspect.ismodule(getattr(vae_keras, name))]
+OTHERS = (
+    "tensorflow", "tensorflow_probability", "keras", "numpy", "pandas", "collections", "pathlib",
+)  # fmt: skip
+SHAPES = {  # name -> the type that it stands for
+    name: alias for name, alias in vars(typing).items() if hasattr(alias, "__metadata__")
+}
+KINDS = [name for name, kind in vars(typing).items() if kind in (typing.Decoding, typing.Encoding)]
+
+
+def _public() -> dict[str, set[str]]:
+    """What a docstring may call an object -> its full names, of all that the modules list."""
+    found: dict[str, set[str]] = {}
+    for module in MODULES:
+        for name in importlib.import_module(f"vae_keras.{module}").__all__:
+            for called in (name, f"{module}.{name}", f"vae_keras.{module}.{name}"):
+                found.setdefault(called, set()).add(f"vae_keras.{module}.{name}")
+    return found
+
+
+PUBLIC = _public()
+
+
+def as_rst(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Sphinx's event: change `lines`, a docstring, in place."""
+    home = ".".join(name.split(".")[:2])
+    blocks = re.split(r"\n\s*\n", "\n".join(lines).strip("\n"))
+    text = "\n\n".join(_block(block, home) for block in blocks if block)
+    lines[:] = [*text.split("\n"), ""]
+
+
+def _block(block: str, home: str) -> str:
+    first, *rest = block.split("\n")
+    if first.startswith((">>>", "===")):
+        return block
+    if first.startswith("    "):
+        return f".. code-block:: python\n\n{block}"
+    if rest and first.endswith(":") and all(line.startswith("    ") for line in rest):
+        entries = re.split(r"\n {4}(?! )", "\n" + "\n".join(rest))[1:]
+        parts = [entry.split(": ", 1) for entry in entries]
+        return "\n\n".join(
+            [f"**{_prose(first, home)}**"]
+            + [f"``{head}``\n    {_prose(' '.join(text.split()), home)}" for head, text in parts]
+        )
+    return _prose(block, home)
+
+
+def _prose(text: str, home: str) -> str:
+    """Words between backticks are code, or links to what they name; all else is what it says."""
+
+    def code(found: re.Match) -> str:
+        called = found[2]
+        named = called.partition("(")[0]
+        targets = PUBLIC.get(named, set())
+        target = f"{home}.{named}" if f"{home}.{named}" in targets else None
+        target = target or (next(iter(targets)) if len(targets) == 1 else None)
+        # The escaped spaces end the markup where no blank does, and are not shown.
+        return rf"\ :py:obj:`{called} <{target}>`\ " if target else rf"\ ``{called}``\ "
+
+    def plain(text: str) -> str:
+        escaped = re.sub(r"([\\*|_`])", r"\\\1", text.replace("->", "→"))
+        return re.sub(r"\\\*(\w+)\\\*", r"*\1*", escaped)  # but for a word between two stars
+
+    parts = re.split(r"(``[^`]+``|`[^`]+`)", text)
+    return "".join(
+        re.sub(r"(`+)([^`]+)`+", code, part) if i % 2 else plain(part)
+        for i, part in enumerate(parts)
+    )
+
+
+def signature(
+    app: Any, what: str, name: str, obj: Any, options: Any, arguments: str, returns: str
+) -> tuple[str | None, str | None]:
+    """Sphinx's event: the shapes of `vae_keras.typing` by their names, as in the code.
+
+    Of a class that Keras makes, which takes what its `__init__` takes, Sphinx sees no arguments,
+    and a protocol takes none.
+    """
+
+    def named(text: str | None) -> str | None:
+        for shape, alias in SHAPES.items():
+            spelt = stringify_annotation(alias, "smart")
+            text = text.replace(spelt, f"vae_keras.typing.{shape}") if text else text
+        return text
+
+    if what == "class" and arguments == "(*args, **kwargs)":
+        if getattr(obj, "_is_protocol", False):
+            return "", None
+        made = inspect.signature(obj.__init__)
+        made = made.replace(parameters=list(made.parameters.values())[1:])
+        arguments = stringify_signature(
+            made, show_return_annotation=False, unqualified_typehints=True
+        )
+    return named(arguments), named(returns)
+
+
+def bases(app: Any, name: str, obj: type, options: Any, found: list) -> None:
+    """Sphinx's event: in place of a base that is private, the first above it that is not."""
+    found[:] = dict.fromkeys(
+        next(c for c in base.__mro__ if not c.__name__.startswith("_")) for base in obj.__bases__
+    )
+
+
+def inherited(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
+    """Sphinx's event: skip what TFP copies into its subclasses, and the fields of a named tuple."""
+    copied = not str(getattr(obj, "__module__", "vae_keras")).startswith("vae_keras")
+    field = str(getattr(obj, "__doc__", "")).startswith("Alias for field number")
+    return True if copied or field else None

@@ -1,0 +1,297 @@
+"""The pages that Sphinx reads, laid out from the repository as it stands: no text is kept twice.
+
+The tree is laid out as the repository is, so that the links between its pages hold, and each other
+file that a page links to comes along with it.
+"""
+
+import inspect
+import json
+import re
+import shlex
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import docstrings
+import nbformat
+import pandas as pd
+from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell, new_output
+
+import vae_keras
+from vae_keras.reproduction import experiments, notebooks, paper, paths, provenance
+
+ROOT = paths.ROOT
+CONTENTS = Path(__file__).with_name("contents.md")
+FEW = 20  # rows that a table may have on a page
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def lay_out(tree: Path) -> None:
+    """Write every page, and the files that pages link to, into the folder `tree`."""
+    _write(tree, "index.md", (ROOT / "README.md").read_text() + CONTENTS.read_text())
+    for file in ("CONTRIBUTING.md", "CHANGELOG.md", *_below("docs", "*.md")):
+        _write(tree, file, (ROOT / file).read_text())
+    for file in _below("notebooks", "*.ipynb"):
+        page = still(nbformat.read(ROOT / file, as_version=4))
+        page = _introduced(page, tree, file, "as it was run and stored")
+        _write(tree, file, nbformat.writes(page))
+    for name in notebooks.NAMES:
+        file = f"reproduce/{name}.ipynb"
+        page = _introduced(figure_page(name), tree, file, "and what was drawn with it")
+        _write(tree, file, nbformat.writes(page))
+    for file, text in api_pages().items():
+        _write(tree, f"api/{file}.md", text)
+
+
+def _below(folder: str, pattern: str) -> list[str]:
+    return [str(file.relative_to(ROOT)) for file in sorted((ROOT / folder).glob(pattern))]
+
+
+def _write(tree: Path, file: str, text: str) -> None:
+    """Write a page, and copy what it links to; the README is the site's front page."""
+    text = re.sub(r"(\]\((?:\.\./)*)README\.md", r"\1index.md", text)
+    folder = (ROOT / file).parent
+    for target in set(re.findall(r"\]\(([^)#:\s]+)\)", text)):
+        linked = (folder / target).resolve()
+        if linked.is_file() and linked.is_relative_to(ROOT) and linked.suffix != ".md":
+            copy = tree / linked.relative_to(ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            if not copy.exists():
+                copy.write_bytes(linked.read_bytes())
+    (tree / file).parent.mkdir(parents=True, exist_ok=True)
+    (tree / file).write_text(text)
+
+
+def _table(table: pd.DataFrame) -> str:
+    """As Markdown; a number as it stands, none as an empty cell."""
+    sides = ["---:" if pd.api.types.is_numeric_dtype(kind) else "---" for kind in table.dtypes]
+    rows = [list(table.columns), sides, *table.astype(object).values.tolist()]
+    cells = [["" if pd.isna(cell) else str(cell).replace("|", r"\|") for cell in r] for r in rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+# ------------------------------------------------------------------------------------ notebooks
+
+
+def _introduced(notebook: NotebookNode, tree: Path, file: str, how: str) -> NotebookNode:
+    """`notebook` with a line below its title: what it is, and the file itself, to be downloaded."""
+    stored = tree / "stored" / file
+    stored.parent.mkdir(parents=True, exist_ok=True)
+    stored.write_bytes((ROOT / file).read_bytes())
+    line = f"*A notebook, {how}:* {{download}}`{file} </stored/{file}>`"
+    title, _, text = notebook.cells[0].source.partition("\n")
+    notebook.cells[0].source = f"{title}\n\n{line}\n{text}"
+    return notebook
+
+
+def still(notebook: NotebookNode) -> NotebookNode:
+    """`notebook`, in place of each widget what it showed when it was stored, and its settings."""
+    state = notebook.metadata.pop("widgets", {}).get(
+        "application/vnd.jupyter.widget-state+json", {"state": {}}
+    )["state"]
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [
+                new
+                for output in cell.outputs
+                for new in (
+                    _shown(output.data[WIDGET]["model_id"], state)
+                    if WIDGET in output.get("data", {})
+                    else [output]
+                )
+            ]
+    return notebook
+
+
+def _shown(model: str, state: dict) -> list[NotebookNode]:
+    named = [child.removeprefix("IPY_MODEL_") for child in state[model]["state"]["children"]]
+    children = [state[child]["state"] for child in named]
+    controls = [c for c in children if c.get("description")]
+    settings = ", ".join(f"{c['description']} = {c['value']:g}" for c in controls)
+    words = f"*As stored, with {settings}; in JupyterLab these are to be moved.*"
+    shown = [nbformat.from_dict(out) for c in children for out in c.get("outputs", [])]
+    return [*shown, new_output("display_data", {"text/markdown": words})]
+
+
+# -------------------------------------------------------------------------------------- figures
+
+
+def figure_page(name: str) -> NotebookNode:
+    """The notebook of a figure, and before its cells what was drawn with it and is committed."""
+    notebook = nbformat.read(paths.NOTEBOOKS / f"{name}.ipynb", as_version=4)
+    head, *cells = notebook.cells
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            cell.source = re.sub(r"^##", "###", cell.source, flags=re.MULTILINE)
+    drawn = [part for folder in folders(name) for part in _drawn(name, folder)]
+    drawn.append("## The notebook\n\nStored without outputs: what it drew is shown above.")
+    notebook.cells = [head, *map(new_markdown_cell, drawn), *cells]
+    return notebook
+
+
+def folders(name: str) -> list[Path]:
+    """Folders of ``figures/`` with that figure, by the latest recipe and the most samples first.
+
+    Those that git keeps, where this is a clone: what a reader has drawn besides is not shown.
+    """
+    listed = subprocess.run(
+        ["git", "ls-files", "figures"], cwd=ROOT, capture_output=True, text=True
+    ).stdout.split()
+    found = ROOT.glob(f"figures/*/{name}.json")
+    kept = [file for file in found if not listed or str(file.relative_to(ROOT)) in listed]
+
+    def order(file: Path) -> tuple:
+        record = json.loads(file.read_text())
+        return _recipe(record), record["parameters"].get("samples", 0)
+
+    return [file.parent for file in sorted(kept, key=order, reverse=True)]
+
+
+def _recipe(record: dict) -> int:
+    return min((run["recipe"] for run in record["runs"]), default=experiments.RECIPE)
+
+
+def _drawn(name: str, folder: Path) -> list[str]:
+    """The parts of a page on one committed figure, as Markdown."""
+    record = json.loads((folder / f"{name}.json").read_text())
+    shown = folder.relative_to(ROOT)
+    samples = record["parameters"].get("samples")
+    size = f"{samples:,} training samples a model" if samples else "As drawn"
+    tables = [folder / file for file in record["files"] if file.endswith(".csv")]
+    return [
+        f"## {size} ({shown})",
+        f"![{name}, as drawn in {shown}](../{shown}/{name}.png)",
+        _table(pd.DataFrame(how(record, str(shown)), columns=["how it came about", ""])),
+        *[part for file in tables for part in _numbers(file)],
+    ]
+
+
+def command(record: dict, folder: str) -> str:
+    """What draws a figure with the parameters of `record`, by the notebook as it is now."""
+    name, preset, values = record["figure"], record["preset"], record["parameters"]
+    own = provenance.parameters(name, preset)
+    if values == own and folder == f"figures/{preset}":
+        return f"reproduce/run_all.sh --preset {preset} --only {name}"
+    given = {key: values[key] for key in own if key in values and values[key] != own[key]}
+    given |= {"figures_dir": folder}
+    if preset != "quick":
+        given = {"preset": preset} | given
+    words = [f"-p {key} {shlex.quote(str(value))}" for key, value in given.items()]
+    return f"papermill reproduce/{name}.ipynb results/out.ipynb {' '.join(words)}"
+
+
+def how(record: dict, folder: str) -> list[tuple[str, str]]:
+    """What the JSON beside a figure says, a row each: what, and the value as Markdown."""
+    runs, values = record["runs"], record["parameters"]
+    rows = [("command", f"`{command(record, folder)}`"), ("preset", record["preset"])]
+    seeds = values.get("seeds", [values["seed"]] if "seed" in values else [])
+    if seeds:
+        rows.append(("seeds", ", ".join(map(str, seeds))))
+    for data in record["data"].values():
+        kind = "embedded, in place of the paper's data" if data["embedded"] else "the paper's data"
+        rows.append((data["title"], kind))
+    if runs:
+        hours = sum(run["training_s"] for run in runs) / 3600
+        rows.append(("training", f"{len(runs)} runs, {hours:.1f} hours in all"))
+        devices = Counter(d for run in runs for d in run.get("trained_on", ["not recorded"]))
+        each = [f"{device} ({n} runs)" for device, n in devices.most_common()]
+        rows.append(("trained on", "; ".join(each)))
+        recipes = sorted({run["recipe"] for run in runs})
+        older = f"; today's code trains under recipe {experiments.RECIPE}"
+        text = ", ".join(map(str, recipes)) + (older if recipes != [experiments.RECIPE] else "")
+        rows.append(("recipe", f"{text} ([what that is](../docs/recipe.md))"))
+        commits = sorted({made["commit"] for run in runs for made in run.get("made_by", [])})
+        if commits:
+            rows.append(("trained by commit", ", ".join(f"`{_short(c)}`" for c in commits)))
+    rows.append(("drawn by commit", f"`{_short(record['commit'])}`"))
+    rows.append(("drawn on", f"{record['device']}, in {record['wall_time_s']:g} s"))
+    packages = [f"{package} {number}" for package, number in record["versions"].items()]
+    rows.append(("versions", ", ".join(packages)))
+    files = [*record["files"], f"{record['figure']}.json"]
+    rows.append(("files", ", ".join(f"[{file}](../{folder}/{file})" for file in files)))
+    return rows
+
+
+def _short(commit: str) -> str:
+    return re.sub(r"^([0-9a-f]{12})[0-9a-f]*", r"\1", commit)
+
+
+def _numbers(file: Path) -> list[str]:
+    """A committed table, or its curves' ends, where these are few; and ours beside the paper's."""
+    table = pd.read_csv(file)
+    parts = []
+    if file.stem in ("fig_lower_bound", "fig_marginal_likelihood"):
+        found = paper.differences(table)
+        curve = list(found.columns[: list(found.columns).index("samples")])
+        parts += [
+            "### Against the paper\n\nNats, at the last of the paper's own points on each curve; "
+            "difference: ours minus the paper's.",
+            _table(found.groupby(curve).tail(1)),
+            f"<details><summary>All {len(found)} points</summary>",
+            _table(found),
+            "</details>",
+        ]
+    which = ""
+    if len(table) > FEW and "samples" in table:
+        curve = [*table.columns[: list(table.columns).index("samples")], "seed"]
+        table = table.sort_values([*curve, "samples"]).groupby(curve).tail(1)
+        which = ", where each curve ends"
+    if len(table) <= FEW:
+        parts += [f"### {file.name}{which}", _table(table)]
+    return parts
+
+
+# ---------------------------------------------------------------------------------- the library
+
+
+def api_pages() -> dict[str, str]:
+    """Name -> text: the package, a page a public module, and the shapes of `vae_keras.typing`."""
+    listed = [name for name in vae_keras.__all__ if inspect.isclass(getattr(vae_keras, name))]
+    homes = {name: next(iter(docstrings.PUBLIC[name])) for name in listed}
+    homes |= {name: f"vae_keras.{name}" for name in docstrings.MODULES}
+    rows = "\n".join(
+        f"| {{py:obj}}`{name} <{home}>` | {_summary(getattr(vae_keras, name))} |"
+        for name, home in homes.items()
+    )
+    found = {
+        "index": f"# The package vae_keras\n\n{vae_keras.__doc__}\n| | |\n| --- | --- |\n{rows}\n"
+    }
+    found |= {name: _module_page(name) for name in docstrings.MODULES}
+    shapes = "\n".join(
+        f"```{{py:data}} {name}\n{alias.__metadata__[0]}\n```"
+        for name, alias in docstrings.SHAPES.items()
+    )
+    models = "\n".join(
+        f"```{{eval-rst}}\n.. autoclass:: vae_keras.typing.{name}\n```" for name in docstrings.KINDS
+    )
+    about = f"```{{py:module}} vae_keras.typing\n```\n\n{vae_keras.typing.__doc__}"
+    found["typing"] = f"# vae_keras.typing\n\n{about}\n{shapes}\n{models}\n"
+    return found
+
+
+def _module_page(name: str) -> str:
+    """What the module's `__all__` lists, in the order of its source."""
+    module = getattr(vae_keras, name)
+    lines = [f".. automodule:: vae_keras.{name}", "   :no-members:"]
+    source = inspect.getsource(module)
+    for listed in sorted(module.__all__, key=lambda one: _place(one, source)):
+        full, value = f"vae_keras.{name}.{listed}", getattr(module, listed)
+        if inspect.isclass(value) or inspect.isfunction(value):
+            kind = "class" if inspect.isclass(value) else "function"
+            lines += ["", f".. auto{kind}:: {full}"]
+        else:  # names, or what goes by names
+            names = ", ".join(f"``{one!r}``" for one in value)
+            lines += ["", f".. py:data:: {listed}", "", f"   {names}"]
+    directive = "\n".join(lines)
+    return f"# vae_keras.{name}\n\n```{{eval-rst}}\n{directive}\n```\n"
+
+
+def _place(name: str, source: str) -> int:
+    found = re.search(rf"^(?:class |def )?{name}\b", source, re.MULTILINE)
+    return found.start() if found else 0
+
+
+def _summary(described: Any) -> str:
+    return described.__doc__.strip().split("\n")[0].replace("|", r"\|")

@@ -1,0 +1,365 @@
+"""The site: built without a warning or a network, whole, to be read in a browser, on a phone."""
+
+import base64
+import hashlib
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import click.testing
+import filelock
+import nbformat
+import pandas as pd
+import papermill.cli
+import pytest
+from conftest import NOWHERE
+from oracles.browser import CHROMIUM
+from oracles.scripts import load
+from playwright.sync_api import expect, sync_playwright
+
+import vae_keras
+from vae_keras.reproduction import notebooks, paper, paths, presets, provenance
+
+ROOT = paths.ROOT
+sys.path.insert(0, str(ROOT / "docs" / "site"))
+pages, docstrings = load("docs/site/pages.py"), load("docs/site/docstrings.py")
+RECORDS = sorted(file for name in notebooks.NAMES for file in ROOT.glob(f"figures/*/{name}.json"))
+STORED = sorted(ROOT.glob("notebooks/*.ipynb"))
+
+
+# ------------------------------------------------------------------------- what a page is made of
+
+
+@pytest.mark.parametrize("file", RECORDS, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_the_command_beside_a_figure_gives_its_parameters(file, monkeypatch):
+    """As run_all.sh or papermill reads it, by the notebook as it is now."""
+    record, folder = json.loads(file.read_text()), str(file.parent.relative_to(ROOT))
+    words = pages.command(record, folder).split(" ", 1)
+    asked = {}
+    monkeypatch.setattr(papermill.cli, "execute_notebook", lambda **given: asked.update(given))
+    if words[0] == "reproduce/run_all.sh":
+        preset, name = re.fullmatch(r"--preset (\w+) --only (\w+)", words[1]).groups()
+        assert folder == f"figures/{preset}"
+        given = {}
+    else:
+        assert words[0] == "papermill"
+        monkeypatch.chdir(ROOT)
+        arguments = shlex.split(words[1])
+        done = click.testing.CliRunner().invoke(papermill.cli.papermill, arguments)
+        assert done.exit_code == 0, done.output
+        name, given = Path(asked["input_path"]).stem, asked["parameters"]
+        assert given.pop("figures_dir") == folder
+        preset = given.pop("preset", "quick")
+    own = provenance.parameters(name, preset)
+    given = {key: presets.typed(value, own[key]) for key, value in given.items()}
+    assert provenance.parameters(name, preset, given) == {k: record["parameters"][k] for k in own}
+
+
+def test_the_latest_figures_come_first():
+    """By recipe, then by samples: figure 2's first million of today's recipe before older runs."""
+    for name in notebooks.NAMES:
+        shown = [json.loads((f / f"{name}.json").read_text()) for f in pages.folders(name)]
+        assert shown, name
+        kinds = [(pages._recipe(r), r["parameters"].get("samples", 0)) for r in shown]
+        assert kinds == sorted(kinds, reverse=True)
+
+
+def test_a_widget_is_shown_as_it_was_stored():
+    (file,) = ROOT.glob("notebooks/08_*.ipynb")
+    notebook = nbformat.read(file, as_version=4)
+    assert pages.WIDGET in file.read_text()
+    still = pages.still(notebook)
+    text = nbformat.writes(still)
+    assert pages.WIDGET not in text
+    assert "widgets" not in still.metadata
+    assert "As stored, with z1 = 0, z2 = 0; in JupyterLab these are to be moved." in text
+
+
+@pytest.mark.parametrize(
+    ("docstring", "rst"),
+    [
+        ("p(x|z) of (M, *event) -> w_j.", r"p(x\|z) of (M, \*event) → w\_j."),
+        ("A *local* file.", "A *local* file."),
+        ("N(0, `deviation`^2)", r"N(0, \ ``deviation``\ ^2)"),
+        ("see `sgvb_a`", r"see \ :py:obj:`sgvb_a <vae_keras.bounds.sgvb_a>`\ "),
+        ("by `Bernoulli(2)`", r"by \ :py:obj:`Bernoulli(2) <vae_keras.layers.Bernoulli>`\ "),
+        (">>> 2 * 3\n6", ">>> 2 * 3\n6"),
+        ("Thus:\n\n    f(*a)", "Thus:\n\n.. code-block:: python\n\n    f(*a)"),
+        ("Args:\n    a: one\n        more.\n    b: *two.",
+         "**Args:**\n\n``a``\n    one more.\n\n``b``\n    \\*two."),
+    ],
+)  # fmt: skip
+def test_a_docstring_says_what_it_said(docstring, rst):
+    lines = docstring.split("\n")
+    docstrings.as_rst(None, "module", "vae_keras.layers", None, None, lines)
+    assert "\n".join(lines).rstrip("\n") == rst
+
+
+# -------------------------------------------------------------------------------- the site, built
+
+
+class Page(HTMLParser):
+    """The ids of a page, what it links to, shows and loads, and its text but for code."""
+
+    QUIET = ("script", "style", "pre", "code", "title")
+
+    def __init__(self, file):
+        super().__init__()
+        self.file, self.ids, self.links, self.images, self.loads = file, set(), [], [], []
+        self.text, self.inside = [], []
+        self.feed(file.read_text())
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.ids |= {found[key] for key in ("id", "name") if found.get(key)}
+        if tag == "a" and found.get("href"):
+            self.links.append(found["href"])
+        if tag in ("img", "source", "iframe", "video", "embed") and found.get("src"):
+            self.images.append(found["src"])
+        if tag in ("script", "link") and (found.get("src") or found.get("href")):
+            self.loads.append(found.get("src") or found.get("href"))
+        quiet = tag in self.QUIET or "math" in found.get("class", "").split()
+        if quiet or [tag] == self.inside[-1:]:
+            self.inside.append(tag)
+
+    def handle_endtag(self, tag):
+        if self.inside and tag == self.inside[-1]:
+            self.inside.pop()
+
+    def handle_data(self, data):
+        if not self.inside:
+            self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The folder of the HTML, built once by the site's command, with no network to be had."""
+    own = sys.prefix == str(ROOT / ".venv") and (ROOT / ".venv" / "made-from").exists()
+    command = [ROOT / "docs/build.sh"] if own else [sys.executable, ROOT / "docs/site/build.py"]
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "site"
+    with filelock.FileLock(f"{folder}.lock"):  # pytest's other processes wait for it
+        if not folder.exists():
+            nowhere = {"https_proxy": NOWHERE, "http_proxy": NOWHERE}
+            done = subprocess.run(
+                [*command, folder], env=os.environ | nowhere, capture_output=True, text=True
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert done.stderr == ""
+    return folder / "html"
+
+
+@pytest.fixture(scope="module")
+def site(built):
+    """Path from the site's root -> `Page`."""
+    return {str(file.relative_to(built)): Page(file) for file in sorted(built.rglob("*.html"))}
+
+
+def where(page, target):
+    """The file and the fragment that a link or a picture of `page` means."""
+    parts = urlsplit(target)
+    file = (page.file.parent / unquote(parts.path)).resolve() if parts.path else page.file
+    return file, unquote(parts.fragment)
+
+
+def is_elsewhere(target):
+    return bool(urlsplit(target).scheme or urlsplit(target).netloc)
+
+
+@pytest.mark.long
+def test_each_link_and_each_picture_is_there(site, built):
+    known = {page.file: page for page in site.values()}
+    missing = []
+    for name, page in site.items():
+        for target in page.links + page.images + page.loads:
+            if is_elsewhere(target):
+                continue
+            file, fragment = where(page, target)
+            there = file.is_file() and file.is_relative_to(built)
+            if not there or (fragment and file in known and fragment not in known[file].ids):
+                missing.append(f"{name}: {target}")
+    assert missing == []
+    assert sum(len(page.links) for page in site.values()) > 1000
+
+
+@pytest.mark.long
+def test_nothing_is_loaded_from_elsewhere(site, built):
+    for name, page in site.items():
+        away = [t for t in page.images + page.loads if is_elsewhere(t) and t[:5] != "data:"]
+        assert away == [], name
+    for file in built.rglob("*.css"):
+        urls = re.findall(r"url\(['\"]?([^)'\"]*)|@import ['\"]([^'\"]*)", file.read_text())
+        assert [u for pair in urls for u in pair if is_elsewhere(u) and u[:5] != "data:"] == []
+
+
+@pytest.mark.long
+def test_every_page_is_there(site):
+    docs = [f"docs/{file.stem}.html" for file in (ROOT / "docs").glob("*.md")]
+    learn = [f"notebooks/{file.stem}.html" for file in STORED]
+    figures = [f"reproduce/{name}.html" for name in notebooks.NAMES]
+    missing = {"index.html", "CHANGELOG.html", *docs, *learn, *figures} - set(site)
+    assert missing == set()
+    to_be_reached = {where(page, link)[0] for page in site.values() for link in page.links}
+    assert [name for name in docs + learn + figures if site[name].file not in to_be_reached] == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("module", [*docstrings.MODULES, "typing"])
+def test_all_that_is_public_is_documented(site, module):
+    listed = getattr(getattr(vae_keras, module), "__all__", docstrings.SHAPES)
+    page = site[f"api/{module}.html"]
+    assert [name for name in listed if f"vae_keras.{module}.{name}" not in page.ids] == []
+    assert not re.search(r"Annotated\[|\(\*args, \*\*kwargs\)| at 0x|`", "".join(page.text))
+
+
+@pytest.mark.long
+def test_the_stored_pictures_are_shown(built):
+    """Byte by byte: those in the notebooks, in what their widgets showed, and the figures."""
+    shown = {hashlib.sha256(f.read_bytes()).digest() for f in (built / "_images").iterdir()}
+    stored = [picture for file in STORED for picture in pictures(json.loads(file.read_text()))]
+    assert len(stored) > 30
+    figures = [file.with_suffix(".png").read_bytes() for file in RECORDS if is_kept(file)]
+    assert len(figures) >= len(notebooks.NAMES)
+    assert all(hashlib.sha256(picture).digest() in shown for picture in stored + figures)
+
+
+def pictures(node):
+    """All PNGs anywhere in a notebook's JSON."""
+    if isinstance(node, dict):
+        if "image/png" in node:
+            yield base64.b64decode("".join(node["image/png"]))
+        node = node.values()
+    elif not isinstance(node, list):
+        return
+    for child in node:
+        yield from pictures(child)
+
+
+def is_kept(file):
+    return file.parent in pages.folders(file.stem)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("file", RECORDS, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_a_figure_comes_with_its_numbers_and_how_it_came_about(site, built, file):
+    if not is_kept(file):
+        pytest.skip("drawn here, not committed")
+    record, html = (
+        json.loads(file.read_text()),
+        site[f"reproduce/{file.stem}.html"].file.read_text(),
+    )
+    text = re.sub(r"<[^>]+>", "", html)
+    folder = str(file.parent.relative_to(ROOT))
+    for said in (record["commit"][:12], record["device"], folder):
+        assert said in text
+    cells = re.sub(r"\s+", " ", text)
+    tables = [file.with_name(f) for f in record["files"] if f.endswith(".csv")]
+    for table in map(pd.read_csv, tables):
+        if file.stem in ("fig_lower_bound", "fig_marginal_likelihood") and "samples" in table:
+            table = paper.differences(table)
+        elif len(table) > pages.FEW:
+            continue
+        for row in table.astype(object).fillna("").values.tolist():
+            assert " ".join(str(cell) for cell in row if cell != "") in cells, row
+
+
+@pytest.mark.long
+def test_no_formula_is_left_raw_and_no_path_of_this_machine(site, built):
+    for name, page in site.items():
+        text = "".join(page.text)
+        assert not re.search(r"\$[^\s$]|\\[(\[]|\\\w+\{", text), name
+        assert str(built.parent) not in page.file.read_text()
+        assert str(ROOT) not in page.file.read_text()
+
+
+# ---------------------------------------------------------------------------------- in a browser
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("the site not tried in a browser: no Chromium here")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser, built):
+    """A function that opens a page of the site from disk; what it asked the network for fails."""
+    pages, asked = [], []
+
+    def open_page(name, width=1400):
+        if not pages:
+            pages.append(browser.new_page())
+            pages[0].on("request", lambda request: asked.append(request.url))
+            pages[0].on("pageerror", lambda error: asked.append(str(error)))
+        pages[0].set_viewport_size({"width": width, "height": 844})
+        pages[0].goto(f"{built.as_uri()}/{name}")
+        pages[0].evaluate("window.MathJax && MathJax.startup && MathJax.startup.promise")
+        return pages[0]
+
+    yield open_page
+    for page in pages:
+        page.close()
+    # A search's excerpts are fetched, which a browser allows only where a server gives the pages.
+    allowed = ("file:", "data:", "Failed to fetch")
+    assert [said for said in asked if not said.startswith(allowed)] == []
+
+
+@pytest.mark.long
+def test_the_front_page_leads_on(opened):
+    page = opened("index.html")
+    expect(page.get_by_role("heading", name="vae_keras").first).to_be_visible()
+    page.get_by_role("link", name="1. The problem").first.click()
+    expect(page.get_by_role("heading", name="1. The problem")).to_be_visible()
+
+
+@pytest.mark.long
+def test_a_search_finds(opened):
+    page = opened("search.html?q=reparameterisation")
+    expect(page.locator("#search-results li").first).to_be_visible(timeout=20_000)
+    expect(page.locator("#search-results")).to_contain_text("3. The reparameterisation trick")
+    page = opened("search.html?q=sgvb_b")
+    expect(page.locator("#search-results")).to_contain_text("vae_keras.bounds", timeout=20_000)
+
+
+@pytest.mark.long
+def test_formulas_are_typeset(opened, site):
+    page = opened("notebooks/02_the_lower_bound.html")
+    expect(page.locator("mjx-container svg").first).to_be_visible(timeout=20_000)
+    assert page.locator("mjx-container").count() == page.locator(".math").count() > 10
+    assert page.locator("mjx-merror, [data-mml-node=merror]").count() == 0
+
+
+@pytest.mark.long
+def test_no_page_is_wider_than_a_phone(opened, site):
+    wide, errors = [], []
+    for name in site:
+        page = opened(name, width=390)
+        if page.evaluate("document.documentElement.scrollWidth") > 390:
+            wide.append(name)
+        if page.locator("[data-mml-node=merror]").count():
+            errors.append(name)
+    assert wide == []
+    assert errors == []
+
+
+def test_these_tests_are_able_to_fail(tmp_path):
+    file = tmp_path / "page.html"
+    file.write_text(
+        '<h1 id="a">x</h1> <a href="gone.html#b">y</a> <img src="https://x/y.png">'
+        '<p>raw $x$ <code>$HOME</code> <span class="math">\\(z\\)</span></p>'
+    )
+    page = Page(file)
+    assert page.ids == {"a"}
+    assert not where(page, page.links[0])[0].exists()
+    assert is_elsewhere(page.images[0])
+    assert "".join(page.text).split() == ["x", "y", "raw", "$x$"]
