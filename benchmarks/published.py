@@ -104,15 +104,11 @@ def keras_io(train: np.ndarray, test: np.ndarray) -> Example:
 def pytorch(train: np.ndarray, test: np.ndarray) -> Example:
     """pytorch/examples/vae: 784-400-20, grey pixels."""
     encoder = keras.Sequential([
-        keras.Input((784,)),
-        torch_linear(400, 784, "relu"),
-        torch_linear(40, 400),
+        keras.Input((784,)), torch_linear(400, 784, "relu"), torch_linear(40, 400),
         layers.DiagonalGaussian(20),
     ])  # fmt: skip
     decoder = keras.Sequential([
-        keras.Input((20,)),
-        torch_linear(400, 20, "relu"),
-        torch_linear(784, 400),
+        keras.Input((20,)), torch_linear(400, 20, "relu"), torch_linear(784, 400),
         layers.Bernoulli(784),
     ])  # fmt: skip
     pull = "https://github.com/pytorch/examples/pull/1416"
@@ -136,16 +132,12 @@ def flax(train: np.ndarray, test: np.ndarray) -> Example:
     """google/flax/examples/vae: 784-500-20, pixels binarised once."""
     train, _, test = binarised_once(train, test)
     encoder = keras.Sequential([
-        keras.Input((784,)),
-        Dense(500, "relu", kernel_initializer="lecun_normal"),
-        Dense(40, kernel_initializer="lecun_normal"),
-        layers.DiagonalGaussian(20),
+        keras.Input((784,)), Dense(500, "relu", kernel_initializer="lecun_normal"),
+        Dense(40, kernel_initializer="lecun_normal"), layers.DiagonalGaussian(20),
     ])  # fmt: skip
     decoder = keras.Sequential([
-        keras.Input((20,)),
-        Dense(500, "relu", kernel_initializer="lecun_normal"),
-        Dense(784, kernel_initializer="lecun_normal"),
-        layers.Bernoulli(784),
+        keras.Input((20,)), Dense(500, "relu", kernel_initializer="lecun_normal"),
+        Dense(784, kernel_initializer="lecun_normal"), layers.Bernoulli(784),
     ])  # fmt: skip
     pull = "https://github.com/google/flax/pull/1361"
     return Example(
@@ -163,18 +155,12 @@ def altosaar(train: np.ndarray, test: np.ndarray) -> Example:
     """jaanli/variational-autoencoder: 784-256-256-128, binarised, softplus scales, estimator A."""
     train, validation, _ = binarised_once(train, test)
     encoder = keras.Sequential([
-        keras.Input((784,)),
-        torch_linear(256, 784, "relu"),
-        torch_linear(256, 256, "relu"),
-        torch_linear(256, 256),
-        layers.TFPDistribution("Normal", 128),
+        keras.Input((784,)), torch_linear(256, 784, "relu"), torch_linear(256, 256, "relu"),
+        torch_linear(256, 256), layers.TFPDistribution("Normal", 128),
     ])  # fmt: skip
     decoder = keras.Sequential([
-        keras.Input((128,)),
-        torch_linear(256, 128, "relu"),
-        torch_linear(256, 256, "relu"),
-        torch_linear(784, 256),
-        layers.Bernoulli(784),
+        keras.Input((128,)), torch_linear(256, 128, "relu"), torch_linear(256, 256, "relu"),
+        torch_linear(784, 256), layers.Bernoulli(784),
     ])  # fmt: skip
     readme = (
         "https://github.com/jaanli/variational-autoencoder/blob/"
