@@ -4,7 +4,7 @@
 
 A function a project: its networks as plain Keras models that end in a layer of `vae_keras.layers`,
 its data, its optimiser. The rest is `compile` and `fit`. Bounds are in nats a digit, larger is
-better. Rows go to published.csv, in place of those of the same projects. Real MNIST only;
+better. Rows go to published.csv, in place of those of the same project and seed. Real MNIST only;
 docs/published.md has the table and says what differs.
 """
 
