@@ -1,8 +1,15 @@
 """What the benchmarks count with; they themselves are run by hand."""
 
+import dataclasses
+import sys
+
 import numpy as np
+import pandas as pd
 import pytest
 from oracles.scripts import load
+
+from vae_keras import datasets
+from vae_keras.reproduction import paths
 
 
 def test_tasks_go_to_whoever_is_free_the_longest_first():
@@ -30,3 +37,107 @@ def test_a_rate_is_of_samples_a_second(rate, monkeypatch):
     steps = []
     monkeypatch.setattr(module, "_rate", lambda step, batch: steps.append(step) or (step(3), batch))
     assert getattr(module, rate)(8, 5, 4, 3)[1] == 8
+
+
+COLUMNS = (
+    "project", "metric", "epoch", "samples", "published", "here", "seed", "seconds", "device",
+    "source",
+)  # fmt: skip
+PARAMETERS = {  # as their own code has them, weights and biases
+    "keras": 69_076 + 65_089,  # which its page prints
+    "pytorch": 785 * 400 + 401 * 40 + 21 * 400 + 401 * 784,
+    "flax": 785 * 500 + 501 * 40 + 21 * 500 + 501 * 784,
+    "altosaar": (785 + 257 + 257) * 256 + (129 + 257) * 256 + 257 * 784,
+}
+
+
+@pytest.fixture(scope="module")
+def published():
+    return load("benchmarks/published.py")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return datasets.load("mnist_5k")
+
+
+def quickly(example, **changed):
+    """The same example without compiling anything."""
+    without = {"jit_compile": False, "run_eagerly": True}
+    return dataclasses.replace(example, compile=example.compile | without, **changed)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_an_example_of_others_has_their_size_and_learns(name, published, digits):
+    assert set(published.EXAMPLES) == set(PARAMETERS)
+    example = published.EXAMPLES[name](digits.x_train, digits.x_test)
+    vae, few = example.vae, example.train[:8]
+    assert vae.encoder.count_params() + vae.decoder.count_params() == PARAMETERS[name]
+    before = vae.bound(example.train[:300]).elbo.numpy().mean()
+    if 0 in example.published:  # theirs and ours begin alike
+        assert abs(before - example.published[0][0]) < 5
+    vae.compile(**quickly(example).compile)
+    vae.fit(few, epochs=2, verbose=0)
+    assert vae.bound(few).elbo.numpy().mean() > before
+    assert max(example.published) <= example.fit["epochs"]
+
+
+def test_what_is_drawn_once_are_pixels_with_the_intensities_as_probabilities(published):
+    grey = np.full((6, 50_000), 51, np.uint8)
+    train, validation, test = published.binarised_once(grey, grey[:1])
+    assert (len(train), len(validation), len(test)) == (5, 1, 1)
+    assert train.dtype == bool
+    for part in (train, validation, test):
+        np.testing.assert_allclose(part.mean(), 0.2, atol=0.01)
+
+
+def test_published_numbers_stand_beside_ours(published, digits, monkeypatch):
+    def flax(train, test):
+        example = published.flax(train[:24], test[:4])
+        fit = {"batch_size": 10, "epochs": 2}
+        numbers = {1: (-1.0, "there"), 2: (-2.0, "there")}
+        return quickly(example, fit=fit, published=numbers)
+
+    monkeypatch.setitem(published.EXAMPLES, "flax", flax)
+    table = published.train("flax", 0, digits)
+    assert list(table) == [*COLUMNS]
+    assert table.samples.tolist() == [20, 40]
+    assert table.published.tolist() == [-1, -2]
+    assert (table.here < -100).all()
+    again = table.assign(here=table.here + 2, seed=1)
+    found = published.summary(pd.concat([table, again]))
+    np.testing.assert_allclose(found.here, table.here + 1)
+    np.testing.assert_allclose(found.difference, table.here + 1 - table.published)
+    np.testing.assert_allclose(found.spread, 2**0.5)
+
+
+def test_a_rerun_replaces_its_rows(published, monkeypatch, tmp_path, capsys):
+    def train(name, seed, data):
+        values = {"project": name, "seed": seed, "epoch": 1, "samples": 1, "published": -1.0}
+        return pd.DataFrame([values | {"here": data}])
+
+    monkeypatch.setattr(published, "train", train)
+    monkeypatch.setattr(published, "TABLE", tmp_path / "table.csv")
+    for here, arguments in enumerate(["--seeds 0 1", "--only flax", "--only keras --seeds 1"]):
+        monkeypatch.setattr(published.datasets, "load", lambda name, here=here: here)
+        monkeypatch.setattr(sys, "argv", ["published.py", *arguments.split()])
+        published.main()
+    table = pd.read_csv(tmp_path / "table.csv").set_index(["project", "seed"]).here
+    assert len(table) == 2 * len(PARAMETERS)
+    assert table["flax"].tolist() == [1, 0]
+    assert table["keras"].tolist() == [0, 2]
+    assert table["pytorch"].tolist() == [0, 0]
+
+
+def test_the_page_of_published_numbers_is_the_table(published):
+    """Each number of others, ours, the spread and the difference; and where it stands."""
+    page = (paths.ROOT / "docs" / "published.md").read_text()
+    table = pd.read_csv(published.TABLE)
+    assert list(table) == [*COLUMNS]
+    assert set(table.project) == set(PARAMETERS)
+    for row in published.summary(table).itertuples():
+        spread = f"{row.spread:.2f}" if row.seeds > 1 else ""
+        numbers = f"{row.published:.2f} | {row.here:.2f} | {spread} | {row.difference:+.2f} |"
+        assert f"| {row.samples:,} | {numbers.replace('|  |', '| |')}" in page
+    for source in table.source:
+        assert source in page
