@@ -39,6 +39,12 @@ def _suptitle(figure: Figure, text: str) -> None:
     figure.suptitle(textwrap.fill(text, int(12 * figure.get_figwidth())))
 
 
+def _after(runs: Sequence[Run]) -> str:
+    """How far the runs have come, for a title: not all as far, perhaps."""
+    first, *more = sorted({run.samples for run in runs})
+    return f"after {first:,}{f' to {more[-1]:,}' if more else ''} training samples"
+
+
 def _in_two(title: str) -> str:
     """What stands in brackets after a title, as with embedded data, in a line of its own."""
     return title.replace(" (", "\n(")
@@ -145,7 +151,7 @@ def manifold(
     panels = ((faces, face_grid), (digits, digit_grid))
     for letter, axis, (run, n) in zip("ab", axes, panels, strict=False):
         picture = tile(manifold_means(run.model, n), run.data.image_shape, n)
-        _show_images(axis, picture, f"({letter}) {_in_two(run.data.title)}")
+        _show_images(axis, picture, f"({letter}) {_in_two(run.learned_from)}")
         axis.set(
             xlabel=r"$z_1$: quantiles of N(0, 1)  $\rightarrow$",
             ylabel=r"$z_2$: quantiles of N(0, 1)  $\rightarrow$",
@@ -167,7 +173,7 @@ def manifold(
         ylim=(-edge, edge),
         aspect="equal",
     )
-    _suptitle(figure, f"Learned 2-D manifolds after {digits.samples:,} training samples")
+    _suptitle(figure, f"Learned 2-D manifolds {_after([faces, digits])}")
     for _ in range(3):  # beside pictures of fixed shape the layout settles slowly
         figure.draw_without_rendering()
     return figure
@@ -188,7 +194,7 @@ def samples(runs: list[Run], rows: int) -> Figure:
     for letter, axis, run in zip(string.ascii_letters, axes[0], runs, strict=False):
         picture = tile(run.model.sample(rows * rows, mean=True), run.data.image_shape, rows)
         _show_images(axis, picture, f"({letter}) {run.experiment.latent_dim}-D latent space")
-    title = f"{runs[0].data.title}: random samples after {runs[0].samples:,} training samples"
+    title = f"{runs[0].learned_from}: random samples {_after(runs)}"
     _suptitle(figure, title)
     return figure
 

@@ -87,7 +87,7 @@ def _summary(run: Any) -> dict:
         for key, value in run.record.items()
         if key not in ("experiment", "curve", "samples")
     }
-    about = {"data": run.data.title, "embedded": run.data.embedded}
+    about = {"data": run.learned_from, "embedded": run.data.embedded}
     return run.record["experiment"] | went | about
 
 

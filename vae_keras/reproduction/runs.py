@@ -16,11 +16,11 @@ from pathlib import Path
 import pandas as pd
 import tensorflow as tf
 
-from vae_keras import _files
+from vae_keras import _files, datasets, pretrained
 from vae_keras.datasets import Dataset
 from vae_keras.models import LatentVariableModel
 from vae_keras.reproduction import executor, paths, presets, store, training, version
-from vae_keras.reproduction.experiments import Experiment
+from vae_keras.reproduction.experiments import MEASURES, Experiment
 from vae_keras.reproduction.progress import Board
 
 DEATHS = 3  # of processes that trained a run, after which it is given up
@@ -64,6 +64,11 @@ class Run:
         return model
 
     @property
+    def learned_from(self) -> str:
+        """What the data set that it learned from is called; `data` may stand in for it."""
+        return self.record.get("data", self.data.title)
+
+    @property
     def samples(self) -> int:
         """Training samples evaluated."""
         return self.record["samples"]
@@ -72,6 +77,24 @@ class Run:
 def run(experiment: Experiment, data: Dataset) -> Run:
     """The stored run of one experiment; see `run_all`."""
     return run_all([(experiment, data)])[0]
+
+
+def taken(name: str, allow_embedded: bool = True) -> Run:
+    """A model that ships with the package, `vae_keras.pretrained`, as if it were a stored run.
+
+    Its record has no curve but for what the test set is worth at the end. The data are those that
+    it learned from, or where they are not found, and if `allow_embedded`, what stands in for them.
+    Raises ValueError for an unknown name, DataError where there are no data.
+    """
+    told = pretrained.about(name)
+    experiment = Experiment(**told["experiment"])
+    about = {key: getattr(experiment, key) for key in MEASURES[experiment.measure]}
+    row = about | {"split": "test", "samples": told["samples"], "seed": experiment.seed}
+    row[experiment.measure] = told[experiment.measure]
+    data = datasets.load(experiment.dataset, allow_embedded)
+    run = Run(experiment, data, told | {"curve": [row]})
+    run.__dict__["model"] = pretrained.load(name)  # what the property would read from the store
+    return run
 
 
 def run_all(chosen: Iterable[tuple[Experiment, Dataset]]) -> list[Run]:
