@@ -15,7 +15,7 @@ import typing
 
 import pytest
 
-from vae_keras import families, layers
+from vae_keras import datasets, families, layers
 from vae_keras.models import AutoEncoder, LatentVariableModel, Trainer
 
 MODULES = ["bounds", "likelihood", "posterior", "layers", "networks", "priors", "families"]
@@ -41,7 +41,10 @@ def module_of(name):
     return importlib.import_module(f"vae_keras.{name}")
 
 
-OBJECTS = [*(obj for name in MODULES for obj in public(module_of(name))), AutoEncoder]
+OBJECTS = [
+    *(obj for name in MODULES for obj in public(module_of(name))), AutoEncoder,
+    datasets.binarised, datasets.Binarised,
+]  # fmt: skip
 EVERY_OBJECT = [obj for name in EVERY_MODULE for obj in public(module_of(name))]
 
 
