@@ -18,7 +18,9 @@ import pytest
 from vae_keras import datasets, families, layers
 from vae_keras.models import AutoEncoder, LatentVariableModel, Trainer
 
-MODULES = ["bounds", "likelihood", "posterior", "layers", "networks", "priors", "families"]
+MODULES = [
+    "bounds", "likelihood", "posterior", "layers", "networks", "priors", "families", "traversals",
+]  # fmt: skip
 EVERY_MODULE = [*MODULES, "callbacks", "datasets", "distributions", "models"]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 BASES = [
