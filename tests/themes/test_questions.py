@@ -33,10 +33,10 @@ def printed_by(code, values):
 
 
 def assert_alike(found, shown):
-    """The same words, and numbers that another machine's noise may give: 4%, or a nat."""
+    """The same words, and numbers that other noise may give in a short run: 8%, or 2."""
     assert NUMBER.sub("#", found).split() == NUMBER.sub("#", shown).split(), found
     for a, b in zip(NUMBER.findall(found), NUMBER.findall(shown), strict=True):
-        assert abs(float(a) - float(b)) <= max(0.04 * abs(float(b)), 1), found
+        assert abs(float(a) - float(b)) <= max(0.08 * abs(float(b)), 2), found
 
 
 def run_page(code_blocks, monkeypatch, tmp_path):
@@ -115,8 +115,15 @@ def test_the_conditional_bound_is_of_log_p_of_x_given_y(conditional):
 
 def test_every_question_has_an_answer_that_runs(monkeypatch, tmp_path):
     values = run_page(blocks(QUESTIONS), monkeypatch, tmp_path)
-    for name in ("vae", "weighted", "warmed", "binary", "continuous"):
-        assert np.isfinite(values[name].elbo(values["data"].x_test[:5])).all()
+    x = values["data"].x_test
+    plain, weighted = (
+        values[n].evaluate(x, return_dict=True, verbose=0) for n in ("vae", "weighted")
+    )
+    assert weighted["kl"] < plain["kl"] - 2
+    assert weighted["reconstruction"] < plain["reconstruction"]
+    used = [sum(values["kl_of_each"](values[name], x) > 0.1) for name in ("vae", "weighted")]
+    assert all(0 < n < 10 for n in used)
+    assert set(np.unique(values["x_test"])) == {0, 1}
     assert values["means"].shape == (16, 784)
 
 
@@ -129,6 +136,6 @@ def test_the_tests_that_the_answers_name_are_there():
 
 def test_numbers_that_do_not_hold_are_seen():
     assert_alike("elbo -150.1 nats\n", "elbo -149.0 nats")
-    for other in ("elbo -140 nats", "bound -149.0 nats", "elbo -149.0 nats, 3"):
+    for other in ("elbo -130 nats", "bound -149.0 nats", "elbo -149.0 nats, 3"):
         with pytest.raises((AssertionError, ValueError)):
             assert_alike("elbo -150.1 nats", other)
