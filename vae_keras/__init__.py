@@ -20,6 +20,7 @@ from vae_keras import (
     networks,
     posterior,
     priors,
+    traversals,
 )
 from vae_keras.callbacks import NonFiniteBoundError
 from vae_keras.models import VAE, FullVB, MonteCarloEM, WakeSleep
@@ -42,4 +43,5 @@ __all__ = [
     "networks",
     "posterior",
     "priors",
+    "traversals",
 ]

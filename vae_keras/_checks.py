@@ -1,6 +1,8 @@
 """What is checked before work begins: clear errors instead of late ones."""
 
 import inspect
+import math
+import numbers
 from typing import Any, NamedTuple
 
 import keras
@@ -178,6 +180,34 @@ def has_closed_form(posterior: tfd.Distribution, prior: tfd.Distribution) -> boo
     except NotImplementedError:
         return False
     return True
+
+
+def check_kl_weight(weight: Any, estimator: str | None) -> None:
+    """Raise ValueError unless `weight` can weigh the KL of `estimator`: a number or a schedule.
+
+    Of a schedule it is seen at a few iterations only, 0 and powers of ten.
+    """
+    if isinstance(weight, keras.optimizers.schedules.LearningRateSchedule):
+        for step in (0, *(10**k for k in range(8))):
+            value = float(weight(step))
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(
+                    f"the schedule of kl_weight gives {value:g} at iteration {step:,}, but must "
+                    "give finite numbers of at least 0"
+                )
+    elif isinstance(weight, bool) or not isinstance(weight, numbers.Real):
+        raise ValueError(
+            f"kl_weight is a {type(weight).__name__}: give a number of at least 0, or a "
+            "keras.optimizers.schedules.LearningRateSchedule, "
+            "PolynomialDecay(0.0, 1000, 1.0) for a warm-up"
+        )
+    elif not (math.isfinite(weight) and float(weight) >= 0):
+        raise ValueError(f"kl_weight is {weight}, but must be a finite number of at least 0")
+    if estimator == "IW" and weight != 1:
+        raise ValueError(
+            "kl_weight weighs the KL, but the importance-weighted bound has none of its own: use "
+            "estimator 'A' or 'B', or leave kl_weight at 1"
+        )
 
 
 def check_fixed_prior(prior: tfd.Distribution | keras.Layer | None, algorithm: str) -> None:

@@ -17,7 +17,7 @@ import tensorflow as tf
 from matplotlib.colors import to_hex
 from oracles.layout import legend_labels, problems
 
-from vae_keras import datasets, distributions
+from vae_keras import VAE, datasets, distributions, networks
 from vae_keras.reproduction import (
     figures,
     measures,
@@ -29,6 +29,7 @@ from vae_keras.reproduction import (
     style,
 )
 from vae_keras.reproduction.experiments import Experiment
+from vae_keras.traversals import traversal
 
 REAL = datasets.TITLES
 EMBEDDED = {
@@ -281,6 +282,33 @@ def test_figure_5(data, preset, sizes):
     titles = [axis.get_title().split(") ")[1] for axis in figure.axes]
     assert titles == [f"{n}-D latent space" for n in sizes]
     assert title in figure.get_suptitle().replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("latent_dim", "dims", "n"), [(2, None, 7), (20, range(20), 11), (9, [8, 0], 2)]
+)
+@pytest.mark.parametrize("name", ["mnist_5k", "synthetic_faces"])
+def test_traversals(name, latent_dim, dims, n):
+    data = datasets.load(name)
+    pixels = data.x_test.shape[1]
+    vae = VAE(
+        networks.gaussian_encoder(pixels, 5, latent_dim),
+        networks.bernoulli_decoder(latent_dim, 5, pixels),
+    )
+    values = np.linspace(-3, 3, n)
+    figure = figures.traversals(vae, data, 3, dims, values)
+    assert problems(figure) == []
+    assert data.title in figure.get_suptitle().replace("\n", " ")
+    (axis,) = figure.axes
+    rows = list(range(latent_dim) if dims is None else dims)
+    assert [label.get_text() for label in axis.get_yticklabels()] == [
+        f"$z_{{{dim + 1}}}$" for dim in rows
+    ]
+    height, width = data.image_shape
+    picture = np.asarray(axis.images[0].get_array())
+    means = traversal(vae, data.x_test[3], rows, values)
+    last = picture[-height:, -width:]  # the last dimension at its last value
+    np.testing.assert_allclose(last.ravel(), means[-1, -1], atol=1e-6)
 
 
 def test_figure_1():

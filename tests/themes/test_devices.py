@@ -74,6 +74,20 @@ def test_a_vae(two, data, rows):
     np.testing.assert_allclose(*predictions, atol=1e-5)
 
 
+def test_a_schedule_of_the_weight_of_the_kl(two, rows):
+    warm_up = keras.optimizers.schedules.PolynomialDecay(0.0, 4, 1.0)
+    one, plain = make(VAE, kl_weight=warm_up), make(VAE)
+    with two.scope():
+        shared = make(VAE, kl_weight=warm_up)
+    losses = [
+        m.fit(rows, epochs=2, shuffle=False, verbose=0).history["loss"]
+        for m in (one, shared, plain)
+    ]
+    assert_equal_weights(one, shared)
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+    assert abs(losses[0][0] - losses[2][0]) > 0.1
+
+
 def test_wake_sleep(two, data, monkeypatch):
     """With the same dream of each datapoint."""
 

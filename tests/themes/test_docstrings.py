@@ -15,10 +15,12 @@ import typing
 
 import pytest
 
-from vae_keras import families, layers
+from vae_keras import datasets, families, layers
 from vae_keras.models import AutoEncoder, LatentVariableModel, Trainer
 
-MODULES = ["bounds", "likelihood", "posterior", "layers", "networks", "priors", "families"]
+MODULES = [
+    "bounds", "likelihood", "posterior", "layers", "networks", "priors", "families", "traversals",
+]  # fmt: skip
 EVERY_MODULE = [*MODULES, "callbacks", "datasets", "distributions", "models"]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 BASES = [
@@ -41,7 +43,10 @@ def module_of(name):
     return importlib.import_module(f"vae_keras.{name}")
 
 
-OBJECTS = [*(obj for name in MODULES for obj in public(module_of(name))), AutoEncoder]
+OBJECTS = [
+    *(obj for name in MODULES for obj in public(module_of(name))), AutoEncoder,
+    datasets.binarised, datasets.Binarised,
+]  # fmt: skip
 EVERY_OBJECT = [obj for name in EVERY_MODULE for obj in public(module_of(name))]
 
 

@@ -206,9 +206,15 @@ class AutoEncoder(LatentVariableModel):
         """The loss, a scalar: `decay` - the mean bound, and the networks' own regularisers."""
         return total(decay - tf.reduce_mean(bound.elbo), *self.losses)
 
-    def record_bound(self, bound: Bound, decay: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Take a minibatch's bound into the metrics, and return their values."""
-        values = (self.loss_of(bound, decay), *bound, decay)
+    def record_bound(
+        self, bound: Bound, decay: tf.Tensor, objective: Bound | None = None
+    ) -> dict[str, tf.Tensor]:
+        """Take a minibatch's bound into the metrics, and return their values.
+
+        `objective`: what the loss is of, where that is not the bound itself.
+        """
+        loss = self.loss_of(bound if objective is None else objective, decay)
+        values = (loss, *bound, decay)
         return self.record(tf.shape(bound.elbo)[0], values)
 
     # ----------------------------------------------------------------------- using it

@@ -28,6 +28,7 @@ class FullVB(VAE):
 
     Args:
         encoder, decoder, prior, estimator, n_samples, seed: as `VAE` has them.
+        kl_weight: as there, of the KL of q(z|x) alone; that of q(theta) counts whole.
         n_train: N, the number of training datapoints: over them the KL of q(theta) is spread.
         weight_decay: w adds w/2 |phi|^2 over the encoder's parameters to the loss.
 

@@ -28,6 +28,8 @@ from vae_keras.datasets import Dataset
 from vae_keras.models.autoencoder import AutoEncoder
 from vae_keras.reproduction import paper, paths, provenance, style
 from vae_keras.reproduction.runs import Run
+from vae_keras.traversals import VALUES, traversal
+from vae_keras.typing import Encoding
 
 FIRST_SHOWN = 10**5  # training samples, where the paper's axis begins
 ABOUT_ALL = 0.9  # of the samples of the longest curve: what ends before that is said to
@@ -456,3 +458,35 @@ def _rendered(figure: Figure, suffix: str) -> bytes:
     with style.context():
         figure.savefig(buffer, format=suffix, metadata=metadata)
     return buffer.getvalue()
+
+
+def traversals(
+    model: Encoding,
+    data: Dataset,
+    index: int = 0,
+    dims: Sequence[int] | None = None,
+    values: Sequence[float] = VALUES,
+) -> Figure:
+    """A row a latent dimension: E[x|z] of test image `index` with that number of z at `values`.
+
+    The other numbers are the mean of q(z|x), as `traversal` has them; it says what is refused.
+    """
+    means = traversal(model, data.x_test[index], dims, values)
+    rows, columns = means.shape[:2]
+    height, width = data.image_shape
+    wide = max(3.4, 0.9 + 0.55 * columns * width / height)
+    figure, axis = style.subplots(1, 1, figsize=(wide, 1.4 + 0.55 * rows))
+    _show_images(axis, tile(means.reshape(rows * columns, -1), data.image_shape, columns), "")
+    numbers = range(rows) if dims is None else dims
+    axis.set(
+        xticks=width * (np.arange(columns) + 0.5) - 0.5,
+        xticklabels=[f"{value:g}" for value in values],
+        yticks=height * (np.arange(rows) + 0.5) - 0.5,
+        yticklabels=[f"$z_{{{number + 1}}}$" for number in numbers],
+        xlabel="the value that it takes",
+    )
+    axis.tick_params(length=0)
+    figure.suptitle(f"{_in_two(data.title)}\none latent dimension at a time")
+    for _ in range(3):  # beside pictures of fixed shape the layout settles slowly
+        figure.draw_without_rendering()
+    return figure

@@ -1,0 +1,141 @@
+"""Every block of the pages that answer questions runs, and prints what the page says it prints."""
+
+import contextlib
+import functools
+import io
+import re
+
+import keras
+import numpy as np
+import pytest
+from oracles.linear_gaussian import LinearGaussian
+
+from vae_keras import likelihood
+from vae_keras.layers import TFPDistribution
+from vae_keras.models.trainer import Trainer
+from vae_keras.reproduction import paths
+
+QUESTIONS, RECIPES = (paths.ROOT / "docs" / f"{name}.md" for name in ("questions", "recipes"))
+BLOCK = re.compile(r"```python\n(.*?)```(?:\n+```text\n(.*?)```)?", re.DOTALL)
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+
+
+def blocks(page):
+    """The (code, printed) of a page; printed is "" where the page shows nothing."""
+    return BLOCK.findall(page.read_text())
+
+
+def printed_by(code, values):
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(code, values)
+    return out.getvalue()
+
+
+def assert_alike(found, shown):
+    """The same words, and numbers that other noise may give in a short run: 8%, or 2."""
+    assert NUMBER.sub("#", found).split() == NUMBER.sub("#", shown).split(), found
+    for a, b in zip(NUMBER.findall(found), NUMBER.findall(shown), strict=True):
+        assert abs(float(a) - float(b)) <= max(0.08 * abs(float(b)), 2), found
+
+
+def run_page(code_blocks, monkeypatch, tmp_path):
+    """Run the blocks one after the other in one namespace, without XLA; return the namespace."""
+    monkeypatch.chdir(tmp_path)
+    compile = functools.partialmethod(Trainer.compile, jit_compile=False)
+    monkeypatch.setattr(Trainer, "compile", compile)
+    values = {"__name__": "__main__"}
+    for code, shown in code_blocks:
+        assert_alike(printed_by(code, values), shown)
+    return values
+
+
+def test_recipe_of_convolutions(monkeypatch, tmp_path):
+    values = run_page(blocks(RECIPES)[:1], monkeypatch, tmp_path)
+    assert values["digits"].shape == (16, 28, 28, 1)
+    loaded = keras.saving.load_model(tmp_path / "convolutional.keras")
+    x = values["x_test"][:5]
+    np.testing.assert_array_equal(loaded.reconstruct(x), values["vae"].reconstruct(x))
+
+
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        folder = tmp_path_factory.mktemp("conditional")
+        return run_page(blocks(RECIPES)[1:], monkeypatch, folder) | {"folder": folder}
+
+
+def test_recipe_of_a_condition(conditional):
+    assert conditional["digits"].shape == (16, 784)
+    assert conditional["bound"] > conditional["wrong"] + 10
+    loaded = keras.saving.load_model(conditional["folder"] / "conditional.keras")
+    some = conditional["rows"](conditional["data"].x_test[:5], conditional["data"].y_test[:5])
+    models = (loaded, conditional["vae"])
+    for model in models:
+        model.set_evaluation_noise(7)
+    np.testing.assert_allclose(*(model.elbo(some) for model in models), rtol=1e-5)
+    with pytest.raises(NotImplementedError, match="sample"):
+        loaded.sample(1)
+
+
+def test_the_conditional_bound_is_of_log_p_of_x_given_y(conditional):
+    """p(x|z, y) = N(W z + U y + b, s^2): at the exact posterior the bound is log p(x|y)."""
+    oracle = LinearGaussian(orthogonal=True)
+    u = np.random.default_rng(5).normal(size=(5, 3))
+    y = np.eye(3, dtype="float32")[[0, 1, 2, 2]]
+    x = oracle.draw(4) + y @ u.T
+    exact = oracle.log_likelihood(x - y @ u.T)
+
+    vae = oracle.exact_vae()  # of x - U y: its layers as they are, but that they read y as well
+    a, c = oracle.posterior_map
+    encoder = keras.Sequential(
+        [keras.Input((8,)), keras.layers.Dense(4), type(vae.encoder.layers[-1])(2)]
+    )
+    likelihood_ = TFPDistribution("Normal", 5, fixed={"scale": oracle.noise})
+    network = keras.Sequential([keras.Input((5,)), keras.layers.Dense(5), likelihood_])
+    kernel = np.zeros((8, 4))
+    kernel[:, :2] = np.concatenate([a.T, -(a @ u).T])
+    log_variance = np.log(np.diag(oracle.posterior_covariance))
+    encoder.layers[0].set_weights([kernel, np.concatenate([c, log_variance])])
+    network.layers[0].set_weights([np.concatenate([oracle.w.T, u.T]), oracle.b])
+    decoder = keras.Sequential([keras.Input((2,)), conditional["GivenLabel"](8, network)])
+
+    model = type(vae)(encoder, decoder, estimator="A")
+    rows = np.concatenate([x, y], axis=1).astype("float32")
+    np.testing.assert_allclose(model.elbo(rows), exact, atol=1e-3)
+    estimate = likelihood.importance_sampling(model, rows, 10)
+    np.testing.assert_allclose(estimate.log_likelihood, exact, atol=1e-3)
+    # With a wider q it lies below by KL(q || p(z|x, y)), in closed form.
+    encoder.layers[0].set_weights([kernel, np.concatenate([c, log_variance + 1])])
+    gap = exact - oracle.bound(x - y @ u.T, a, c, log_variance + 1)
+    assert np.all(gap > 0.3)
+    means = np.mean([model.elbo(rows, n_samples=500) for _ in range(20)], axis=0)
+    np.testing.assert_allclose(means, exact - gap, atol=0.1)
+
+
+def test_every_question_has_an_answer_that_runs(monkeypatch, tmp_path):
+    values = run_page(blocks(QUESTIONS), monkeypatch, tmp_path)
+    x = values["data"].x_test
+    plain, weighted = (
+        values[n].evaluate(x, return_dict=True, verbose=0) for n in ("vae", "weighted")
+    )
+    assert weighted["kl"] < plain["kl"] - 2
+    assert weighted["reconstruction"] < plain["reconstruction"]
+    used = [sum(values["kl_of_each"](values[name], x) > 0.1) for name in ("vae", "weighted")]
+    assert all(0 < n < 10 for n in used)
+    assert set(np.unique(values["x_test"])) == {0, 1}
+    assert values["means"].shape == (16, 784)
+
+
+def test_the_tests_that_the_answers_name_are_there():
+    tests = "\n".join(file.read_text() for file in (paths.ROOT / "tests").rglob("test_*.py"))
+    for page in (QUESTIONS, RECIPES):
+        for name in re.findall(r"`(test_\w+)`", page.read_text()):
+            assert f"def {name}(" in tests, name
+
+
+def test_numbers_that_do_not_hold_are_seen():
+    assert_alike("elbo -150.1 nats\n", "elbo -149.0 nats")
+    for other in ("elbo -130 nats", "bound -149.0 nats", "elbo -149.0 nats, 3"):
+        with pytest.raises((AssertionError, ValueError)):
+            assert_alike("elbo -150.1 nats", other)
