@@ -85,8 +85,7 @@ def keras_io(train: np.ndarray, test: np.ndarray) -> Example:
     )
     return Example(
         VAE(encoder, decoder),
-        # On a CPU XLA takes minutes for a thousand digits of this network.
-        {"optimizer": keras.optimizers.Adam(), "jit_compile": False},
+        {"optimizer": keras.optimizers.Adam()},
         np.concatenate([train, test]).reshape(-1, *IMAGE),
         None,
         {"batch_size": 128, "epochs": 3},

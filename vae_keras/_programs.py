@@ -1,4 +1,8 @@
-"""Programs compiled by XLA, kept with the model that they read, and run a batch at a time."""
+"""Programs compiled by XLA, kept with the model that they read, and run a batch at a time.
+
+On a CPU XLA multiplies out the gradients of convolutions one number after the other, many times as
+slowly as TensorFlow: a model that has any does without it there.
+"""
 
 import hashlib
 from collections.abc import Callable
@@ -23,6 +27,16 @@ OF_TRAINING = {
 }  # fmt: skip
 
 
+CONVOLUTIONS = tuple(getattr(keras.layers, name) for name in dir(keras.layers) if "Conv" in name)
+
+
+def suits_xla(model: Any) -> bool:
+    """Whether XLA makes `model` fast here: not where it convolves on a CPU."""
+    if tf.config.list_physical_devices("GPU") or not isinstance(model, keras.Layer):
+        return True
+    return not any(isinstance(layer, CONVOLUTIONS) for layer in model._flatten_layers())
+
+
 class _Programs(dict):
     """What was compiled for a model, among its attributes: it goes when the model goes."""
 
@@ -31,13 +45,13 @@ class _Programs(dict):
 
 
 def compiled(model: Any, settings: tuple, program: Callable) -> Callable:
-    """`program` compiled by XLA, or what an earlier call made of it for `model` and `settings`.
+    """`program` compiled, or what an earlier call made of it for `model` and `settings`.
 
     It follows the values of variables, wherever they are, and is made anew where an attribute of
     the model was replaced, or a number or an array in one. What else may change, deeper within, is
     to be a variable. A model without a `__dict__`, as a named tuple, has it compiled at each call.
     """
-    made = tf.function(program, jit_compile=True)
+    made = tf.function(program, jit_compile=suits_xla(model))
     if not hasattr(model, "__dict__"):
         return made
     programs = vars(model).setdefault("_programs", _Programs())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vae_keras import VAE, MonteCarloEM, _orders, networks
+from vae_keras import VAE, MonteCarloEM, _orders, layers, likelihood, networks
 from vae_keras.layers import DiagonalGaussian
 from vae_keras.models import trainer
 
@@ -493,6 +493,35 @@ def test_how_it_was_compiled_is_saved(make_vae, tmp_path, steps, jit_compile):
     config = loaded.get_compile_config()
     assert config == vae.get_compile_config()
     assert (config["steps_per_execution"], config["jit_compile"]) == (steps, jit_compile)
+
+
+@pytest.mark.parametrize("layer", ["Conv2D", "Conv2DTranspose", "DepthwiseConv2D"])
+def test_convolutions_are_not_compiled_on_a_cpu_unless_asked_for(layer, monkeypatch):
+    convolution = getattr(keras.layers, layer)
+    more = {} if layer == "DepthwiseConv2D" else {"filters": 1}
+    inner = keras.Sequential([convolution(kernel_size=3, padding="same", **more)])
+    head = layers.DiagonalGaussian(2)
+    encoder = keras.Sequential(
+        [keras.Input((4, 4, 1)), inner, keras.layers.Flatten(),
+         keras.layers.Dense(head.params_size), head]
+    )  # fmt: skip
+    pixels = layers.Bernoulli((4, 4, 1))
+    decoder = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dense(16), keras.layers.Reshape((4, 4, 1)), pixels]
+    )
+    vae = VAE(encoder, decoder)
+    for jit_compile, compiled in (("auto", False), (True, True), (False, False)):
+        vae.compile(jit_compile=jit_compile)
+        assert vae.jit_compile is compiled
+    x = np.zeros((20, 4, 4, 1), "float32")
+    vae.compile()
+    vae.fit(x, batch_size=10, verbose=0)
+    assert likelihood.importance_sampling(vae, x[:2], 5).log_likelihood.shape == (2,)
+    program = next(iter(vars(vae)["_programs"].values()))[-1]
+    assert not program._jit_compile
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["one"])
+    vae.compile()
+    assert vae.jit_compile
 
 
 def test_many_minibatches_are_run_in_parts_as_even_as_can_be(make_vae, x):

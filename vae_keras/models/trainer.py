@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vae_keras import _checks, _noise, _orders, _streams
+from vae_keras import _checks, _noise, _orders, _programs, _streams
 from vae_keras._orders import ENDLESS
 from vae_keras.callbacks import FiniteBound, set_modes
 from vae_keras.typing import Data, Minibatch, Rows, Seed
@@ -141,11 +141,12 @@ class Trainer(keras.Model):
     ) -> None:
         """As in Keras; the optimiser is by default the paper's Adagrad, step size 0.02.
 
-        `jit_compile`: "auto" compiles by XLA, also on a CPU, unless several devices share the work;
-        False for networks that XLA cannot compile. `steps_per_execution`: "auto" lets `fit` on an
-        array run up to 100 minibatches at a time, so that batch-level callbacks are called that
-        seldom; everything else runs one at a time. Raises ValueError for `loss` and `metrics`: the
-        loss is the negative bound; and for devices that cannot share the work.
+        `jit_compile`: "auto" compiles by XLA, also on a CPU, unless several devices share the work
+        or there are convolutions on a CPU; False for networks that XLA cannot compile.
+        `steps_per_execution`: "auto" lets `fit` on an array run up to 100 minibatches at a time, so
+        that batch-level callbacks are called that seldom; everything else runs one at a time.
+        Raises ValueError for `loss` and `metrics`: the loss is the negative bound; and for devices
+        that cannot share the work.
         """
         if loss is not None or metrics is not None:
             raise ValueError(
@@ -160,7 +161,9 @@ class Trainer(keras.Model):
             )
         self._by_xla = jit_compile
         self._minibatches = None if steps_per_execution == "auto" else int(steps_per_execution)
-        by_xla = devices == 1 if jit_compile == "auto" else jit_compile
+        by_xla = jit_compile
+        if jit_compile == "auto":
+            by_xla = devices == 1 and _programs.suits_xla(self)
         super().compile(
             optimizer=keras.optimizers.Adagrad(0.02) if optimizer is None else optimizer,
             steps_per_execution=self._minibatches or 1,
