@@ -1,4 +1,4 @@
-"""Put the trained models of figures 4 and 5, and one of each algorithm, into vae_keras/pretrained/.
+"""Put the trained models of figures 4 and 5, and one of each algorithm, into vae_keras/trained/.
 
 .venv/bin/python reproduce/pretrained.py [--preset paper]
 
@@ -20,7 +20,6 @@ from vae_keras import _files, likelihood, pretrained
 from vae_keras.models.autoencoder import AutoEncoder
 from vae_keras.reproduction import plans, presets, runs
 
-FOLDER = Path(pretrained.__file__).parent
 WEIGHTS = "model.weights.h5"  # in a Keras file
 ESTIMATED = 1000  # test points, of log p(x)
 
@@ -93,7 +92,7 @@ def main() -> None:
     for run in runs.run_all(chosen(preset)):
         experiment = run.experiment
         name = f"{experiment.algorithm}-{run.data.name}-{experiment.latent_dim}d".replace("_", "-")
-        file = FOLDER / f"{name}.keras"
+        file = pretrained.FOLDER / f"{name}.keras"
         halved(run.model, file)
         whole = {f"{key}_of_the_run": value for key, value in measured(run.model, run).items()}
         told[name] = {
@@ -110,8 +109,10 @@ def main() -> None:
             "made_by": run.record["made_by"],
         }
         print(f"{name}: {file.stat().st_size / 1e6:.2f} MB, {told[name]}", flush=True)
-    _files.replace(FOLDER / pretrained.PROVENANCE, (json.dumps(told, indent=2) + "\n").encode())
-    print(f"{sum(f.stat().st_size for f in FOLDER.glob('*.keras')) / 1e6:.1f} MB in all")
+    _files.replace(
+        pretrained.FOLDER / pretrained.PROVENANCE, (json.dumps(told, indent=2) + "\n").encode()
+    )
+    print(f"{sum(f.stat().st_size for f in pretrained.FOLDER.glob('*.keras')) / 1e6:.1f} MB in all")
 
 
 if __name__ == "__main__":

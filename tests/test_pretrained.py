@@ -1,7 +1,6 @@
 """The models that ship with the package: what is said of them holds on the real data."""
 
 import hashlib
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,7 +8,6 @@ import pytest
 
 from vae_keras import datasets, likelihood, models, pretrained
 
-FOLDER = Path(pretrained.__file__).parent
 ALGORITHMS = {
     "aevb": models.VAE,
     "wake_sleep": models.WakeSleep,
@@ -23,7 +21,7 @@ def test_figures_4_and_5_and_each_algorithm_are_there_and_small():
     wanted = {f"aevb-mnist-{size}d" for size in (2, 5, 10, 20)} | {"aevb-frey-face-2d"}
     assert wanted <= set(names)
     assert {pretrained.about(name)["experiment"]["algorithm"] for name in names} == set(ALGORITHMS)
-    files = list(FOLDER.glob("*.keras"))
+    files = list(pretrained.FOLDER.glob("*.keras"))
     assert sorted(file.stem for file in files) == names
     assert sum(file.stat().st_size for file in files) < 12e6
 
@@ -85,5 +83,5 @@ def test_loading_one_reads_that_file_alone(monkeypatch):
     monkeypatch.setattr(keras.saving, "load_model", lambda file: read.append(file) or load(file))
     pretrained.load("aevb-frey-face-2d")
     assert [hashlib.sha256(f.read_bytes()).digest() for f in read] == [
-        hashlib.sha256((FOLDER / "aevb-frey-face-2d.keras").read_bytes()).digest()
+        hashlib.sha256((pretrained.FOLDER / "aevb-frey-face-2d.keras").read_bytes()).digest()
     ]

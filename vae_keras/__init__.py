@@ -19,6 +19,7 @@ from vae_keras import (
     models,
     networks,
     posterior,
+    pretrained,
     priors,
     traversals,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "models",
     "networks",
     "posterior",
+    "pretrained",
     "priors",
     "traversals",
 ]

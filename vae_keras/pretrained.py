@@ -16,13 +16,13 @@ from vae_keras import models
 
 __all__ = ["about", "load", "names"]
 
-_FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "trained"
 PROVENANCE = "models.json"
 
 
 @functools.cache
 def _all() -> dict[str, dict[str, Any]]:
-    return json.loads((_FOLDER / PROVENANCE).read_text())
+    return json.loads((FOLDER / PROVENANCE).read_text())
 
 
 def names() -> list[str]:
@@ -60,7 +60,7 @@ def load(name: str) -> models.LatentVariableModel:
     (3, 784)
     """
     _check(name)
-    return keras.saving.load_model(_FOLDER / f"{name}.keras")
+    return keras.saving.load_model(FOLDER / f"{name}.keras")
 
 
 def _check(name: str) -> None:
