@@ -38,7 +38,7 @@ class SetUpError(Exception):
 
 def make() -> None:
     """Make or mend ``.venv``; returns at once where it is as it should be."""
-    wanted = f"{ROOT}\n{LOCK.read_text()}"
+    wanted = f"{ROOT}\n{LOCK.read_text()}{json.dumps(_settings())}"
     if _made_from() == wanted and _version(PYTHON):
         return
     if not os.access(ROOT, os.W_OK):
@@ -82,27 +82,60 @@ def _make(wanted):
         _run([*locked, "--force-reinstall"], counted=True)
     # The project itself, in place; what it needs to be built is among the locked packages.
     _run([*install, "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT)])
-    _configure()
+    write_settings()
+    _open_standard_input()
     partial = DONE.with_suffix(".part")
     partial.write_text(wanted)
     partial.replace(DONE)
 
 
-def _configure():
-    """What the tools in ``.venv`` are told, so that nobody need tell them."""
-    settings = {
+def _settings():
+    """What the tools in ``.venv`` are told, so that nobody need tell them: file -> its text."""
+    values = {
         # JupyterLab begins at the landing page, unless a file is named.
         "jupyter/jupyter_lab_config.json": {
-            "LabApp": {"default_url": "/lab/tree/notebooks/00_begin_here.ipynb"}
+            "LabApp": {
+                "default_url": "/lab/tree/notebooks/00_begin_here.ipynb",
+                "custom_css": True,
+            },
+            "ServerApp": {
+                "tornado_settings": {"static_custom_path": [str(VENV / "etc/jupyter/custom")]}
+            },
         },
+        # No question over the page, and the room of a date for the names of the notebooks.
+        "jupyter/labconfig/default_setting_overrides.json": {
+            "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"},
+            "@jupyterlab/filebrowser-extension:browser": {"showLastModifiedColumn": False},
+        },
+        # Else each cell of a notebook that nbconvert runs in place is stored with its times of day.
+        "jupyter/jupyter_nbconvert_config.json": {"ExecutePreprocessor": {"record_timing": False}},
         # Else each kernel begins with a warning that its sockets on this machine are not encrypted.
         "ipython/ipython_kernel_config.json": {"IPKernelApp": {"log_level": 40}},
     }
-    for name, values in settings.items():
+    return {file: json.dumps(value) + "\n" for file, value in values.items()} | {
+        "jupyter/custom/custom.css": (
+            "/* JupyterLab's 250px, and no setting, cut the longest names of notebooks. */\n"
+            "#jp-left-stack { min-width: 320px !important; }\n"
+        ),
+        "ipython/ipython_kernel_config.py": (
+            "# A notebook stores what its kernel says of the language. With the version of Python\n"
+            "# it would count as changed as soon as it is opened, wherever that is another.\n"
+            "from ipykernel.ipkernel import IPythonKernel\n\n"
+            'IPythonKernel.language_info.pop("version", None)\n'
+        ),
+    }
+
+
+def write_settings() -> None:
+    """Write them into ``.venv``, where its tools look for them."""
+    for name, text in _settings().items():
         file = VENV / "etc" / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(values) + "\n")
-    # Papermill ends with a trace where standard input is closed, as some schedulers have it.
+        file.write_text(text)
+
+
+def _open_standard_input():
+    """Papermill ends with a trace where it is closed, as some schedulers have it."""
     (packages,) = (VENV / "lib").glob("python3.*/site-packages")
     code = "import os, sys\nif sys.stdin is None:\n    os.open(os.devnull, os.O_RDONLY)  # is 0\n"
     (packages / "sitecustomize.py").write_text(code)

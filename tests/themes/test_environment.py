@@ -97,6 +97,14 @@ def test_it_is_made_once(environment, capsys):
     assert (environment.VENV / "etc/jupyter/jupyter_lab_config.json").exists()
 
 
+def test_other_settings_reach_an_environment_that_is_there(environment, monkeypatch):
+    environment.main()
+    settings = environment._settings() | {"jupyter/other.json": "{}"}
+    monkeypatch.setattr(environment, "_settings", lambda: settings)
+    assert environment.main() == 0
+    assert (environment.VENV / "etc/jupyter/other.json").read_text() == "{}"
+
+
 def test_a_set_up_that_was_killed_goes_on(environment, monkeypatch):
     run = environment._run
     with monkeypatch.context() as patch:

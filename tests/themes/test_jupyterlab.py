@@ -12,6 +12,7 @@ import urllib.request
 import nbformat
 import pytest
 from oracles.browser import CHROMIUM
+from oracles.jupyter import settings, without_outputs
 from playwright.sync_api import expect, sync_playwright
 
 from vae_keras.reproduction import paths
@@ -25,16 +26,12 @@ BEGIN = "notebooks/00_begin_here.ipynb"
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A copy of what a reader opens, without stored outputs, the figure at preset smoke."""
+    """A copy of what a reader opens: notebook 1 without its outputs, a figure at preset smoke."""
     folder = tmp_path_factory.mktemp("project")
     for name in ("notebooks", "reproduce", "figures"):
         shutil.copytree(paths.ROOT / name, folder / name)
-    for file in folder.glob("*/*.ipynb"):
-        notebook = nbformat.read(file, as_version=4)
-        for cell in notebook.cells:
-            if cell.cell_type == "code":
-                cell.outputs, cell.execution_count = [], None
-        nbformat.write(notebook, file)
+    first = folder / "notebooks" / "01_the_problem.ipynb"
+    nbformat.write(without_outputs(first), first)
     figure = folder / "reproduce" / "fig_manifold.ipynb"
     text = figure.read_text().replace('preset = \\"quick\\"', 'preset = \\"smoke\\"')
     figure.write_text(text.replace("figures_dir = None", f"figures_dir = '{folder}'"))
@@ -55,7 +52,7 @@ def address(project, tmp_path_factory):
     }
     environment |= {
         "VAE_KERAS_RESULTS": str(tmp_path_factory.mktemp("results")),
-        "JUPYTER_CONFIG_DIR": str(tmp_path_factory.mktemp("config")),
+        **settings(tmp_path_factory.mktemp("settings")),
     }
     server = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     try:
@@ -79,23 +76,58 @@ def page():
         browser.close()
 
 
-def test_it_opens_at_the_landing_page(page, address):
-    if not os.path.exists(os.path.join(sys.prefix, "etc", "jupyter", "jupyter_lab_config.json")):
-        pytest.skip("this environment was not made by reproduce/environment.sh")
+def open_notebook(page, address):
+    """Its panel and its tab, once its kernel has answered and what else comes has come."""
     page.goto(address)
-    expect(page.get_by_role("heading", name="Begin here")).to_be_visible(timeout=60_000)
+    panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+    expect(panel).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=60_000)
+    page.wait_for_timeout(3000)
+    return panel, page.locator(".lm-DockPanel-tabBar .lm-TabBar-tab.lm-mod-current")
+
+
+CHANGED = re.compile("jp-mod-dirty")
+
+
+def test_it_opens_at_the_landing_page_and_asks_nothing(page, address):
+    open_notebook(page, address)
     assert page.url.endswith(BEGIN)
+    expect(page.get_by_role("heading", name="Begin here")).to_be_visible()
+    assert page.locator(".jp-Dialog, .Toastify__toast").all_inner_texts() == []
+
+
+def test_the_names_of_the_notebooks_can_be_read(page, address, project):
+    page.set_viewport_size({"width": 1280, "height": 800})  # a small laptop
+    open_notebook(page, address)
+    names = page.locator(".jp-DirListing-itemText")
+    notebooks = sorted(file.name for file in (project / "notebooks").glob("*.ipynb"))
+    assert names.all_inner_texts() == notebooks
+    cut = "names => names.filter(n => n.scrollWidth > n.offsetWidth).map(n => n.innerText)"
+    assert names.evaluate_all(cut) == []
+
+
+@pytest.mark.parametrize(
+    "notebook",
+    [BEGIN, "notebooks/08_explore_the_latent_space.ipynb", "reproduce/fig_samples.ipynb"],
+)
+def test_a_notebook_that_is_opened_is_not_changed(page, address, project, notebook):
+    stored = (project / notebook).read_bytes()
+    _, tab = open_notebook(page, f"{address}/lab/tree/{notebook}?reset")  # no other one is open
+    expect(tab).to_contain_text(notebook.split("/")[1])
+    expect(tab).not_to_have_class(CHANGED)
+    assert (project / notebook).read_bytes() == stored
 
 
 @pytest.mark.parametrize(
     "notebook",
     ["notebooks/01_the_problem", pytest.param("reproduce/fig_manifold", marks=pytest.mark.long)],
 )
-def test_run_all_cells_shows_the_pictures(page, address, notebook):
-    page.goto(f"{address}/lab/tree/{notebook}.ipynb?reset")  # no other notebook is open
-    panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
-    expect(panel).to_be_visible(timeout=60_000)
-    expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=60_000)
+def test_run_all_cells_shows_the_pictures_and_changes_outputs_only(
+    page, address, project, notebook
+):
+    file = project / f"{notebook}.ipynb"
+    stored = without_outputs(file)
+    panel, tab = open_notebook(page, f"{address}/lab/tree/{notebook}.ipynb?reset")
     assert panel.locator(".jp-OutputArea-output").count() == 0
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
@@ -108,3 +140,7 @@ def test_run_all_cells_shows_the_pictures(page, address, notebook):
     picture = panel.locator(".jp-OutputArea-output img").first
     assert picture.evaluate("image => image.naturalWidth") > 300
     assert re.search(r"\[\d+\]:", panel.inner_text())
+    page.keyboard.press("Control+s")
+    expect(tab).not_to_have_class(CHANGED)
+    assert nbformat.read(file, as_version=4) != stored
+    assert without_outputs(file) == stored

@@ -1,15 +1,35 @@
-"""The teaching notebooks: each runs from a fresh kernel, silently, and is stored as it ran."""
+"""The teaching notebooks: each runs from a fresh kernel, silently, and is stored as it ran.
 
+Those of the figures are stored in the same form, without outputs.
+"""
+
+import os
 import re
+import subprocess
+import sys
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from oracles.jupyter import settings, without_outputs
 
 from vae_keras import datasets
 from vae_keras.reproduction import paths
 
 NOTEBOOKS = sorted((paths.ROOT / "notebooks").glob("*.ipynb"))
+FIGURES = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
+METADATA = {
+    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+    "language_info": {
+        "codemirror_mode": {"name": "ipython", "version": 3},
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+        "name": "python",
+        "nbconvert_exporter": "python",
+        "pygments_lexer": "ipython3",
+    },
+}
+WIDGET = "application/vnd.jupyter.widget-view+json"
 EMBEDDED = "EMBEDDED DATA stand in"  # the one warning that a reader is to see, where it is so
 
 
@@ -45,10 +65,42 @@ def test_it_is_stored_as_it_ran(file):
     assert not re.search(r"/(work|tmp|home|root)/", file.read_text())
 
 
+@pytest.mark.parametrize("file", [*NOTEBOOKS, *FIGURES], ids=lambda file: file.stem)
+def test_it_is_stored_as_any_machine_would_store_it(file):
+    """As JupyterLab and nbconvert do, set up by reproduce/environment.py: CONTRIBUTING.md."""
+    notebook = nbformat.read(file, as_version=4)
+    assert file.read_text() == nbformat.writes(notebook) + "\n"
+    assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
+    state = notebook.metadata.pop("widgets", None)
+    assert notebook.metadata == METADATA
+    assert {key for cell in notebook.cells for key in cell.metadata} <= {"tags"}
+    name = file.stem.split("_", 1)[1].replace("_", "-")
+    assert [cell.id for cell in notebook.cells if name not in cell.id] == []  # an id of chance
+    outputs = [output.get("data", {}) for cell in cells(notebook) for output in cell.outputs]
+    shown = {data[WIDGET]["model_id"] for data in outputs if WIDGET in data}
+    assert (state is not None) == bool(shown)
+    if state:  # of this very run, as the site needs it
+        assert shown <= set(state["application/vnd.jupyter.widget-state+json"]["state"])
+
+
+def test_another_python_stores_the_same_but_for_outputs(tmp_path):
+    """By the command of CONTRIBUTING.md, on a kernel that takes itself for another patch."""
+    file = NOTEBOOKS[0]
+    another = "import sys\nsys.version = '3.11.99' + sys.version[len(sys.version.split()[0]):]\n"
+    (tmp_path / "sitecustomize.py").write_text(another)
+    path = f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"
+    command = [sys.executable, "-m", "nbconvert", "--execute", "--to=notebook"]
+    subprocess.run(
+        [*command, f"--output-dir={tmp_path}", str(file)],
+        env=os.environ | settings(tmp_path) | {"PYTHONPATH": path}, check=True,
+    )  # fmt: skip
+    assert without_outputs(tmp_path / file.name) == without_outputs(file)
+
+
 def test_they_are_numbered_and_link_to_what_is_there():
     assert [file.name[:2] for file in NOTEBOOKS] == [f"{i:02}" for i in range(len(NOTEBOOKS))]
     landing = NOTEBOOKS[0].read_text()
-    for file in [*NOTEBOOKS[1:], *paths.NOTEBOOKS.glob("*.ipynb")]:
+    for file in [*NOTEBOOKS[1:], *FIGURES]:
         assert file.name in landing, f"{file.name} is not on the landing page"
     for file in NOTEBOOKS:
         for target in re.findall(r"\]\(([^)#:]+\.\w+)\)", file.read_text()):
