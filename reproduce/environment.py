@@ -107,8 +107,11 @@ def _settings():
             "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"},
             "@jupyterlab/filebrowser-extension:browser": {"showLastModifiedColumn": False},
         },
-        # Else each cell of a notebook that nbconvert runs in place is stored with its times of day.
-        "jupyter/jupyter_nbconvert_config.json": {"ExecutePreprocessor": {"record_timing": False}},
+        # Else each cell of a notebook that nbconvert runs in place is stored with its times of day,
+        # and a reply that it misses, as may happen where a widget shows a picture, is never seen.
+        "jupyter/jupyter_nbconvert_config.json": {
+            "ExecutePreprocessor": {"record_timing": False, "timeout": 600}
+        },
         # Else each kernel begins with a warning that its sockets on this machine are not encrypted.
         "ipython/ipython_kernel_config.json": {"IPKernelApp": {"log_level": 40}},
     }

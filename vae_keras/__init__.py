@@ -5,7 +5,7 @@ whose name begins with an underscore, may change without notice. `vae_keras.repr
 not imported here, has the paper's experiments.
 """
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 import vae_keras._quiet_start  # noqa: F401  (before anything that imports TensorFlow)
 from vae_keras import (

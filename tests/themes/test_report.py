@@ -1,11 +1,11 @@
 """The replication report, and the PDF that is made of it."""
 
 import re
-import shutil
 import subprocess
 import sys
 
 import pytest
+from oracles.browser import CHROMIUM
 
 from vae_keras.reproduction import paths
 
@@ -18,7 +18,7 @@ def made(tmp_path, **environment):
 
 
 @pytest.mark.skipif(
-    not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
+    CHROMIUM is None,
     reason="the report is not printed: no Chromium here (apt-get install chromium)",
 )
 def test_the_report_is_two_to_four_pages_and_names_no_file_of_this_machine(tmp_path):
