@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from oracles.browser import NOWHERE
 
 import vae_keras
 from vae_keras import datasets
@@ -23,7 +24,6 @@ tf.config.set_logical_device_configuration(  # two devices, for those tests that
     tf.config.list_physical_devices("CPU")[0], 2 * [tf.config.LogicalDeviceConfiguration()]
 )
 PIXELS, LATENT = 12, 2
-NOWHERE = "http://127.0.0.1:9"  # the port of `discard`, where nobody answers
 
 if not os.environ.get("VAE_KERAS_DATA") and all(map(datasets.locate, datasets.REMOTE)):
     os.environ["VAE_KERAS_DATA"] = str(datasets.keras_cache())  # each test has a cache of its own

@@ -253,7 +253,9 @@ def run(name, title, samples, latent_dim=2):
     )
     data = types.SimpleNamespace(title=title, image_shape=shape)
     experiment = types.SimpleNamespace(latent_dim=latent_dim)
-    return types.SimpleNamespace(model=model, data=data, samples=samples, experiment=experiment)
+    return types.SimpleNamespace(
+        model=model, data=data, learned_from=title, samples=samples, experiment=experiment
+    )
 
 
 @PRESETS

@@ -18,8 +18,7 @@ import nbformat
 import pandas as pd
 import papermill.cli
 import pytest
-from conftest import NOWHERE
-from oracles.browser import CHROMIUM
+from oracles.browser import CHROMIUM, NOWHERE
 from oracles.scripts import load
 from playwright.sync_api import expect, sync_playwright
 
