@@ -100,11 +100,11 @@ def _each(
     data = datasets.load(name, settings.allow_embedded)
     if n_train is not None and data.embedded:
         n_train = [min(n, len(data.x_train)) for n in n_train]
-    first, *others = settings.seeds
+    first, others = settings.seeds[:1], settings.seeds[1:]  # of no seeds at all there is no run
     least = min(settings.samples, settings.samples_of_other_seeds or settings.samples)
     return [
         pair
-        for seeds, samples in (([first], settings.samples), (others, least))
+        for seeds, samples in ((first, settings.samples), (others, least))
         for pair in combinations(data, n_train=n_train, **which, seed=seeds, samples=samples)
     ]
 
