@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from tqdm import tqdm
 
 __all__ = ["NonFiniteBoundError", "Progress", "StopAtSamples"]  # `fit` itself uses the others
@@ -37,7 +38,7 @@ class FiniteBound(keras.callbacks.Callback):
     def _take(self):
         self._taken_at = self.model.samples
         variables = [*self.model.variables, *self.model.optimizer.variables]
-        return [(variable, variable.numpy()) for variable in variables]
+        return [(variable, tf.identity(variable)) for variable in variables]  # on its device
 
     def on_train_begin(self, logs: Any = None) -> None:
         self._good = None

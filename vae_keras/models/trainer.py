@@ -21,6 +21,7 @@ from vae_keras.typing import Data, Minibatch, Rows, Seed
 BATCH_SIZE = 100  # M
 EVALUATION_BATCH_SIZE = 1000
 MOST_MINIBATCHES = 100  # in one call of the compiled program
+MOST_ON_GPU, BYTES_ON_GPU = 1000, 2**29  # there
 SIZES = (1, 2, 4, 8, 16, 32, 64, MOST_MINIBATCHES)  # for so many it is compiled
 MOST_PARTIAL_SIZES = 4  # of last minibatches that are compiled for; others do without XLA
 DIVIDING = ("MirroredStrategy", "OneDeviceStrategy", "_DefaultDistributionStrategy")
@@ -305,10 +306,12 @@ class Trainer(keras.Model):
             rows = self._stream_of_rows(len(x), length, size, shuffle)
             return super().fit(rows.map(lambda rows: self.minibatch(array, rows)), **kwargs)
         # As even as can be: 601 minibatches are 7 x 86, not 6 x 100 and one more.
-        at_once = self._minibatches or -(-per_epoch // -(-per_epoch // MOST_MINIBATCHES))
+        most = most_minibatches(size * array.dtype.size * int(np.prod(x.shape[1:])))
+        at_once = self._minibatches or -(-per_epoch // -(-per_epoch // most))
         self._array, self._batch_size, self._order = array, size, (len(x), length, shuffle)
         # Few sizes, however many data sets come, since XLA keeps a program for each.
-        self._at_once = self._minibatches or next(size for size in SIZES if size >= at_once)
+        sizes = [size for size in SIZES if size < most] + [most]
+        self._at_once = self._minibatches or next(size for size in sizes if size >= at_once)
         try:
             with self._executing(at_once):
                 return super().fit(_parts(length, at_once * size), **kwargs)
@@ -374,7 +377,10 @@ class Trainer(keras.Model):
             full, partial = divmod(len(rows), size)
             if full:
                 padded = np.resize(rows[: full * size], (self._at_once, size))
-                logs = walk(self.minibatch(self._array, padded), tf.constant(full))
+                # A GPU need not tell the host after each step of a loop of known length to go on.
+                known = on_gpu() and full == self._at_once
+                minibatches = full if known else tf.constant(full)
+                logs = walk(self.minibatch(self._array, padded), minibatches)
             if partial and (partial in sizes or len(sizes) < MOST_PARTIAL_SIZES):
                 sizes.add(partial)
                 logs = walk(self.minibatch(self._array, rows[None, full * size :]), tf.constant(1))
@@ -465,6 +471,20 @@ class Trainer(keras.Model):
         if not self.built:
             with self.distribute_strategy.scope():
                 self.build((None, *shape[1:]))
+
+
+def on_gpu() -> bool:
+    """Whether TensorFlow has a GPU here."""
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def most_minibatches(minibatch: int) -> int:
+    """How many minibatches of so many bytes one call of the compiled program runs at most.
+
+    On a GPU, where the host's part of a call takes as long as many steps, it runs more of them, as
+    far as they take no more than `BYTES_ON_GPU`.
+    """
+    return max(1, min(MOST_ON_GPU, BYTES_ON_GPU // minibatch)) if on_gpu() else MOST_MINIBATCHES
 
 
 def _parts(length: int, at_once: int) -> tf.data.Dataset:

@@ -179,7 +179,8 @@ class LocalExecutor(Executor):
             environment = {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
             if self._devices:
                 device = self._devices[self._mine.slot % len(self._devices)]
-                environment["CUDA_VISIBLE_DEVICES"] = device
+                # Not all of its memory, which more processes may share if they are asked for.
+                environment |= {"CUDA_VISIBLE_DEVICES": device, "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
             process = subprocess.Popen(
                 [sys.executable, "-m", "vae_keras.reproduction.worker", str(theirs.fileno())],
                 env=os.environ | environment,

@@ -18,7 +18,7 @@ from vae_keras.datasets import Dataset
 from vae_keras.models.full_vb import FullVB
 from vae_keras.models.latent_variable import LatentVariableModel
 from vae_keras.models.monte_carlo_em import MonteCarloEM
-from vae_keras.models.trainer import MOST_MINIBATCHES
+from vae_keras.models.trainer import most_minibatches
 from vae_keras.models.vae import VAE
 from vae_keras.models.wake_sleep import WakeSleep
 
@@ -196,7 +196,9 @@ class Experiment:
             initial_accumulator_value=0.0,
             epsilon=EPSILON / int(self.batch_size or 0) ** 2,
         )
-        model.compile(optimizer, steps_per_execution=MOST_MINIBATCHES)  # one program for all sizes
+        minibatch = 4 * pixels * int(self.batch_size or 0)  # in bytes
+        at_once = most_minibatches(minibatch)  # one program for all sizes
+        model.compile(optimizer, steps_per_execution=at_once)
         optimizer.build(model.trainable_variables)
         return model
 
