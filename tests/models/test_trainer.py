@@ -553,6 +553,25 @@ def test_arrays_of_many_lengths_are_compiled_for_few_times(make_vae, x, monkeypa
     assert len(partial) <= trainer.MOST_PARTIAL_SIZES + 1
 
 
+def test_as_on_a_gpu_more_minibatches_are_run_at_a_time_and_the_same_is_learned(
+    make_vae, x, monkeypatch
+):
+    usual, vae, calls = make_vae(), make_vae(), []
+    usual.fit(x[:201], batch_size=1, verbose=0)
+    monkeypatch.setattr(trainer, "on_gpu", lambda: True)
+    note = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: calls.append(vae.visits)
+    )
+    vae.fit(x[:201], batch_size=1, verbose=0, callbacks=note)
+    assert calls == [201]
+    for a, b in zip(usual.get_weights(), vae.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    row = x[0].astype("float32").nbytes
+    monkeypatch.setattr(trainer, "BYTES_ON_GPU", 70 * row)
+    vae.fit(x[:201].astype("float32"), batch_size=1, verbose=0, callbacks=note)
+    assert calls == [201, 268, 335, 402]  # as many as its memory is to hold
+
+
 @pytest.mark.parametrize("shuffle", ["replacement", "passes"])
 def test_an_order_without_end_goes_on_where_it_was(shuffle, make_vae, x):
     """However it is divided into epochs, calls and executions, and from a saved model."""
