@@ -310,8 +310,8 @@ class Trainer(keras.Model):
         at_once = self._minibatches or -(-per_epoch // -(-per_epoch // most))
         self._array, self._batch_size, self._order = array, size, (len(x), length, shuffle)
         # Few sizes, however many data sets come, since XLA keeps a program for each.
-        sizes = [size for size in SIZES if size < most] + [most]
-        self._at_once = self._minibatches or next(size for size in sizes if size >= at_once)
+        sizes = (size for size in SIZES if size >= at_once)
+        self._at_once = self._minibatches or next(sizes, at_once)
         try:
             with self._executing(at_once):
                 return super().fit(_parts(length, at_once * size), **kwargs)
