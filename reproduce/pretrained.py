@@ -105,7 +105,7 @@ def main() -> None:
             **measured(keras.saving.load_model(file), run),
             **whole,
             "trained_on": run.record.get("trained_on", []),
-            "core_hours": round(run.record["training_s"] / 3600, 2),
+            "hours": round(run.record["training_s"] / 3600, 2),
             "made_by": run.record["made_by"],
         }
         print(f"{name}: {file.stat().st_size / 1e6:.2f} MB, {told[name]}", flush=True)

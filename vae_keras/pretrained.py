@@ -38,7 +38,7 @@ def about(name: str) -> dict[str, Any]:
     """How the model came about, and what it is worth on the real data.
 
     `experiment`, its settings; `samples`, the training samples that it evaluated; `pixels`;
-    `trained_on`, `core_hours` and `made_by`; and, in nats per datapoint of the whole test set with
+    `trained_on`, `hours` and `made_by`; and, in nats per datapoint of the whole test set with
     the stored weights, `lower_bound`, beside `lower_bound_of_the_run` in full precision; of Monte
     Carlo EM, which has no bound, `marginal_log_likelihood` of the first 1,000 test points by
     appendix D. Raises ValueError for an unknown name.
