@@ -16,6 +16,7 @@ from oracles.jupyter import settings, without_outputs
 from vae_keras import datasets
 from vae_keras.reproduction import paths
 
+COLAB = paths.ROOT / "docs" / "colab.ipynb"
 NOTEBOOKS = sorted((paths.ROOT / "notebooks").glob("*.ipynb"))
 FIGURES = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
 METADATA = {
@@ -112,3 +113,17 @@ def test_they_are_numbered_and_link_to_what_is_there():
     for file in NOTEBOOKS:
         for target in re.findall(r"\]\(([^)#:]+\.\w+)\)", file.read_text()):
             assert (file.parent / target).exists(), f"{file.name} -> {target}"
+
+
+def test_the_notebook_for_colab_runs_where_the_kit_is_and_installs_it_as_binder_does():
+    notebook = nbformat.read(COLAB, as_version=4)
+    install, *_ = (cell.source for cell in cells(notebook))
+    as_binder = (paths.ROOT / ".binder" / "postBuild").read_text()
+    for option in ("--no-deps", "--no-build-isolation"):
+        assert option in as_binder and f'"{option}"' in install
+    assert '"--require-hashes", "-r", "vae-keras/requirements.lock"' in install
+    resources = {"metadata": {"path": str(COLAB.parent)}}
+    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
+    assert "nats on the test set after 10,000,000 training samples" in str(notebook)
+    if datasets.locate("mnist") is None:
+        assert EMBEDDED in "".join(streams(notebook))
