@@ -1,5 +1,6 @@
 """Shared fixtures. Nothing here touches the user's caches, store or figures."""
 
+import gc
 import io
 import os
 import subprocess
@@ -30,6 +31,7 @@ from vae_keras.reproduction import executor, paths
 tf.config.set_logical_device_configuration(  # two devices, for those tests that divide the work
     tf.config.list_physical_devices("CPU")[0], 2 * [tf.config.LogicalDeviceConfiguration()]
 )
+gc.freeze()  # what was imported stays: the collector need not go through it time and again
 PIXELS, LATENT = 12, 2
 
 if not os.environ.get("VAE_KERAS_DATA") and all(map(datasets.locate, datasets.REMOTE)):
