@@ -1,11 +1,19 @@
 """Shared fixtures. Nothing here touches the user's caches, store or figures."""
 
+import gc
 import io
 import os
 import subprocess
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "agg")
+# XLA compiles for three times as long as the small programs of the tests then run: here it makes
+# the same programs without optimising their machine code. What the figures run is optimised.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
+    "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
+)
 
 import keras
 import matplotlib.pyplot as plt
@@ -23,6 +31,7 @@ from vae_keras.reproduction import executor, paths
 tf.config.set_logical_device_configuration(  # two devices, for those tests that divide the work
     tf.config.list_physical_devices("CPU")[0], 2 * [tf.config.LogicalDeviceConfiguration()]
 )
+gc.freeze()  # what was imported stays: the collector need not go through it time and again
 PIXELS, LATENT = 12, 2
 
 if not os.environ.get("VAE_KERAS_DATA") and all(map(datasets.locate, datasets.REMOTE)):

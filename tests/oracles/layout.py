@@ -23,45 +23,39 @@ def problems(figure) -> list[str]:
             found.append(f"{one!r} lies on {other!r}")
     for axis in figure.get_axes():
         window = axis.get_window_extent()
-        drawn = axis.lines or axis.images or axis.collections
-        for text, box in texts:
-            if drawn and axis.axison and axis.images and _overlap(box, window):
-                found.append(f"{text!r} lies on a picture")
-            for line in axis.lines:
-                path = line.get_transform().transform_path(line.get_path())
-                inside = Bbox.intersection(box, window)
-                if (
-                    inside is not None
-                    and len(path.vertices)
-                    and path.intersects_bbox(inside, False)
-                ):
-                    found.append(f"{text!r} lies on a curve")
+        if axis.axison and axis.images:
+            found += [f"{text!r} lies on a picture" for text, box in texts if _overlap(box, window)]
+        inside = [(text, Bbox.intersection(box, window)) for text, box in texts]
+        inside = [(text, box) for text, box in inside if box is not None]
+        for line in axis.lines if inside else []:
+            path = line.get_transform().transform_path(line.get_path())
+            if len(path.vertices):
+                hit = [text for text, box in inside if path.intersects_bbox(box, False)]
+                found += [f"{text!r} lies on a curve" for text in hit]
         found += _cut_off(axis, window, [text for text, _ in texts])
     return sorted(set(found))
 
 
 def _texts(figure):
-    shown = []
+    hidden, shown = _hidden(figure), []
     for text in figure.findobj(lambda a: isinstance(a, Text) and a.get_visible()):
-        if text.get_text().strip() and _is_drawn(text, figure):
+        if text.get_text().strip() and text not in hidden:
             shown.append((text.get_text(), text.get_window_extent()))
     return shown
 
 
-def _is_drawn(text, figure):
+def _hidden(figure):
     """Tick labels beyond the limits and those of an axis that is off are there, but not drawn."""
+    hidden = set()
     for axis in figure.get_axes():
         for ticks in (axis.xaxis, axis.yaxis):
-            labels = {t.label1 for t in ticks.get_major_ticks()}
-            labels |= {t.label1 for t in ticks.get_minor_ticks()}
-            hidden = {t.label2 for t in [*ticks.get_major_ticks(), *ticks.get_minor_ticks()]}
-            if text in hidden:
-                return False
-            if text in labels:
-                low, high = sorted(ticks.get_view_interval())
-                at = text.get_position()[0 if ticks is axis.xaxis else 1]
-                return axis.axison and low <= at <= high
-    return True
+            low, high = sorted(ticks.get_view_interval())
+            for tick in [*ticks.get_major_ticks(), *ticks.get_minor_ticks()]:
+                hidden.add(tick.label2)
+                at = tick.label1.get_position()[0 if ticks is axis.xaxis else 1]
+                if not (axis.axison and low <= at <= high):
+                    hidden.add(tick.label1)
+    return hidden
 
 
 def _overlap(one, other):

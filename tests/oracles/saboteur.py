@@ -23,7 +23,7 @@ def prepare(training):
         follow = training._Follow.on_train_batch_end
 
         def end(self, batch, logs=None):
-            if self.model.samples > 5000:  # the last checkpoint is older
+            if self.model.samples > 2000:  # the last checkpoint is older
                 strike(self.training.experiment.key)
             follow(self, batch, logs)
 
@@ -65,7 +65,7 @@ sys.meta_path.insert(0, Finder())
 def environment(folder, moment, times):
     """The variables with which a process kills itself at `moment`, `times` times a run of AEVB.
 
-    "training": after 5,000 samples; "checkpoint": half-way through the writing of one; "result":
+    "training": after 2,000 samples; "checkpoint": half-way through the writing of one; "result":
     when all is stored, and only the answer is missing.
     """
     (folder / "site").mkdir()
