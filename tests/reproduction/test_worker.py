@@ -8,10 +8,11 @@ from vae_keras.reproduction import executor, worker
 
 
 class Odd(Exception):
-    """It cannot be pickled: its argument is not what it was made with."""
+    """It cannot be pickled: it holds a lock."""
 
     def __init__(self, first, second):
         super().__init__(first + second)
+        self.lock = threading.Lock()
 
 
 def odd():
