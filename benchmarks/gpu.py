@@ -13,6 +13,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -76,8 +77,6 @@ def main() -> None:
     if chosen.contend:
         contend(chosen.contend)
         return
-    import tempfile
-
     import pandas as pd
     from speed import test_bound
 

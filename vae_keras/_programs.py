@@ -30,9 +30,14 @@ OF_TRAINING = {
 CONVOLUTIONS = tuple(getattr(keras.layers, name) for name in dir(keras.layers) if "Conv" in name)
 
 
+def on_gpu() -> bool:
+    """Whether TensorFlow has a GPU here."""
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
 def suits_xla(model: Any) -> bool:
     """Whether XLA makes `model` fast here: not where it convolves on a CPU."""
-    if tf.config.list_physical_devices("GPU") or not isinstance(model, keras.Layer):
+    if on_gpu() or not isinstance(model, keras.Layer):
         return True
     return not any(isinstance(layer, CONVOLUTIONS) for layer in model._flatten_layers())
 

@@ -565,7 +565,7 @@ def test_as_on_a_gpu_more_minibatches_are_run_at_a_time_and_the_same_is_learned(
 ):
     usual, vae, calls = make_vae(), make_vae(), []
     usual.fit(x[:201], batch_size=1, verbose=0)
-    monkeypatch.setattr(trainer, "on_gpu", lambda: True)
+    monkeypatch.setattr(trainer._programs, "on_gpu", lambda: True)
     note = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: calls.append(vae.visits)
     )

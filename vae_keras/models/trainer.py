@@ -144,8 +144,9 @@ class Trainer(keras.Model):
 
         `jit_compile`: "auto" compiles by XLA, also on a CPU, unless several devices share the work
         or there are convolutions on a CPU; False for networks that XLA cannot compile.
-        `steps_per_execution`: "auto" lets `fit` on an array run up to 100 minibatches at a time, so
-        that batch-level callbacks are called that seldom; everything else runs one at a time.
+        `steps_per_execution`: "auto" lets `fit` on an array run up to 100 minibatches at a time,
+        1,000 on a GPU, so that batch-level callbacks are called that seldom; everything else runs
+        one at a time.
         Raises ValueError for `loss` and `metrics`: the loss is the negative bound; and for devices
         that cannot share the work.
         """
@@ -378,7 +379,7 @@ class Trainer(keras.Model):
             if full:
                 padded = np.resize(rows[: full * size], (self._at_once, size))
                 # A GPU need not tell the host after each step of a loop of known length to go on.
-                known = on_gpu() and full == self._at_once
+                known = _programs.on_gpu() and full == self._at_once
                 minibatches = full if known else tf.constant(full)
                 logs = walk(self.minibatch(self._array, padded), minibatches)
             if partial and (partial in sizes or len(sizes) < MOST_PARTIAL_SIZES):
@@ -473,18 +474,15 @@ class Trainer(keras.Model):
                 self.build((None, *shape[1:]))
 
 
-def on_gpu() -> bool:
-    """Whether TensorFlow has a GPU here."""
-    return bool(tf.config.list_physical_devices("GPU"))
-
-
 def most_minibatches(minibatch: int) -> int:
     """How many minibatches of so many bytes one call of the compiled program runs at most.
 
     On a GPU, where the host's part of a call takes as long as many steps, it runs more of them, as
     far as they take no more than `BYTES_ON_GPU`.
     """
-    return max(1, min(MOST_ON_GPU, BYTES_ON_GPU // minibatch)) if on_gpu() else MOST_MINIBATCHES
+    if not _programs.on_gpu():
+        return MOST_MINIBATCHES
+    return max(1, min(MOST_ON_GPU, BYTES_ON_GPU // minibatch))
 
 
 def _parts(length: int, at_once: int) -> tf.data.Dataset:
