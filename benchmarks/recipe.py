@@ -30,6 +30,8 @@ VARIATIONS = {
     "step 0.02, weights 0.1": {"step_size": 0.02, "deviation": 0.1},
     "step 0.01, passes": {"step_size": 0.01, "order": "passes"},
     "step 0.02, passes": {"step_size": 0.02, "order": "passes"},
+    "step 0.01, log variance x 0.1": {"step_size": 0.01, "log_variance_scale": 0.1},
+    "step 0.02, log variance x 0.1": {"step_size": 0.02, "log_variance_scale": 0.1},
     "step 0.02, M = 100": {"step_size": 0.02, "batch_size": 100},
     "step 0.02, N = 60,000": {"step_size": 0.02, "n_train": 60_000},
 }

@@ -43,6 +43,24 @@ def test_an_encoder_begins_with_a_variance_of_1_for_every_x():
     assert np.all(decoder.get_weights()[2])  # its log variances are drawn
 
 
+def test_a_scale_of_the_log_variance_slows_its_weights_and_nothing_else():
+    """log sigma^2 = s W h + b. So Adagrad, whose steps have one length, moves it s times as far."""
+    x = np.random.default_rng(0).normal(size=(4, 6)).astype("float32")
+    plain, slow = (networks.gaussian_encoder(6, 5, 2, 3, 0.7, scale) for scale in (1.0, 0.1))
+    np.testing.assert_array_equal(slow(x).mean(), plain(x).mean())
+    np.testing.assert_array_equal(slow(x).stddev(), np.ones((4, 2)))
+    log_variance = slow.get_layer("log_variance")
+    w, b = np.random.default_rng(1).normal(size=(2, 5, 2)).astype("float32")
+    log_variance.set_weights([w, b[0]])
+    h = np.tanh(x @ slow.get_weights()[0] + slow.get_weights()[1])
+    np.testing.assert_allclose(
+        slow(x).stddev(), np.exp((0.1 * h @ w + b[0]) / 2), rtol=1e-4, atol=1e-5
+    )
+    for scale in (0, -0.1, float("nan")):
+        with pytest.raises(ValueError, match=f"log_variance_scale is {scale}, but must be above 0"):
+            networks.gaussian_encoder(6, 5, 2, log_variance_scale=scale)
+
+
 def test_a_deviation_of_0_is_all_zeros_and_one_below_is_refused():
     for make, sizes, _ in MAKERS:
         assert not any(np.any(w) for w in make(*(3 for _ in sizes), deviation=0).get_weights())

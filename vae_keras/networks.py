@@ -63,20 +63,39 @@ def gaussian_encoder(
     latent_dim: int,
     seed: int | None = None,
     deviation: float = DEVIATION,
+    log_variance_scale: float = 1.0,
 ) -> keras.Model:
     """q(z|x) = N(mu(x), diag sigma^2(x)), equation 9: (M, n_pixels) -> Gaussian over latent_dim.
 
-    It begins as `mlp` has it, but with log sigma^2 = 0 of every x.
+    It begins as `mlp` has it, but with log sigma^2 = 0 of every x. With another
+    `log_variance_scale` s, log sigma^2 = s W h + b of the hidden units h: where Adagrad makes all
+    weights move at one pace, s is the pace of sigma^2(x). Raises ValueError unless s is above 0.
 
     >>> import tensorflow as tf
     >>> q = gaussian_encoder(n_pixels=4, hidden=8, latent_dim=2)(tf.zeros((3, 4)))
     >>> print(q.batch_shape, q.event_shape)
     (3,) (2,)
     """
-    encoder = mlp(n_pixels, hidden, DiagonalGaussian(latent_dim), "encoder", seed, deviation)
+    if not log_variance_scale > 0:
+        raise ValueError(
+            f"encoder: log_variance_scale is {log_variance_scale}, but must be above 0"
+        )
+    head = DiagonalGaussian(latent_dim)
+    encoder = mlp(n_pixels, hidden, head, "encoder", seed, deviation)
     kernel = encoder.get_layer("parameters").kernel
-    kernel.assign(np.concatenate([kernel[:, :latent_dim], np.zeros((hidden, latent_dim))], axis=1))
-    return encoder
+    if log_variance_scale == 1:
+        of_log_variance = np.zeros((hidden, latent_dim))
+        kernel.assign(np.concatenate([kernel[:, :latent_dim], of_log_variance], axis=1))
+        return encoder
+    h = encoder.get_layer("hidden").output
+    mean, log_variance = (
+        keras.layers.Dense(latent_dim, kernel_initializer="zeros", name=name)
+        for name in ("mean", "log_variance")
+    )
+    scaled = keras.layers.Rescaling(log_variance_scale)(h)
+    params = keras.layers.Concatenate(name="parameters")([mean(h), log_variance(scaled)])
+    mean.kernel.assign(kernel[:, :latent_dim])
+    return keras.Model(encoder.input, head(params), name="encoder")
 
 
 def bernoulli_decoder(

@@ -29,6 +29,8 @@ from vae_keras.reproduction.experiments import Experiment
         ({"warm_up": -1}, "warm_up is -1, but must be an integer, at least 0"),
         ({"deviation": -0.1}, "deviation is -0.1, but must be at least 0 and finite"),
         ({"deviation": "wide"}, "deviation is 'wide', but must be at least 0 and finite"),
+        ({"log_variance_scale": 0.0}, "log_variance_scale is 0.0, but must be above 0 and finite"),
+        ({"log_variance_scale": "low"}, "log_variance_scale is 'low', but must be above 0"),
         ({"algorithm": "mcem"}, "no encoder, hence no lower bound: measure="),
     ],
 )
@@ -42,6 +44,7 @@ def test_every_setting_but_how_far_it_is_to_come_is_part_of_the_key(small):
         "dataset": "mnist", "latent_dim": 3, "seed": 1, "step_size": 0.01, "batch_size": 50,
         "n_samples": 2, "algorithm": "wake_sleep", "hidden": 9, "n_train": 100,
         "measure": "marginal_log_likelihood", "order": "passes", "warm_up": 100, "deviation": 0.1,
+        "log_variance_scale": 0.5,
     }  # fmt: skip
     assert set(changes) | {"samples"} == {field.name for field in dataclasses.fields(Experiment)}
     assert dataclasses.replace(small, samples=400).key == small.key
@@ -55,6 +58,7 @@ def test_equal_settings_have_one_key(small):
         "latent_dim": (1, True, np.int64(1), np.uint8(1)),
         "seed": (0, False, np.int64(0)),
         "n_train": (1, np.int64(1)),
+        "log_variance_scale": (1, 1.0, None),
     }.items():
         same = [dataclasses.replace(small, **{name: value}) for value in values]
         assert len({experiment.key for experiment in same}) == 1
@@ -215,7 +219,7 @@ def test_the_algorithms_are_built_as_they_are_called(small, faces):
 def test_another_recipe_has_other_keys(small, monkeypatch):
     before = small.key
     assert before.startswith("aevb-synthetic_faces-2d-")
-    monkeypatch.setattr(experiments, "RECIPE", experiments.RECIPE + 1)
+    monkeypatch.setitem(experiments.RECIPE, "aevb", 99)
     assert small.key != before
 
 
@@ -235,17 +239,17 @@ def test_who_made_the_runs_is_told_once_a_version(small, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("dataset", "algorithm", "recipe"),
     [
-        ("mnist", "aevb", (500, 100, 50_000, 0.02)),
-        ("mnist", "wake_sleep", (500, 100, 50_000, 0.01)),
-        ("mnist_5k", "wake_sleep", (500, 100, None, 0.01)),
-        ("frey_face", "aevb", (200, 500, None, 0.02)),
-        ("synthetic_faces", "full_vb", (200, 500, None, 0.02)),
+        ("mnist", "aevb", (500, 100, 50_000, 0.02, 1.0)),
+        ("mnist", "wake_sleep", (500, 100, 50_000, 0.02, 0.1)),
+        ("mnist_5k", "wake_sleep", (500, 100, None, 0.02, 0.1)),
+        ("frey_face", "aevb", (200, 500, None, 0.02, 1.0)),
+        ("synthetic_faces", "full_vb", (200, 500, None, 0.02, 1.0)),
     ],
 )
 def test_what_is_not_given_is_as_the_paper_had_it(dataset, algorithm, recipe):
     """And has the key of what is given so."""
     experiment = Experiment(dataset, 3, 1000, algorithm)
-    names = ("hidden", "batch_size", "n_train", "step_size")
+    names = ("hidden", "batch_size", "n_train", "step_size", "log_variance_scale")
     assert tuple(getattr(experiment, name) for name in names) == recipe
     assert (
         Experiment(dataset, 3, 1000, algorithm, **dict(zip(names, recipe, strict=True))).key

@@ -102,7 +102,8 @@ def show_runs() -> int:
     print(f"{len(found)} runs in {paths.shown(store.runs_folder())}")
     for key, run in found.items():
         state = run["state"]
-        if run.get("recipe", experiments.RECIPE) != experiments.RECIPE:
+        ours = experiments.RECIPE.get(run.get("experiment", {}).get("algorithm"))
+        if "recipe" in run and run["recipe"] != ours:
             state += ", by another version of the kit, which trains otherwise"
         elif state != "unreadable" and (others := version.others(run)):
             state += f", by {others}"
