@@ -150,7 +150,7 @@ def folders(name: str) -> list[Path]:
 
 
 def _recipe(record: dict) -> int:
-    return min((run["recipe"] for run in record["runs"]), default=max(experiments.RECIPE.values()))
+    return min((run["recipe"] for run in record["runs"]), default=experiments.RECIPE)
 
 
 def _drawn(name: str, folder: Path) -> list[str]:
@@ -199,10 +199,8 @@ def how(record: dict, folder: str) -> list[tuple[str, str]]:
         each = [f"{device} ({n} runs)" for device, n in devices.most_common()]
         rows.append(("trained on", "; ".join(each)))
         recipes = sorted({run["recipe"] for run in runs})
-        today = [experiments.RECIPE[run["algorithm"]] for run in runs]
-        text = ", ".join(map(str, recipes))
-        if [run["recipe"] for run in runs] != today:
-            text += f"; today's code trains under {', '.join(map(str, sorted(set(today))))}"
+        older = f"; today's code trains under recipe {experiments.RECIPE}"
+        text = ", ".join(map(str, recipes)) + (older if recipes != [experiments.RECIPE] else "")
         rows.append(("recipe", f"{text} ([what that is](../docs/recipe.md))"))
         commits = sorted({made["commit"] for run in runs for made in run.get("made_by", [])})
         if commits:

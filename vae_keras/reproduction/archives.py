@@ -69,16 +69,15 @@ def _read(file: Path) -> tuple[str, int, dict[str, bytes]]:
             raise ValueError(f"it holds {strange[0]!r}")
         record = checkpoints.read_record(io.BytesIO(files[store.CHECKPOINT]))
         recipe, samples = record["recipe"], record["samples"]
-        ours = RECIPE[record["experiment"]["algorithm"]]
-        if recipe == ours and Experiment(**record["experiment"]).key != key:
+        if recipe == RECIPE and Experiment(**record["experiment"]).key != key:
             raise ValueError("its run is another than it says")
     except store.UNREADABLE as error:
         raise store.StoreError(
             f"{file} is not a whole run that `runs --export` wrote ({error}): export it again"
         ) from error
-    if recipe != ours:
+    if recipe != RECIPE:
         raise store.StoreError(
-            f"{file} holds a run of recipe {recipe}, but this kit has recipe {ours}, by which "
+            f"{file} holds a run of recipe {recipe}, but this kit has recipe {RECIPE}, by which "
             "the same settings give other numbers: take it with the kit that made it"
         )
     return key, samples, files

@@ -102,8 +102,7 @@ def show_runs() -> int:
     print(f"{len(found)} runs in {paths.shown(store.runs_folder())}")
     for key, run in found.items():
         state = run["state"]
-        ours = experiments.RECIPE.get(run.get("experiment", {}).get("algorithm"))
-        if "recipe" in run and run["recipe"] != ours:
+        if run.get("recipe", experiments.RECIPE) != experiments.RECIPE:
             state += ", by another version of the kit, which trains otherwise"
         elif state != "unreadable" and (others := version.others(run)):
             state += f", by {others}"

@@ -22,8 +22,7 @@ from vae_keras.models.trainer import most_minibatches
 from vae_keras.models.vae import VAE
 from vae_keras.models.wake_sleep import WakeSleep
 
-# Part of every key, by algorithm: raise it when a change to the kit changes the numbers.
-RECIPE = {"aevb": 8, "wake_sleep": 9, "mcem": 8, "full_vb": 8}
+RECIPE = 9  # part of every key: raise it when a change to the kit changes the numbers
 ALGORITHMS: dict[str, Any] = {
     "aevb": VAE,
     "wake_sleep": WakeSleep,
@@ -31,15 +30,13 @@ ALGORITHMS: dict[str, Any] = {
     "full_vb": FullVB,
 }
 WARM_UP = 100  # updates of the weights
+LOG_VARIANCE_SCALE = 0.1  # of the encoder: Adagrad moves its variance at a tenth of the pace
 # Adagrad's: the paper says 0.01, 0.02 or 0.1. These come nearest to its curves (docs/recipe.md):
 # a larger one for AEVB in figure 3, whose networks are smaller.
 STEP_SIZE = {
     "lower_bound": {"aevb": 0.02, "wake_sleep": 0.02, "full_vb": 0.02},
     "marginal_log_likelihood": {"aevb": 0.1, "wake_sleep": 0.02, "mcem": 0.02, "full_vb": 0.02},
 }
-# How far the weights of the encoder's log variance count, by which Adagrad moves it slower.
-LOG_VARIANCE_SCALE = {"wake_sleep": 0.1}  # of all others 1
-LEFT_OUT = {"log_variance_scale": 1.0}  # of keys
 EVALUATIONS = {"mcem": 15}  # of p(x|z) for a datapoint that is visited; of all others 1
 UPDATES = {"mcem": 5}  # of the weights, a minibatch; of all others 1
 # Time that a sample takes against AEVB's with as many weights, about: what the longest run is.
@@ -68,9 +65,9 @@ class Experiment:
     units of each network; `batch_size`: M; `n_train`: learn from the first so many training
     points: None is the paper's for the data set, and of others all points. `step_size`: Adagrad's;
     None: `STEP_SIZE` of the measure and algorithm. `warm_up`: updates in which Adagrad only
-    sums squares. `deviation`: standard deviation of the first weights. `log_variance_scale`: the
-    encoder's; None: `LOG_VARIANCE_SCALE` of the algorithm, or 1. `measure`: what is recorded along
-    the way (`measures`), the "lower_bound" or, by appendix D, the "marginal_log_likelihood".
+    sums squares. `deviation`: standard deviation of the first weights. `log_variance_scale`:
+    of the encoder (`networks.gaussian_encoder`). `measure`: what is recorded along the way
+    (`measures`), the "lower_bound" or, by appendix D, the "marginal_log_likelihood".
     `order`: of the data, "replacement", each datapoint drawn by itself, or "passes" over all of
     them. Raises ValueError for an unknown data set, algorithm, measure or order, or a number below
     its least.
@@ -90,7 +87,7 @@ class Experiment:
     order: str = "replacement"
     warm_up: int = WARM_UP
     deviation: float = networks.DEVIATION
-    log_variance_scale: float | None = None
+    log_variance_scale: float = LOG_VARIANCE_SCALE
 
     def __post_init__(self):
         for name, known in (
@@ -127,13 +124,10 @@ class Experiment:
         if not isinstance(self.deviation, numbers.Real) or not 0 <= self.deviation < math.inf:
             raise ValueError(f"deviation is {self.deviation!r}, but must be at least 0 and finite")
         object.__setattr__(self, "deviation", float(self.deviation))
-        if self.log_variance_scale is None:
-            scale = LOG_VARIANCE_SCALE.get(self.algorithm, 1.0)
-            object.__setattr__(self, "log_variance_scale", scale)
-        for name in ("step_size", "log_variance_scale"):
+        for name, way_out in (("step_size", ", or None"), ("log_variance_scale", "")):
             value = getattr(self, name)
             if not isinstance(value, numbers.Real) or not 0 < value < math.inf:
-                raise ValueError(f"{name} is {value!r}, but must be above 0 and finite, or None")
+                raise ValueError(f"{name} is {value!r}, but must be above 0 and finite{way_out}")
             object.__setattr__(self, name, float(value))  # 1 is 1.0
 
     @property
@@ -143,22 +137,16 @@ class Experiment:
         A setting at its default is left out, so that a new one leaves the old keys as they are.
         """
         settings = json.dumps(
-            [self.recipe]
+            [RECIPE]
             + [
                 (field.name, value)
                 for field in dataclasses.fields(self)
-                if field.name != "samples"
-                and (value := getattr(self, field.name)) != LEFT_OUT.get(field.name, field.default)
+                if field.name != "samples" and (value := getattr(self, field.name)) != field.default
             ]
         )
         digest = hashlib.sha256(settings.encode()).hexdigest()[:12]
         name = self.algorithm.replace("_", "-")
         return f"{name}-{self.dataset}-{self.latent_dim}d-{digest}"
-
-    @property
-    def recipe(self) -> int:
-        """The number of the recipe by which its algorithm trains."""
-        return RECIPE[self.algorithm]
 
     @property
     def title(self) -> str:
@@ -202,7 +190,7 @@ class Experiment:
                 self.latent_dim,
                 of_encoder,
                 self.deviation,
-                float(self.log_variance_scale or 1),
+                self.log_variance_scale,
             )
             if self.algorithm == "full_vb":
                 common["n_train"] = n

@@ -11,7 +11,7 @@ import tensorflow as tf
 from vae_keras.callbacks import OBJECTIVES
 from vae_keras.datasets import Dataset
 from vae_keras.reproduction import executor, measures, store, version
-from vae_keras.reproduction.experiments import Experiment
+from vae_keras.reproduction.experiments import RECIPE, Experiment
 
 MILESTONES = (10**6, 10**7, 10**8)  # of the presets: a run that passes one leaves a model there
 CHECKPOINT_EVERY_S = 20
@@ -64,7 +64,7 @@ class _Training:
         if record is None:
             record = {
                 "experiment": dataclasses.asdict(experiment),
-                "recipe": experiment.recipe,
+                "recipe": RECIPE,
                 "data_sha256": data.sha256,
                 "made_by": [version.this()],
                 "trained_on": [],
