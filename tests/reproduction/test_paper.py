@@ -231,12 +231,16 @@ def test_a_tie_is_no_lead():
     assert (row.test, row.overfit) == (-98, 0)
 
 
-def test_the_differences_on_the_page_are_those_of_the_committed_figure(committed):
+@pytest.mark.parametrize(
+    ("heading", "preset"),
+    [("### At a million samples", "first_million"), ("### The numbers", "standard")],
+)
+def test_the_differences_on_the_page_are_those_of_the_committed_figure(heading, preset, committed):
     """At the last of the paper's points that we have, a row a curve."""
-    found = paper.differences(committed("fig_lower_bound"))
+    found = paper.differences(committed("fig_lower_bound", preset))
     last = found.groupby(["dataset", "latent_dim", "algorithm", "split"]).last()
     page = (paths.ROOT / "docs" / "differences.md").read_text()
-    table = page.split("### The numbers")[1].split("\n### ")[0]
+    table = page.split(heading)[1].split("\n### ")[0]
     names = {"MNIST": "mnist", "Frey Face": "frey_face", "AEVB": "aevb", "wake-sleep": "wake_sleep"}
     seen = set()
     for line in [line for line in table.splitlines() if line.startswith("| ") and "N_z" in line]:
