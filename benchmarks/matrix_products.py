@@ -1,11 +1,14 @@
 """The speed that a training step cannot exceed on this machine: its matrix products alone.
 
-python benchmarks/matrix_products.py    # by NumPy and by XLA, on one core and on all
+python benchmarks/matrix_products.py    # by NumPy and by XLA
 
-The kit's products are XLA's: where they are faster than NumPy's, a step may be so too.
+The kit's products are XLA's: where they are faster than NumPy's, a step may be so too. On one core,
+on all, and by a process a core at once, their rates added: the last two say what runs side by side
+can gain over one after the other.
 """
 
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -86,17 +89,32 @@ def _rate(step, batch):
     return batch * steps / (time.perf_counter() - began)
 
 
+def measured(threads: dict[str, str], n: int) -> list[list[float]]:
+    """The rates, NumPy's and XLA's, of each of `n` processes at once, with so many threads."""
+    environment = os.environ | threads | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, __file__, "rates"]
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    processes = [subprocess.Popen(command, env=environment, **quiet) for _ in range(n)]
+    return [[float(rate) for rate in one.communicate()[0].split()] for one in processes]
+
+
 def main() -> None:
-    """Print the table; with an argument, one line of it, for this process's threads."""
+    """Print the table; with an argument, the rates of this process alone."""
     if len(sys.argv) > 1:
-        for name, rate in (("NumPy", numpy_rate(*SIZES)), ("XLA", products_rate(*SIZES))):
-            gflops = rate / SIZES[0] * operations(*SIZES) / 1e9
-            print(f"{sys.argv[1]:<10} {name:<6} {rate:>10,.0f} samples/s {gflops:>8.1f} GFLOP/s")
+        for rate in numpy_rate, products_rate:
+            print(statistics.median(rate(*SIZES) for _ in range(5)))
         return
-    for cores, environment in (("one core", dict.fromkeys(THREADS, "1")), ("all cores", {})):
-        command = [sys.executable, __file__, cores]
-        quiet = {"TF_CPP_MIN_LOG_LEVEL": "3"}
-        subprocess.run(command, env=os.environ | environment | quiet, stderr=subprocess.DEVNULL)
+    one = dict.fromkeys(THREADS, "1")
+    cores = os.cpu_count() or 1
+    for title, threads, n in (
+        ("one core", one, 1),
+        ("all cores", {}, 1),
+        ("a process a core", one, cores),
+    ):
+        rates = map(sum, zip(*measured(threads, n), strict=True))
+        for name, rate in zip(("NumPy", "XLA"), rates, strict=True):
+            gflops = rate / SIZES[0] * operations(*SIZES) / 1e9
+            print(f"{title:<17} {name:<6} {rate:>10,.0f} samples/s {gflops:>8.1f} GFLOP/s")
 
 
 if __name__ == "__main__":

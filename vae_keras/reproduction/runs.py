@@ -201,7 +201,10 @@ def _train(tasks: list[_Task]) -> None:
                     board.ended(task.experiment.key, True)
                 elif crew.may_begin(task):
                     left.remove(task)
-                    running[crew.submit(task)] = task
+                    future = crew.submit(task)
+                    running[future] = task
+                    if future.done():  # in this process: it is seen to before the next begins
+                        break
             if not running and left:
                 if not told:
                     title = left[0].experiment.title
