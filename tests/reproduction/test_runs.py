@@ -300,7 +300,6 @@ def test_a_run_that_fails_does_not_hold_up_the_others(faces, monkeypatch):
 
 
 @pytest.mark.usefixtures("no_xla")
-@pytest.mark.usefixtures("no_xla")
 def test_in_this_process_a_run_has_ended_before_the_next_begins(faces, monkeypatch):
     """So that what is shown counts it, and not its speed."""
     train, ended, seen = training.train, runs.Board.ended, []
@@ -315,6 +314,7 @@ def test_in_this_process_a_run_has_ended_before_the_next_begins(faces, monkeypat
     assert seen == [(what, one.key) for one in two for what in ("begins", "ended")]
 
 
+@pytest.mark.usefixtures("no_xla")
 def test_what_another_process_trains_is_waited_for(faces, monkeypatch, capsys):
     experiment = pair(samples=1000)
     monkeypatch.setattr(runs, "LOOK_AGAIN_S", 0.05)
