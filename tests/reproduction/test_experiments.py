@@ -258,12 +258,30 @@ def test_what_is_not_given_is_as_the_paper_had_it(dataset, algorithm, recipe):
     third = Experiment(dataset, 3, 1000, "aevb", measure="marginal_log_likelihood")
     assert third.step_size == 0.1
     assert third.warm_minibatches == third.warm_up == 100
-    mcem = dataclasses.replace(third, algorithm="mcem", step_size=None)
-    assert mcem.warm_minibatches == 20  # of five updates each
-    assert dataclasses.replace(mcem, warm_up=99).warm_minibatches == 20
     assert (experiment.warm_up, experiment.deviation, experiment.order) == (
         100, 0.01, "replacement",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("dataset", "n_train", "batch_size"),
+    [("mnist", None, 50_000), ("mnist", 1000, 1000), ("mnist_5k", None, 4000), ("mnist_5k", 7, 7)],
+)
+def test_a_step_of_monte_carlo_em_is_of_all_training_points(dataset, n_train, batch_size):
+    """Each of them once: its chains stand in order."""
+    measure = "marginal_log_likelihood"
+    mcem = Experiment(dataset, 3, 10**6, "mcem", n_train=n_train, measure=measure)
+    assert (mcem.batch_size, mcem.order) == (batch_size, "passes")
+    assert (mcem.step_size, mcem.warm_up, mcem.warm_minibatches) == (0.1, 0, 0)
+    assert mcem.reached(1) == 15 * batch_size
+    slow = dataclasses.replace(mcem, warm_up=100)
+    assert slow.warm_minibatches == 20  # of five updates each
+    assert dataclasses.replace(slow, warm_up=99).warm_minibatches == 20
+
+
+@pytest.mark.parametrize("name", datasets.STAND_IN.values())
+def test_all_points_are_as_many_as_there_are(name):
+    assert experiments.ALL[name] == len(datasets.load(name).x_train)
 
 
 def test_a_pixel_is_its_byte_by_256(small):

@@ -137,7 +137,7 @@ def test_so_far_nothing_is_trained_and_each_run_comes_as_far_as_it_is(
 @pytest.mark.parametrize("algorithm", ["aevb", "wake_sleep", "full_vb", "mcem"])
 def test_a_run_that_grows_is_the_longer_run(algorithm, faces, monkeypatch, tmp_path):
     """Bit for bit: weights, optimiser, counters, curve."""
-    # Of Monte Carlo EM a minibatch is 1,500 samples, and ten are the warm-up.
+    # Of Monte Carlo EM a minibatch is 1,500 samples, and two are the warm-up.
     more = {"measure": "marginal_log_likelihood", "samples": 20_000} if algorithm == "mcem" else {}
     whole = pair(algorithm, **more)
     part = dataclasses.replace(whole, samples=2000)

@@ -123,6 +123,13 @@ def test_a_run_is_what_keras_alone_makes_of_its_model(small, faces, algorithm):
         np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6)
 
 
+def test_lengths_that_end_with_the_same_minibatch_are_stored_each(small, faces):
+    asked = [dataclasses.replace(small, samples=n) for n in (3950, 4000, 3901)]
+    found = runs.run_all([(experiment, faces) for experiment in asked])
+    assert [run.samples for run in found] == [4000] * 3
+    assert [run.record["experiment"]["samples"] for run in found] == [3950, 4000, 3901]
+
+
 def test_a_run_that_is_shorter_than_its_warm_up_ends_where_it_ends(small, faces):
     experiment = dataclasses.replace(small, samples=1000, warm_up=30)
     assert runs.run(experiment, faces).model.samples == 1000

@@ -31,12 +31,9 @@ ALGORITHMS: dict[str, Any] = {
 }
 WARM_UP = 100  # updates of the weights
 LOG_VARIANCE_SCALE = 0.1  # of the encoder: Adagrad moves its variance at a tenth of the pace
-# Adagrad's: the paper says 0.01, 0.02 or 0.1. These come nearest to its curves (docs/recipe.md):
-# a larger one for AEVB in figure 3, whose networks are smaller.
-STEP_SIZE = {
-    "lower_bound": {"aevb": 0.02, "wake_sleep": 0.02, "full_vb": 0.02},
-    "marginal_log_likelihood": {"aevb": 0.1, "wake_sleep": 0.02, "mcem": 0.02, "full_vb": 0.02},
-}
+# Adagrad's, of figure 2 and of figure 3, whose networks are smaller: the paper says 0.01, 0.02 or
+# 0.1, and these come nearest to its curves (docs/recipe.md).
+STEP_SIZE = {"lower_bound": 0.02, "marginal_log_likelihood": 0.1}
 EVALUATIONS = {"mcem": 15}  # of p(x|z) for a datapoint that is visited; of all others 1
 UPDATES = {"mcem": 5}  # of the weights, a minibatch; of all others 1
 # Time that a sample takes against AEVB's with as many weights, about: what the longest run is.
@@ -52,6 +49,8 @@ FACES = ("frey_face", "synthetic_faces")
 HIDDEN = dict.fromkeys(DIGITS, 500) | dict.fromkeys(FACES, 200)
 BATCH_SIZE = dict.fromkeys(DIGITS, 100) | dict.fromkeys(FACES, 500)  # M
 N_TRAIN = {"mnist": 50_000}  # the last 10,000 were for validation; of all others all
+ALL = N_TRAIN | {"mnist_5k": 4000, "frey_face": 1565, "synthetic_faces": 1600}
+NOT_ON_LINE = ("mcem",)  # each step is of all training points, and the first one moves the weights
 GREYS = 256  # a pixel is byte / 256
 EPSILON = 1e-8  # in the root of Adagrad's sums, there of the minibatch's summed gradients
 
@@ -64,13 +63,13 @@ class Experiment:
     come, not part of its name, since what it learns is decided by its counters alone. `hidden`:
     units of each network; `batch_size`: M; `n_train`: learn from the first so many training
     points: None is the paper's for the data set, and of others all points. `step_size`: Adagrad's;
-    None: `STEP_SIZE` of the measure and algorithm. `warm_up`: updates in which Adagrad only
-    sums squares. `deviation`: standard deviation of the first weights. `log_variance_scale`:
-    of the encoder (`networks.gaussian_encoder`). `measure`: what is recorded along the way
-    (`measures`), the "lower_bound" or, by appendix D, the "marginal_log_likelihood".
+    None: `STEP_SIZE` of the measure. `warm_up`: updates in which Adagrad only sums squares, by
+    default `WARM_UP`, of Monte Carlo EM 0. `deviation`: standard deviation of the first weights.
+    `log_variance_scale`: of the encoder (`networks.gaussian_encoder`). `measure`: what is recorded
+    along the way (`measures`), the "lower_bound" or, by appendix D, the "marginal_log_likelihood".
     `order`: of the data, "replacement", each datapoint drawn by itself, or "passes" over all of
-    them. Raises ValueError for an unknown data set, algorithm, measure or order, or a number below
-    its least.
+    them, which is Monte Carlo EM's. Raises ValueError for an unknown data set, algorithm, measure
+    or order, or a number below its least.
     """
 
     dataset: str
@@ -84,33 +83,39 @@ class Experiment:
     batch_size: int | None = None
     n_samples: int = 1
     measure: str = "lower_bound"
-    order: str = "replacement"
-    warm_up: int = WARM_UP
+    order: str | None = None
+    warm_up: int | None = None
     deviation: float = networks.DEVIATION
     log_variance_scale: float = LOG_VARIANCE_SCALE
 
     def __post_init__(self):
         for name, known in (
             ("dataset", HIDDEN), ("algorithm", ALGORITHMS), ("measure", MEASURES),
-            ("order", dict.fromkeys(ENDLESS)),
+            ("order", dict.fromkeys((*ENDLESS, None))),
         ):  # fmt: skip
             if getattr(self, name) not in known:
                 raise ValueError(
-                    f"unknown {name} {getattr(self, name)!r}: one of {', '.join(known)}"
+                    f"unknown {name} {getattr(self, name)!r}: one of "
+                    f"{', '.join(filter(None, known))}"
                 )
         if self.algorithm == "mcem" and self.measure == "lower_bound":
             raise ValueError(
                 "Monte Carlo EM has no encoder, hence no lower bound: "
                 "measure='marginal_log_likelihood'"
             )
-        for name, of_paper, which in (
-            ("hidden", HIDDEN, self.dataset),
-            ("batch_size", BATCH_SIZE, self.dataset),
-            ("n_train", N_TRAIN, self.dataset),
-            ("step_size", STEP_SIZE[self.measure], self.algorithm),
+        on_line = self.algorithm not in NOT_ON_LINE
+        for name, of_paper in (
+            ("hidden", HIDDEN[self.dataset]),
+            ("n_train", N_TRAIN.get(self.dataset)),
+            ("step_size", STEP_SIZE[self.measure]),
+            ("order", "replacement" if on_line else "passes"),
+            ("warm_up", WARM_UP if on_line else 0),
         ):
             if getattr(self, name) is None:  # so that the same settings have the same key
-                object.__setattr__(self, name, of_paper.get(which))
+                object.__setattr__(self, name, of_paper)
+        if self.batch_size is None:
+            n = BATCH_SIZE[self.dataset] if on_line else self.n_train or ALL[self.dataset]
+            object.__setattr__(self, "batch_size", n)
         for name, least in (
             ("latent_dim", 1), ("samples", 1), ("hidden", 1), ("n_train", 1), ("batch_size", 1),
             ("n_samples", 1), ("seed", 0), ("warm_up", 0),
@@ -136,12 +141,14 @@ class Experiment:
 
         A setting at its default is left out, so that a new one leaves the old keys as they are.
         """
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        defaults |= {"order": "replacement", "warm_up": WARM_UP}
         settings = json.dumps(
             [RECIPE]
             + [
-                (field.name, value)
-                for field in dataclasses.fields(self)
-                if field.name != "samples" and (value := getattr(self, field.name)) != field.default
+                (name, value)
+                for name, default in defaults.items()
+                if name != "samples" and (value := getattr(self, name)) != default
             ]
         )
         digest = hashlib.sha256(settings.encode()).hexdigest()[:12]

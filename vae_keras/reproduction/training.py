@@ -84,7 +84,9 @@ class _Training:
         experiment, last = self.experiment, max(targets)
         recorded = {experiment.minibatches(n) for n in measures.grid(experiment, last)}
         begins = {experiment.minibatches(n) for n in measures.begins(experiment, last)}
-        ends = {experiment.minibatches(n): n for n in targets}
+        ends: dict[int, list[int]] = {}
+        for n in sorted(targets):  # more than one may end with the same minibatch
+            ends.setdefault(experiment.minibatches(n), []).append(n)
         follow = _Follow(self, last)
         rate = keras.callbacks.LearningRateScheduler(self._step_size)
         warm = min(experiment.warm_minibatches, experiment.minibatches(last))
@@ -111,10 +113,11 @@ class _Training:
                 self.model.reset_metrics()
             if stop in ends:
                 self._count_time()
-                settings = dataclasses.asdict(experiment) | {"samples": ends[stop]}
-                record = self.record | {"experiment": settings, "curve": curve}
                 self.model.set_evaluation_noise(0)  # the same file whatever was measured
-                store.finish(experiment.key, ends[stop], self.model, record)
+                for n in ends[stop]:
+                    settings = dataclasses.asdict(experiment) | {"samples": n}
+                    record = self.record | {"experiment": settings, "curve": curve}
+                    store.finish(experiment.key, n, self.model, record)
         self.checkpoint()
 
     def _step_size(self, epoch, rate):
