@@ -22,7 +22,8 @@ under a smaller preset goes on from there.
                      notebook: the variable VAE_KERAS_CLUSTER
   --force            draw also what is fresh (trained models are taken from the store all the same)
   --so-far           train nothing: draw each curve as far as its run has come, also while another
-                     process trains it; in a notebook: VAE_KERAS_SO_FAR=1
+                     process trains it, or as far as a figure in figures/ shows it already; in a
+                     notebook: VAE_KERAS_SO_FAR=1
   --figures-dir DIR  put the figures there
 
 A run that was stopped, by Ctrl-C or however, goes on from its last checkpoint: just start again.

@@ -19,7 +19,7 @@ import tensorflow as tf
 from vae_keras import _files, datasets, pretrained
 from vae_keras.datasets import Dataset
 from vae_keras.models import LatentVariableModel
-from vae_keras.reproduction import executor, paths, presets, store, training, version
+from vae_keras.reproduction import drawn, executor, paths, presets, store, training, version
 from vae_keras.reproduction.experiments import MEASURES, Experiment
 from vae_keras.reproduction.progress import Board
 
@@ -55,13 +55,24 @@ class Run:
             return store.load_model(key, self.experiment.samples)
         model = self.experiment.build(self.data)
         found = store.restore(key, model)
-        if found is None or found["samples"] != self.samples:
+        if found is None:
+            raise store.StoreError(
+                f"{store.runs_folder()} has no model of {key}, whose curve comes from a figure: "
+                "train it (without VAE_KERAS_SO_FAR)"
+            )
+        if found["samples"] != self.samples:
             raise store.StoreError(
                 f"{key} has gone on since its curve was read, at {self.samples:,} samples: draw "
                 "from its model while no process trains it"
             )
         model.set_evaluation_noise(0)
         return model
+
+    @property
+    def has_model(self) -> bool:
+        """Whether the store has it: of a run that only a figure shows there is but the curve."""
+        key = self.experiment.key
+        return store.is_finished(key, self.experiment.samples) or store.samples(key) == self.samples
 
     @property
     def learned_from(self) -> str:
@@ -97,14 +108,15 @@ def taken(name: str, allow_embedded: bool = True) -> Run:
     return run
 
 
-def run_all(chosen: Iterable[tuple[Experiment, Dataset]]) -> list[Run]:
+def run_all(chosen: Iterable[tuple[Experiment, Dataset]], models: bool = True) -> list[Run]:
     """Train what is not in the store, or not far enough, and return all runs, in order.
 
     The longest run begins first. ``VAE_KERAS_JOBS`` says how many are trained at once, by default
     one a core (0: in this process), ``VAE_KERAS_CLUSTER`` the address of a Dask scheduler that
     trains them instead. What another process trains is left to it and waited for. Says which of
     the runs other versions of the kit made. With ``VAE_KERAS_SO_FAR`` it trains nothing and returns
-    the runs as far as they have come, those alone that have been measured at all.
+    the runs as far as they have come, those alone that have been measured at all; where no
+    `models` are needed but curves alone, also as far as the figures in ``figures/`` show them.
 
     Raises, before any training, ValueError for an experiment that does not fit its data, or for
     none, ClusterError where no scheduler answers, and StoreError for a run that learned from other
@@ -125,7 +137,7 @@ def run_all(chosen: Iterable[tuple[Experiment, Dataset]]) -> list[Run]:
             if record is not None:
                 _check(experiment, data, record)
     if presets.so_far():
-        runs = _so_far(chosen)
+        runs = _so_far(chosen, models)
     else:
         if tasks := _missing(chosen):
             _train(tasks)
@@ -137,11 +149,15 @@ def run_all(chosen: Iterable[tuple[Experiment, Dataset]]) -> list[Run]:
     return runs
 
 
-def _so_far(chosen: list[tuple[Experiment, Dataset]]) -> list[Run]:
-    runs, missing = [], []
+def _so_far(chosen: list[tuple[Experiment, Dataset]], models: bool) -> list[Run]:
+    runs, missing, shown = [], [], 0
     for experiment, data in chosen:
         key, end = experiment.key, experiment.reached(experiment.samples)
         record = store.read_record(key, experiment.samples) or store.read_progress(key) or {}
+        if not models and record.get("samples", 0) < end:
+            before = drawn.record(experiment, data.sha256) or {}
+            if before.get("samples", 0) > record.get("samples", 0):
+                record, shown = before, shown + 1
         curve = [row for row in record.get("curve", []) if row["samples"] <= end]
         if not curve:
             missing.append(experiment.title)
@@ -150,6 +166,8 @@ def _so_far(chosen: list[tuple[Experiment, Dataset]]) -> list[Run]:
         settings = record["experiment"] | {"samples": samples}
         record = record | {"experiment": settings, "samples": samples, "curve": curve}
         runs.append(Run(experiment, data, record))
+    if shown:
+        print(f"from figures drawn before, not from the store: {shown} curves", flush=True)
     if missing:
         print(f"not begun so far, and left out: {', '.join(missing)}", flush=True)
     if not runs:

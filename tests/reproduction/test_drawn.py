@@ -1,0 +1,94 @@
+"""Curves that come from figures drawn before, when no store has their runs."""
+
+import dataclasses
+import json
+
+import pytest
+
+from vae_keras.reproduction import drawn, figures, paths, provenance, runs, store
+from vae_keras.reproduction.experiments import Experiment
+
+pytestmark = pytest.mark.usefixtures("no_xla")
+
+
+@pytest.fixture
+def draw(tmp_path, monkeypatch):
+    """A function that puts runs into a figure and empties the store; returns the figure's JSON."""
+    monkeypatch.setattr(paths, "FIGURES", tmp_path / "figures")
+
+    def draw(found, folder="standard", name="fig_lower_bound"):
+        cell = provenance.parameters(name, "smoke") | {"figures_dir": paths.FIGURES / folder}
+        figures.save(figures.graphical_model(), name, cell, found, {name: runs.table(found)})
+        for key in store.records():
+            store.drop(key)
+        return paths.FIGURES / folder / f"{name}.json"
+
+    return draw
+
+
+def so_far(monkeypatch, chosen, **settings):
+    with monkeypatch.context() as patch:
+        patch.setenv("VAE_KERAS_SO_FAR", "1")
+        return runs.run_all(chosen, **settings)
+
+
+def test_a_curve_comes_from_the_figure_that_shows_it(small, faces, draw, monkeypatch, capsys):
+    other = dataclasses.replace(small, seed=1)
+    chosen = [(small, faces), (other, faces)]
+    before = runs.run_all(chosen)
+    draw(before)
+    capsys.readouterr()
+    found = so_far(monkeypatch, chosen, models=False)
+    assert capsys.readouterr().out == "from figures drawn before, not from the store: 2 curves\n"
+    assert runs.table(found).equals(runs.table(before))
+    for run, original in zip(found, before, strict=True):
+        assert run.record == original.record
+        assert (run.samples, run.learned_from) == (original.samples, original.learned_from)
+        assert not run.has_model
+    with pytest.raises(store.StoreError, match=r"no model of aevb-synthetic_faces-2d-.* train it"):
+        _ = found[0].model
+    with pytest.raises(ValueError, match="none of these runs has been begun"):
+        so_far(monkeypatch, chosen)  # of which the models are wanted
+    # What is drawn of it is the same, and can be drawn from again.
+    draw(found, "again")
+    assert so_far(monkeypatch, chosen, models=False)[1].record == before[1].record
+
+
+def test_what_is_in_the_store_comes_first_unless_a_figure_shows_more(
+    small, faces, draw, monkeypatch
+):
+    (shorter,) = runs.run_all([(dataclasses.replace(small, samples=1000), faces)])
+    draw([shorter], "quick")
+    assert drawn.record(small, faces.sha256)["samples"] == 1000
+    whole = runs.run(small, faces)
+    (found,) = so_far(monkeypatch, [(small, faces)], models=False)
+    assert found.samples == 4000
+    assert found.has_model
+    draw([whole])
+    runs.run(dataclasses.replace(small, samples=1000), faces)
+    (found,) = so_far(monkeypatch, [(small, faces)], models=False)
+    assert found.record == whole.record
+    assert not found.has_model  # not of so far
+    (found,) = so_far(monkeypatch, [(shorter.experiment, faces)], models=False)
+    assert found.has_model
+
+
+def test_other_data_another_recipe_and_what_is_no_figure_are_passed_over(small, faces, draw):
+    file = draw([runs.run(small, faces)])
+    assert drawn.record(small, faces.sha256) is not None
+    assert drawn.record(small, "0" * 64) is None
+    assert drawn.record(dataclasses.replace(small, hidden=6), faces.sha256) is None
+    told = json.loads(file.read_text())
+    for changed in (
+        told | {"runs": [told["runs"][0] | {"recipe": 3}]},
+        {"models": 7},
+        [told],
+        told | {"runs": [{"recipe": Experiment.__name__}]},
+    ):
+        file.write_text(json.dumps(changed))
+        assert drawn.record(small, faces.sha256) is None
+    file.write_text(json.dumps(told))
+    assert drawn.record(small, faces.sha256) is not None
+    file.with_suffix(".csv").unlink()
+    file.write_text(json.dumps(told, indent=1))
+    assert drawn.record(small, faces.sha256) is None

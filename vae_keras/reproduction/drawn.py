@@ -1,0 +1,55 @@
+"""Curves from the figures that stand in ``figures/``: their runs may be in no store any more.
+
+A figure's CSV has the curves, the JSON beside it the runs, as `provenance.record` wrote them.
+"""
+
+import dataclasses
+import functools
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from vae_keras.reproduction import paths
+from vae_keras.reproduction.experiments import MEASURES, RECIPE, Experiment
+
+SETTINGS = [field.name for field in dataclasses.fields(Experiment)]
+
+
+def record(experiment: Experiment, data_sha256: str) -> dict | None:
+    """The record of a run, as far as any figure shows its curve; None where none does.
+
+    A run of other data, or of another recipe, is another run.
+    """
+    found = [
+        of_figure[experiment.key]
+        for file in sorted(paths.FIGURES.glob("*/*.json"))
+        for of_figure in [_records(file, file.stat().st_mtime_ns)]
+        if of_figure.get(experiment.key, {}).get("data_sha256") == data_sha256
+    ]
+    return max(found, key=lambda r: (r["samples"], len(r["curve"])), default=None)
+
+
+@functools.lru_cache(maxsize=64)
+def _records(file: Path, changed_ns: int) -> dict[str, dict]:
+    """Key -> record of each run of the figure; none where it has no curves, or is no figure's."""
+    try:
+        runs = json.loads(file.read_text())["runs"]
+        table = pd.read_csv(file.with_suffix(".csv")) if runs else None
+        records = [_record(run, table) for run in runs if run["recipe"] == RECIPE]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    return dict(records)
+
+
+def _record(run: dict, table: pd.DataFrame) -> tuple[str, dict]:
+    experiment = Experiment(**{name: run[name] for name in SETTINGS})
+    same = {name: run[name] for name in (*MEASURES[experiment.measure], "seed")}
+    rows = table[(table[list(same)] == pd.Series(same)).all(axis=1)]
+    went = {key: run[key] for key in run if key not in (*SETTINGS, "data", "embedded")}
+    about = {
+        "experiment": dataclasses.asdict(experiment),
+        "samples": experiment.reached(experiment.samples),
+        "curve": json.loads(rows.to_json(orient="records")),
+    }
+    return experiment.key, went | about
