@@ -574,9 +574,12 @@ def test_as_on_a_gpu_more_minibatches_are_run_at_a_time_and_the_same_is_learned(
     for a, b in zip(usual.get_weights(), vae.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     row = x[0].astype("float32").nbytes
-    monkeypatch.setattr(trainer, "BYTES_ON_GPU", 70 * row)
+    monkeypatch.setattr(trainer, "MOST_BYTES", 70 * row)
     vae.fit(x[:201].astype("float32"), batch_size=1, verbose=0, callbacks=note)
     assert calls == [201, 268, 335, 402]  # as many as its memory is to hold
+    monkeypatch.setattr(trainer._programs, "on_gpu", lambda: False)
+    vae.fit(x[:120].astype("float32"), batch_size=1, verbose=0, callbacks=note)
+    assert calls[4:] == [462, 522]  # and as that of a CPU, which takes 100 at most
 
 
 @pytest.mark.parametrize("shuffle", ["replacement", "passes"])

@@ -21,7 +21,8 @@ from vae_keras.typing import Data, Minibatch, Rows, Seed
 BATCH_SIZE = 100  # M
 EVALUATION_BATCH_SIZE = 1000
 MOST_MINIBATCHES = 100  # in one call of the compiled program
-MOST_ON_GPU, BYTES_ON_GPU = 1000, 2**29  # there
+MOST_ON_GPU = 1000  # there
+MOST_BYTES = 2**29  # of them together
 SIZES = (1, 2, 4, 8, 16, 32, 64, MOST_MINIBATCHES)  # for so many it is compiled
 MOST_PARTIAL_SIZES = 4  # of last minibatches that are compiled for; others do without XLA
 DIVIDING = ("MirroredStrategy", "OneDeviceStrategy", "_DefaultDistributionStrategy")
@@ -477,12 +478,11 @@ class Trainer(keras.Model):
 def most_minibatches(minibatch: int) -> int:
     """How many minibatches of so many bytes one call of the compiled program runs at most.
 
-    On a GPU, where the host's part of a call takes as long as many steps, it runs more of them, as
-    far as they take no more than `BYTES_ON_GPU`.
+    No more than `MOST_BYTES`, which lie in memory together. On a GPU, where the host's part of a
+    call takes as long as many steps, it runs more of them.
     """
-    if not _programs.on_gpu():
-        return MOST_MINIBATCHES
-    return max(1, min(MOST_ON_GPU, BYTES_ON_GPU // minibatch))
+    most = MOST_ON_GPU if _programs.on_gpu() else MOST_MINIBATCHES
+    return max(1, min(most, MOST_BYTES // minibatch))
 
 
 def _parts(length: int, at_once: int) -> tf.data.Dataset:

@@ -225,7 +225,7 @@ class Experiment:
     @property
     def warm_minibatches(self) -> int:
         """After how many minibatches the warm-up is over."""
-        return -(-self.warm_up // UPDATES.get(self.algorithm, 1))
+        return -(-int(self.warm_up or 0) // UPDATES.get(self.algorithm, 1))
 
     def minibatches(self, samples: int) -> int:
         """How many minibatches evaluate `samples` training samples, or a few more."""

@@ -98,7 +98,7 @@ class _Training:
                 self.model.fit(
                     self.x,
                     batch_size=experiment.batch_size,
-                    shuffle=experiment.order,
+                    shuffle=str(experiment.order),
                     steps_per_epoch=min(steps, LONGEST),
                     callbacks=[rate, follow],
                     verbose=0,
