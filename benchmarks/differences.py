@@ -1,0 +1,86 @@
+"""The tables of docs/differences.md, in Markdown: a figure's curves against the paper's own points.
+
+python benchmarks/differences.py figures/standard/fig_lower_bound.csv
+python benchmarks/differences.py figures/standard/fig_marginal_likelihood.csv
+
+The first is of the last point of each curve that the paper plotted and ours was measured at. The
+second is of all of them from 7 x 10^5 samples on, on Frey Face from the curve's second point on, in
+figure 3 from 2 x 10^6 on: the least and the most.
+"""
+
+import argparse
+
+import pandas as pd
+
+from vae_keras.reproduction import paper
+
+NAMES = {"mnist": "MNIST", "frey_face": "Frey Face"}
+ALGORITHMS = {"aevb": "AEVB", "wake_sleep": "wake-sleep", "mcem": "Monte Carlo EM"}
+SPLITS = {"test": "test", "running": "running mean", "train": "training set"}
+LISTED = ("dataset", "algorithm")  # in the order above
+FROM = {2: 7 * 10**5, 3: 2 * 10**6}  # training samples, by figure
+
+
+def nats(value: float, digits: int, sign: str = "") -> str:
+    """As the page has it; of one seed there is no spread."""
+    return "" if pd.isna(value) else f"{value:{sign}.{digits}f}"
+
+
+def panel(curve: dict) -> str:
+    """What a row is about."""
+    if "n_train" in curve:
+        return f"N_train = {curve['n_train']:,}"
+    return f"{NAMES[curve['dataset']]}, N_z = {curve['latent_dim']}"
+
+
+def of_curve(points: pd.DataFrame, last: bool, digits: int) -> list[str]:
+    """The cells of one split of a curve."""
+    end = points.iloc[-1]
+    if not last:
+        begin, least, most = points.samples.min(), points.difference.min(), points.difference.max()
+        return [f"{begin:,}, {end.samples:,}", nats(least, digits, "+"), nats(most, digits, "+")]
+    values = [nats(end[name], digits) for name in ("here", "spread", "paper")]
+    return [f"{end.samples:,}", *values, nats(end.difference, digits, "+")]
+
+
+def table(found: pd.DataFrame, last: bool) -> str:
+    """A row a panel and algorithm, with the columns of `of_curve` for each split."""
+    figure = 3 if "n_train" in found else 2
+    found = found if "spread" in found else found.assign(spread=float("nan"))
+    splits = [split for split in SPLITS if split in set(found.split)]
+    columns = ["samples", "here", "spread", "the paper", "difference"]
+    columns = columns if last else ["from, to", "least", "most"]
+    heads = [f"{SPLITS[s]}: {c}" if c == columns[0] else c for s in splits for c in columns]
+    rows = [["panel", "", *heads], ["---"] * (2 + len(heads))]
+    names = [c for c in ("dataset", "latent_dim", "n_train") if c in found]
+    order = {name: i for i, name in enumerate([*NAMES, *ALGORITHMS])}
+    found = found.sort_values(
+        [*names, "algorithm", "samples"], key=lambda c: c.map(order) if c.name in LISTED else c
+    )
+    for (*which, algorithm), curves in found.groupby([*names, "algorithm"], sort=False):
+        curve = dict(zip(names, which, strict=True))
+        cells = [panel(curve), ALGORITHMS[algorithm]]
+        for split in splits:
+            points = curves[curves.split == split]
+            if not last and curve["dataset"] == "frey_face":
+                points = points.iloc[1:]
+            elif not last:
+                points = points[points.samples >= FROM[figure]]
+            if points.empty:
+                cells += [""] * len(columns)
+            else:
+                cells += of_curve(points, last, 0 if curve["dataset"] == "frey_face" else 1)
+        rows.append(cells)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("curves", help="the CSV of figure 2 or 3")
+    found = paper.differences(pd.read_csv(parser.parse_args().curves))
+    print(f"{table(found, last=True)}\n\n{table(found, last=False)}")
+
+
+if __name__ == "__main__":
+    main()
