@@ -242,8 +242,7 @@ def test_who_made_the_runs_is_told_once_a_version(small, monkeypatch, capsys):
         ("mnist", "aevb", (500, 100, 50_000, 0.02, 0.1)),
         ("mnist", "wake_sleep", (500, 100, 50_000, 0.02, 0.1)),
         ("mnist_5k", "wake_sleep", (500, 100, None, 0.02, 0.1)),
-        ("frey_face", "aevb", (200, 500, None, 0.01, 0.1)),
-        ("frey_face", "wake_sleep", (200, 500, None, 0.02, 0.1)),
+        ("frey_face", "aevb", (200, 500, None, 0.02, 0.1)),
         ("synthetic_faces", "full_vb", (200, 500, None, 0.02, 0.1)),
     ],
 )
@@ -256,8 +255,10 @@ def test_what_is_not_given_is_as_the_paper_had_it(dataset, algorithm, recipe):
         Experiment(dataset, 3, 1000, algorithm, **dict(zip(names, recipe, strict=True))).key
         == experiment.key
     )
-    of_faces = [Experiment("synthetic_faces", z, 1000).step_size for z in (10, 11)]
-    assert of_faces == [0.01, 0.02]
+    two = [
+        Experiment("frey_face", z, 1000, a).step_size for a, z in (("aevb", 2), ("wake_sleep", 2))
+    ]
+    assert two == [0.01, 0.02]
     third = Experiment(dataset, 3, 1000, "aevb", measure="marginal_log_likelihood")
     assert third.step_size == 0.1
     assert third.warm_minibatches == third.warm_up == 100

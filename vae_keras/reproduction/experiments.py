@@ -34,7 +34,7 @@ LOG_VARIANCE_SCALE = 0.1  # of the encoder: Adagrad moves its variance at a tent
 # Adagrad's, of figure 2 and of figure 3, whose networks are smaller: the paper says 0.01, 0.02 or
 # 0.1 by the curve, and these come nearest to its own (docs/recipe.md).
 STEP_SIZE = {"lower_bound": 0.02, "marginal_log_likelihood": 0.1}
-STEP_SIZE_ON_FACES, UP_TO = 0.01, 10  # of AEVB in figure 2 with no more latent variables than that
+STEP_SIZE_ON_FACES, UP_TO = 0.01, 2  # of AEVB in figure 2 with no more latent variables than that
 EVALUATIONS = {"mcem": 15}  # of p(x|z) for a datapoint that is visited; of all others 1
 UPDATES = {"mcem": 5}  # of the weights, a minibatch; of all others 1
 # Time that a sample takes against AEVB's with as many weights, about: what the longest run is.
