@@ -219,11 +219,18 @@ def test_what_the_paper_concludes_from_figure_3_holds_in_the_committed_figure(co
     nats = end.pivot_table("marginal_log_likelihood", ["n_train", "algorithm"], "split")
     small, large = nats.loc[1000], nats.loc[50_000]
     assert (small.train - small.test > 15).all()  # all three overfit
-    assert (large.loc["aevb"] > large.loc["wake_sleep"] + 10).all()
+    assert (large.loc["aevb"] > large.loc["wake_sleep"] + 3).all()
     assert (large.loc["wake_sleep"] > large.loc["mcem"] + 10).all()  # far behind
-    late = curves[(curves.n_train == 1000) & (curves.samples > 8.5e6)]
-    change = late.groupby(["algorithm", "split"]).marginal_log_likelihood.agg(np.ptp)
-    assert (change < 1).all()  # all three have converged
+    learned = curves[(curves.n_train == 1000) & (curves.split == "train")]
+    learned = {name: c.sort_values("samples") for name, c in learned.groupby("algorithm")}
+    for other in ("wake_sleep", "mcem"):  # AEVB is the fastest on the training set
+        aevb, theirs = (
+            np.interp(
+                learned[other].samples, learned[a].samples, learned[a].marginal_log_likelihood
+            )
+            for a in ("aevb", other)
+        )
+        assert (aevb > theirs).all()
 
 
 def test_a_tie_is_no_lead():
