@@ -230,7 +230,8 @@ def test_what_the_paper_concludes_from_figure_3_holds_in_the_committed_figure(co
             )
             for a in ("aevb", other)
         )
-        assert (aevb > theirs).all()
+        since = learned[other].samples >= 278_200  # AEVB's first point in the paper
+        assert (aevb > theirs)[since].all()
 
 
 def test_a_tie_is_no_lead():
