@@ -122,6 +122,8 @@ def test_run_all(words, monkeypatch):
         command = [paths.ROOT / "reproduce" / "run_all.sh", *words]
         assert subprocess.check_output(command, text=True).startswith("usage: reproduce/run_all.sh")
         return
+    for option in ("VAE_KERAS_JOBS", "VAE_KERAS_CLUSTER", "VAE_KERAS_SO_FAR"):
+        monkeypatch.setenv(option, "")  # what it sets there is taken back
     asked = []
     monkeypatch.setattr(notebooks, "run", lambda *given: asked.append(given) or 0)
     assert command_line.main(["figures", *words]) == 0
