@@ -12,12 +12,10 @@ import argparse
 
 import pandas as pd
 
-from vae_keras.reproduction import paper
+from vae_keras import datasets
+from vae_keras.reproduction import paper, style
 
-NAMES = {"mnist": "MNIST", "frey_face": "Frey Face"}
-ALGORITHMS = {"aevb": "AEVB", "wake_sleep": "wake-sleep", "mcem": "Monte Carlo EM"}
 SPLITS = {"test": "test", "running": "running mean", "train": "training set"}
-LISTED = ("dataset", "algorithm")  # in the order above
 FROM = {2: 7 * 10**5, 3: 2 * 10**6}  # training samples, by figure
 
 
@@ -30,7 +28,7 @@ def panel(curve: dict) -> str:
     """What a row is about."""
     if "n_train" in curve:
         return f"N_train = {curve['n_train']:,}"
-    return f"{NAMES[curve['dataset']]}, N_z = {curve['latent_dim']}"
+    return f"{datasets.TITLES[curve['dataset']]}, N_z = {curve['latent_dim']}"
 
 
 def of_curve(points: pd.DataFrame, last: bool, digits: int) -> list[str]:
@@ -53,19 +51,16 @@ def table(found: pd.DataFrame, last: bool) -> str:
     heads = [f"{SPLITS[s]}: {c}" if c == columns[0] else c for s in splits for c in columns]
     rows = [["panel", "", *heads], ["---"] * (2 + len(heads))]
     names = [c for c in ("dataset", "latent_dim", "n_train") if c in found]
-    order = {name: i for i, name in enumerate([*NAMES, *ALGORITHMS])}
-    found = found.sort_values(
-        [*names, "algorithm", "samples"], key=lambda c: c.map(order) if c.name in LISTED else c
-    )
-    for (*which, algorithm), curves in found.groupby([*names, "algorithm"], sort=False):
+    for name, known in (("dataset", datasets.TITLES), ("algorithm", style.ALGORITHMS)):
+        found = found.assign(**{name: pd.Categorical(found[name], list(known))})  # in that order
+    for (*which, algorithm), curves in found.groupby([*names, "algorithm"], observed=True):
         curve = dict(zip(names, which, strict=True))
-        cells = [panel(curve), ALGORITHMS[algorithm]]
+        cells = [panel(curve), style.ALGORITHMS[algorithm]]
         for split in splits:
             points = curves[curves.split == split]
-            if not last and curve["dataset"] == "frey_face":
-                points = points.iloc[1:]
-            elif not last:
-                points = points[points.samples >= FROM[figure]]
+            if not last:
+                faces = curve["dataset"] == "frey_face"
+                points = points[1:] if faces else points[points.samples >= FROM[figure]]
             if points.empty:
                 cells += [""] * len(columns)
             else:
