@@ -71,6 +71,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=names, choices=names)
     parser.add_argument("--panels", nargs="+", help="such as mnist-20; by default all")
     parser.add_argument("--algorithms", nargs="+", default=["aevb", "wake_sleep", "mcem"])
+    parser.add_argument("--table", help="instead of recipe.csv, or recipe_figure3.csv")
     asked = parser.parse_args()
     data = {name: datasets.load(name) for name in ("mnist", "frey_face")}
     chosen = {
@@ -92,7 +93,7 @@ def main() -> None:
             table = paper.differences(runs.table(of_it))
             tables.append(table.assign(variation=name, seeds=len(asked.seeds)))
     suffix = "_figure3" if asked.figure == 3 else ""
-    file = Path(__file__).with_name(f"recipe{suffix}.csv")
+    file = Path(__file__).with_name(asked.table or f"recipe{suffix}.csv")
     if file.exists():  # what was found before comes first, and goes
         tables.insert(0, pd.read_csv(file))
     table = pd.concat(tables)
