@@ -51,14 +51,14 @@ class Run:
         has gone on since.
         """
         key = self.experiment.key
-        if store.is_finished(key, self.experiment.samples):
+        if store.has_model(key, self.experiment.samples):
             return store.load_model(key, self.experiment.samples)
         model = self.experiment.build(self.data)
         found = store.restore(key, model)
         if found is None:
             raise store.StoreError(
-                f"{store.runs_folder()} has no model of {key}, whose curve comes from a figure: "
-                "train it (without VAE_KERAS_SO_FAR)"
+                f"{store.runs_folder()} has no model of {key}, but its curve: train it, without "
+                "VAE_KERAS_SO_FAR"
             )
         if found["samples"] != self.samples:
             raise store.StoreError(
@@ -72,7 +72,7 @@ class Run:
     def has_model(self) -> bool:
         """Whether the store has it: of a run that only a figure shows there is but the curve."""
         key = self.experiment.key
-        return store.is_finished(key, self.experiment.samples) or store.samples(key) == self.samples
+        return store.has_model(key, self.experiment.samples) or store.samples(key) == self.samples
 
     @property
     def learned_from(self) -> str:

@@ -106,6 +106,11 @@ def samples(key: str) -> int:
     return record["samples"] if record else 0
 
 
+def has_model(key: str, samples: int) -> bool:
+    """Whether the model as it was after `samples` is there, and not the record of it alone."""
+    return _model(key, samples).exists()
+
+
 def load_model(key: str, samples: int) -> keras.Model:
     """The model as it was after `samples`. Raises StoreError for a bad file."""
     file = _model(key, samples)
