@@ -36,7 +36,7 @@ CHANGES = {
 # "slow": the weights of the encoder's log variance count a tenth.
 VARIATIONS = {name: changed | {"log_variance_scale": 1.0} for name, changed in CHANGES.items()} | {
     f"{name}, slow": CHANGES[name] | {"log_variance_scale": 0.1}
-    for name in ("step 0.01", "step 0.02", "step 0.1")
+    for name in ("step 0.01", "step 0.02", "step 0.1", "step 0.01, passes", "step 0.02, passes")
 }
 # Monte Carlo EM has no encoder: by minibatches as the others, or of all points in each step.
 OF_MCEM: dict[str, dict] = {
