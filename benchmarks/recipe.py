@@ -34,9 +34,10 @@ CHANGES = {
     "step 0.02, N = 60,000": {"step_size": 0.02, "n_train": 60_000},
 }
 # "slow": the weights of the encoder's log variance count a tenth.
-VARIATIONS = {name: changed | {"log_variance_scale": 1.0} for name, changed in CHANGES.items()} | {
-    f"{name}, slow": CHANGES[name] | {"log_variance_scale": 0.1}
-    for name in ("step 0.01", "step 0.02", "step 0.1", "step 0.01, passes", "step 0.02, passes")
+VARIATIONS = {
+    name + suffix: changed | {"log_variance_scale": scale}
+    for suffix, scale in (("", 1.0), (", slow", 0.1))
+    for name, changed in CHANGES.items()
 }
 # Monte Carlo EM has no encoder: by minibatches as the others, or of all points in each step.
 OF_MCEM: dict[str, dict] = {
@@ -82,7 +83,7 @@ def main() -> None:
         if name in asked.only and curve["algorithm"] in asked.algorithms
         if (curve["algorithm"] == "mcem") == (name in OF_MCEM)
         if not asked.panels or f"{curve['dataset']}-{curve['latent_dim']}" in asked.panels
-        if not (name == "step 0.02, M = 100" and curve["dataset"] == "mnist")  # which has that
+        if not (name.startswith("step 0.02, M = 100") and curve["dataset"] == "mnist")  # which has that
         if not ((asked.figure == 3 or curve["dataset"] == "frey_face") and "n_train" in changed)
     }
     found = runs.run_all([(experiment, data[experiment.dataset]) for experiment in chosen])
