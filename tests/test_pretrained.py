@@ -38,7 +38,7 @@ def test_a_model_is_what_it_is_called_and_has_learned(name):
     for weight in model.trainable_variables:
         value = weight.numpy()
         np.testing.assert_array_equal(value, value.astype(np.float16).astype(np.float32))
-        assert value.std() > 0.01  # of the first weights
+        assert value.ndim < 2 or value.std() > 0.01  # of the first weights
 
 
 @pytest.mark.real_data
