@@ -1,0 +1,72 @@
+"""What starts at zero: the recipe's curves beside those of models that begin otherwise.
+
+python benchmarks/zeros.py [--samples 1050000] [--seeds 0 1 2]
+
+In the recipe the weights of the encoder's log variance and all biases start at 0, all other weights
+at N(0, 0.01^2). Trains AEVB on MNIST with N_z = 20 and on Frey Face with 10 with that, and with
+three other beginnings, and writes differences from the paper's own points to zeros.csv, in nats.
+"""
+
+import argparse
+from pathlib import Path
+
+import by_hand
+import numpy as np
+
+from vae_keras import networks
+from vae_keras.models import LatentVariableModel
+from vae_keras.reproduction.experiments import Experiment
+
+CURVES = (("mnist", 20), ("frey_face", 10))
+
+
+def recipe(model: LatentVariableModel) -> None:
+    """As it is."""
+
+
+def no_zero(model: LatentVariableModel) -> None:
+    """The weights of the encoder's log variance begin like all others."""
+    kernel = model.encoder.get_layer("log_variance").kernel
+    kernel.assign(np.random.default_rng(0).normal(0, networks.DEVIATION, kernel.shape))
+
+
+def means_from_zero(model: LatentVariableModel) -> None:
+    """The weights of the encoder's means begin at zero as well."""
+    kernel = model.encoder.get_layer("mean").kernel
+    kernel.assign(np.zeros(kernel.shape))
+
+
+def pixels_from_zero(model: LatentVariableModel) -> None:
+    """The weights of all that the decoder says begin at zero."""
+    kernel = model.decoder.get_layer("parameters").kernel
+    kernel.assign(np.zeros(kernel.shape))
+
+
+VARIATIONS = {
+    "recipe": recipe,
+    "log variances not from 0": no_zero,
+    "means of q from 0": means_from_zero,
+    "outputs of the decoder from 0": pixels_from_zero,
+}
+
+
+def main() -> None:
+    """Train, write the table and print root mean square differences; see the module."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--samples", type=int, default=1_050_000)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    asked = parser.parse_args()
+    found = by_hand.differences(
+        (name, Experiment(dataset, size, asked.samples, seed=seed), change)
+        for dataset, size in CURVES
+        for name, change in VARIATIONS.items()
+        for seed in asked.seeds
+    )
+    found.to_csv(Path(__file__).with_suffix(".csv"), index=False)
+    squares = found.assign(square=found.difference**2)
+    worth = squares.groupby(["dataset", "latent_dim", "split", "variation"]).square.mean() ** 0.5
+    print(worth.unstack("variation").round(1).to_string())
+
+
+if __name__ == "__main__":
+    main()
