@@ -21,6 +21,10 @@ Change = Callable[[LatentVariableModel], None]
 Task = tuple[str, Experiment, Change]  # what it is called, what is changed, and how
 
 
+def unchanged(model: LatentVariableModel) -> None:
+    """As the experiment has it, beside those that were changed."""
+
+
 def curve(task: Task) -> pd.DataFrame:
     """Train the changed model, measured where a run of the experiment would be."""
     variation, experiment, change = task
