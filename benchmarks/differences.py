@@ -2,10 +2,11 @@
 
 python benchmarks/differences.py figures/standard/fig_lower_bound.csv
 python benchmarks/differences.py figures/standard/fig_marginal_likelihood.csv
+python benchmarks/differences.py figures/paper/fig_lower_bound.csv --begin 10000000
 
 The first is of the last point of each curve that the paper plotted and ours was measured at. The
 second is of all of them from 7 x 10^5 samples on, on Frey Face from the curve's second point on, in
-figure 3 from 2 x 10^6 on: the least and the most.
+figure 3 from 2 x 10^6 on, or from `--begin` on: the least and the most.
 """
 
 import argparse
@@ -41,7 +42,7 @@ def of_curve(points: pd.DataFrame, last: bool, digits: int) -> list[str]:
     return [f"{end.samples:,}", *values, nats(end.difference, digits, "+")]
 
 
-def table(found: pd.DataFrame, last: bool) -> str:
+def table(found: pd.DataFrame, last: bool, begin: int | None = None) -> str:
     """A row a panel and algorithm, with the columns of `of_curve` for each split."""
     figure = 3 if "n_train" in found else 2
     found = found if "spread" in found else found.assign(spread=float("nan"))
@@ -58,9 +59,10 @@ def table(found: pd.DataFrame, last: bool) -> str:
         cells = [panel(curve), style.ALGORITHMS[algorithm]]
         for split in splits:
             points = curves[curves.split == split]
-            if not last:
-                faces = curve["dataset"] == "frey_face"
-                points = points[1:] if faces else points[points.samples >= FROM[figure]]
+            if not last and curve["dataset"] == "frey_face" and not begin:
+                points = points[1:]
+            elif not last:
+                points = points[points.samples >= (begin or FROM[figure])]
             if points.empty:
                 cells += [""] * len(columns)
             else:
@@ -73,8 +75,10 @@ def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("curves", help="the CSV of figure 2 or 3")
-    found = paper.differences(pd.read_csv(parser.parse_args().curves))
-    print(f"{table(found, last=True)}\n\n{table(found, last=False)}")
+    parser.add_argument("--begin", type=int, help="in training samples, of the second table")
+    asked = parser.parse_args()
+    found = paper.differences(pd.read_csv(asked.curves))
+    print(f"{table(found, last=True)}\n\n{table(found, last=False, begin=asked.begin)}")
 
 
 if __name__ == "__main__":
