@@ -125,6 +125,6 @@ def test_the_notebook_for_colab_runs_where_the_kit_is_and_installs_it_as_binder_
     assert '"--require-hashes", "-r", "vae-keras/requirements.lock"' in install
     resources = {"metadata": {"path": str(COLAB.parent)}}
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
-    assert "nats on the test set after 10,000,000 training samples" in str(notebook)
+    assert "nats on the test set after 100,000,000 training samples" in str(notebook)
     if datasets.locate("mnist") is None:
         assert EMBEDDED in "".join(streams(notebook))
