@@ -1,5 +1,7 @@
 """Wake-sleep: each phase against the exact gradients of a linear-Gaussian model."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import tensorflow as tf
 from oracles.linear_gaussian import LinearGaussian
 
 import vae_keras
+from vae_keras import _noise
 
 A = np.array([[0.3, -0.2, 0.1, 0.4, 0.0], [-0.1, 0.2, 0.5, 0.0, 0.3]])  # not the exact posterior
 C, LOG_VARIANCE = np.array([0.2, -0.4]), np.array([-0.5, 0.3])
@@ -191,6 +194,26 @@ def test_dreams_are_drawn_from_the_model_and_not_its_means():
     np.testing.assert_allclose(np.cov(z.T), np.eye(2), atol=0.04)
     np.testing.assert_allclose(np.cov(x.T), oracle.covariance, atol=0.08)
     np.testing.assert_allclose(np.cov(x.T, z.T)[:5, 5:], oracle.w, atol=0.05)
+
+
+def test_dreams_drawn_by_vectors_teach_the_same(make_vae, x, monkeypatch):
+    asked, weights, draw = [], [], _noise.uniform
+
+    def counted(*args):
+        asked.append(_noise._vectors.get())
+        return draw(*args)
+
+    monkeypatch.setattr(_noise, "uniform", counted)
+    for _ in range(2):
+        vae = make_vae()
+        model = vae_keras.WakeSleep(vae.encoder, vae.decoder, seed=1)
+        model.compile(jit_compile=True)
+        model.fit(x, epochs=2, verbose=0)
+        weights.append(model.get_weights())
+        monkeypatch.setattr(_noise, "vectorised", lambda yes: contextlib.nullcontext())
+    assert {True, False} == set(asked)
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
 
 
 def test_dreams_are_clipped_to_the_range_of_the_data(oracle, tmp_path):

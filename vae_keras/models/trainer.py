@@ -360,7 +360,8 @@ class Trainer(keras.Model):
     def _make_walk(self):
         def walk(stack, minibatches):
             def one(k):
-                self.train_step(tf.nest.map_structure(lambda x: x[k], stack))
+                with _noise.vectorised(self.jit_compile and not _programs.on_gpu()):
+                    self.train_step(tf.nest.map_structure(lambda x: x[k], stack))
                 return (k + 1,)
 
             tf.while_loop(lambda k: k < minibatches, one, [tf.constant(0)])
