@@ -282,6 +282,7 @@ def test_a_tie_is_no_lead():
         ("fig_lower_bound", "standard", None),
         ("fig_lower_bound", "paper", 10**7),
         ("fig_marginal_likelihood", "standard", None),
+        ("fig_marginal_likelihood", "paper", 10**7),
     ],
 )
 def test_the_differences_on_the_page_are_those_of_the_committed_figure(
