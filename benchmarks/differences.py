@@ -59,10 +59,9 @@ def table(found: pd.DataFrame, last: bool, begin: int | None = None) -> str:
         cells = [panel(curve), style.ALGORITHMS[algorithm]]
         for split in splits:
             points = curves[curves.split == split]
-            if not last and curve["dataset"] == "frey_face" and not begin:
-                points = points[1:]
-            elif not last:
-                points = points[points.samples >= (begin or FROM[figure])]
+            if not last:
+                faces = curve["dataset"] == "frey_face" and not begin
+                points = points[1:] if faces else points[points.samples >= (begin or FROM[figure])]
             if points.empty:
                 cells += [""] * len(columns)
             else:
