@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
-from vae_keras import _noise, families
+from vae_keras import _philox, families
 
 __all__ = ["Bernoulli", "Beta", "Normal", "standard_normal"]  # layers and models use the others
 
@@ -29,7 +29,7 @@ class Bernoulli(tfd.Bernoulli):
     def _sample_n(self, n, seed=None):
         probs = self.probs_parameter()
         shape = tf.concat([[n], tf.shape(probs)], 0)
-        return tf.cast(_noise.uniform(shape, _stateless(seed)) < probs, self.dtype)
+        return tf.cast(_philox.uniform(shape, _stateless(seed)) < probs, self.dtype)
 
 
 class Beta(tfd.Beta):

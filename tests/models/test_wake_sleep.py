@@ -9,7 +9,7 @@ import tensorflow as tf
 from oracles.linear_gaussian import LinearGaussian
 
 import vae_keras
-from vae_keras import _noise
+from vae_keras import _philox
 
 A = np.array([[0.3, -0.2, 0.1, 0.4, 0.0], [-0.1, 0.2, 0.5, 0.0, 0.3]])  # not the exact posterior
 C, LOG_VARIANCE = np.array([0.2, -0.4]), np.array([-0.5, 0.3])
@@ -197,20 +197,20 @@ def test_dreams_are_drawn_from_the_model_and_not_its_means():
 
 
 def test_dreams_drawn_by_vectors_teach_the_same(make_vae, x, monkeypatch):
-    asked, weights, draw = [], [], _noise.uniform
+    asked, weights, draw = [], [], _philox.uniform
 
     def counted(*args):
-        asked.append(_noise._vectors.get())
+        asked.append(_philox._vectors.get())
         return draw(*args)
 
-    monkeypatch.setattr(_noise, "uniform", counted)
+    monkeypatch.setattr(_philox, "uniform", counted)
     for _ in range(2):
         vae = make_vae()
         model = vae_keras.WakeSleep(vae.encoder, vae.decoder, seed=1)
         model.compile(jit_compile=True)
         model.fit(x, epochs=2, verbose=0)
         weights.append(model.get_weights())
-        monkeypatch.setattr(_noise, "vectorised", lambda yes: contextlib.nullcontext())
+        monkeypatch.setattr(_philox, "vectorised", lambda yes: contextlib.nullcontext())
     assert {True, False} == set(asked)
     for one, other in zip(*weights, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)

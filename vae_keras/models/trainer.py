@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vae_keras import _checks, _noise, _orders, _programs, _streams
+from vae_keras import _checks, _noise, _orders, _philox, _programs, _streams
 from vae_keras._orders import ENDLESS
 from vae_keras.callbacks import FiniteBound, set_modes
 from vae_keras.typing import Data, Minibatch, Rows, Seed
@@ -360,7 +360,7 @@ class Trainer(keras.Model):
     def _make_walk(self):
         def walk(stack, minibatches):
             def one(k):
-                with _noise.vectorised(self.jit_compile and not _programs.on_gpu()):
+                with _philox.vectorised(self.jit_compile and not _programs.on_gpu()):
                     self.train_step(tf.nest.map_structure(lambda x: x[k], stack))
                 return (k + 1,)
 
