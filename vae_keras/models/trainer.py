@@ -350,17 +350,20 @@ class Trainer(keras.Model):
         # At the end of a stream Keras asks for one minibatch more; without this the counters of a
         # step that never comes would go on all the same.
         def step(data):
-            with tf.control_dependencies(
-                [part for part in tf.nest.flatten(data) if part is not None]
-            ):
+            come = [part for part in tf.nest.flatten(data) if part is not None]
+            with tf.control_dependencies(come), self._vectors():
                 return step_function(data)
 
         return super()._make_function(step)
 
+    def _vectors(self):
+        """What is traced in it draws by vectors where XLA compiles it for a CPU."""
+        return _philox.vectorised(self.jit_compile and not _programs.on_gpu())
+
     def _make_walk(self):
         def walk(stack, minibatches):
             def one(k):
-                with _philox.vectorised(self.jit_compile and not _programs.on_gpu()):
+                with self._vectors():
                     self.train_step(tf.nest.map_structure(lambda x: x[k], stack))
                 return (k + 1,)
 
