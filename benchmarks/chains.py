@@ -1,0 +1,58 @@
+"""How far the luck of the chains moves the estimates of figure 3.
+
+python benchmarks/chains.py
+
+Of figure 3's models of seed 0 by preset `paper`, from the store: log p(x) by appendix D of the
+figure's own points, with chains of six seeds, of which the figure has the first. A chain stays in
+the mode in which it began. In nats: the mean over the points for each seed, and the mean of each
+point's highest estimate, which is nearer to log p(x) where posteriors have several modes. Writes
+chains.csv.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from vae_keras import likelihood
+from vae_keras.reproduction import plans, runs
+
+SEEDS = range(6)
+POINTS = 1000  # of each set, as in the figure
+
+
+def main() -> None:
+    """Write the table; see the module."""
+    chosen = [
+        (experiment, data)
+        for experiment, data in plans.of("fig_marginal_likelihood", "paper")
+        if experiment.seed == 0
+    ]
+    rows = []
+    for run in runs.run_all(chosen):
+        experiment = run.experiment
+        sets = {"train": experiment.training_set(run.data), "test": run.data.x_test}
+        x = np.concatenate([experiment.pixels(points[:POINTS]) for points in sets.values()])
+        estimates = [likelihood.appendix_d(run.model, x, seed=seed) for seed in SEEDS]
+        nats = np.reshape([found.log_likelihood for found in estimates], (len(SEEDS), 2, POINTS))
+        for split, found in zip(sets, np.moveaxis(nats, 1, 0), strict=True):
+            means = found.mean(1)
+            rows.append(
+                {
+                    "n_train": experiment.n_train,
+                    "algorithm": experiment.algorithm,
+                    "samples": run.samples,
+                    "split": split,
+                    **{f"seed {seed}": mean for seed, mean in zip(SEEDS, means, strict=True)},
+                    "deviation": means.std(ddof=1),
+                    "highest": found.max(0).mean(),
+                }
+            )
+            print(rows[-1], flush=True)
+    table = pd.DataFrame(rows).round(2)
+    table.to_csv(Path(__file__).with_suffix(".csv"), index=False)
+    print(table.to_string())
+
+
+if __name__ == "__main__":
+    main()
