@@ -15,10 +15,9 @@ import numpy as np
 import pandas as pd
 
 from vae_keras import likelihood
-from vae_keras.reproduction import plans, runs
+from vae_keras.reproduction import measures, plans, runs
 
 SEEDS = range(6)
-POINTS = 1000  # of each set, as in the figure
 
 
 def main() -> None:
@@ -32,9 +31,10 @@ def main() -> None:
     for run in runs.run_all(chosen):
         experiment = run.experiment
         sets = {"train": experiment.training_set(run.data), "test": run.data.x_test}
-        x = np.concatenate([experiment.pixels(points[:POINTS]) for points in sets.values()])
+        n = measures.points(measures.ESTIMATED, run.samples)
+        x = np.concatenate([experiment.pixels(points[:n]) for points in sets.values()])
         estimates = [likelihood.appendix_d(run.model, x, seed=seed) for seed in SEEDS]
-        nats = np.reshape([found.log_likelihood for found in estimates], (len(SEEDS), 2, POINTS))
+        nats = np.reshape([found.log_likelihood for found in estimates], (len(SEEDS), 2, n))
         for split, found in zip(sets, np.moveaxis(nats, 1, 0), strict=True):
             means = found.mean(1)
             rows.append(

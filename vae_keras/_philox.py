@@ -26,9 +26,9 @@ def vectorised(yes: bool) -> Iterator[None]:
 def uniform(shape: tf.Tensor, seed: Seed) -> tf.Tensor:
     """Uniform numbers in [0, 1), float32, of `shape`: TensorFlow's by Philox, to the last bit.
 
-    Of TensorFlow's own XLA makes scalar code on a CPU. Within `vectorised` each number is worked
-    out by itself, though a round of Philox gives four: four times the arithmetic, in vectors, takes
-    a quarter of the time.
+    Of TensorFlow's own XLA makes scalar code on a CPU. Within `vectorised`, and where `shape` is
+    known when tracing, each number is worked out by itself, though a round of Philox gives four:
+    four times the arithmetic, in vectors, takes a quarter of the time.
     """
     static = tf.get_static_value(shape)
     if not _vectors.get() or static is None:

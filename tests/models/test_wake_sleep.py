@@ -196,7 +196,8 @@ def test_dreams_are_drawn_from_the_model_and_not_its_means():
     np.testing.assert_allclose(np.cov(x.T, z.T)[:5, 5:], oracle.w, atol=0.05)
 
 
-def test_dreams_drawn_by_vectors_teach_the_same(make_vae, x, monkeypatch):
+@pytest.mark.parametrize("stream", [False, True])
+def test_dreams_drawn_by_vectors_teach_the_same(make_vae, x, stream, monkeypatch):
     asked, weights, draw = [], [], _philox.uniform
 
     def counted(*args):
@@ -208,7 +209,8 @@ def test_dreams_drawn_by_vectors_teach_the_same(make_vae, x, monkeypatch):
         vae = make_vae()
         model = vae_keras.WakeSleep(vae.encoder, vae.decoder, seed=1)
         model.compile(jit_compile=True)
-        model.fit(x, epochs=2, verbose=0)
+        data = tf.data.Dataset.from_tensor_slices(x).batch(32, drop_remainder=True)
+        model.fit(data if stream else x, epochs=2, verbose=0)
         weights.append(model.get_weights())
         monkeypatch.setattr(_philox, "vectorised", lambda yes: contextlib.nullcontext())
     assert {True, False} == set(asked)
