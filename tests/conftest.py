@@ -1,142 +1,50 @@
-"""Shared fixtures. Nothing here touches the user's caches, store or figures."""
+"""The tiers, who runs what, and what is said at the end; what the tests share is in fixtures.py.
 
-import gc
-import io
+With several processes this one runs no test itself, so it does not import TensorFlow.
+"""
+
 import os
-import subprocess
+from collections import Counter
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("MPLBACKEND", "agg")
-# XLA compiles for three times as long as the small programs of the tests then run: here it makes
-# the same programs without optimising their machine code. What the figures run is optimised.
-os.environ.setdefault(
-    "XLA_FLAGS",
-    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
-    "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
-)
-
-import keras
-import matplotlib.pyplot as plt
-import numpy as np
-import pandas as pd
+import psutil
 import pytest
-import tensorflow as tf
-from oracles.browser import NOWHERE
 
-import vae_keras
-from vae_keras import datasets
-from vae_keras.layers import Bernoulli, DiagonalGaussian
-from vae_keras.reproduction import executor, paths
-
-tf.config.set_logical_device_configuration(  # two devices, for those tests that divide the work
-    tf.config.list_physical_devices("CPU")[0], 2 * [tf.config.LogicalDeviceConfiguration()]
-)
-gc.freeze()  # what was imported stays: the collector need not go through it time and again
-PIXELS, LATENT = 12, 2
-
-if not os.environ.get("VAE_KERAS_DATA") and all(map(datasets.locate, datasets.REMOTE)):
-    os.environ["VAE_KERAS_DATA"] = str(datasets.keras_cache())  # each test has a cache of its own
-
-
-@pytest.fixture(autouse=True)
-def _own_places(tmp_path_factory, monkeypatch):
-    """Seeds, a cache and a store of each test's own, no network, nothing looked for in vain yet."""
-    keras.utils.set_random_seed(0)
-    monkeypatch.setenv("https_proxy", NOWHERE)
-    monkeypatch.setattr(datasets, "_missing", {})
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
-    monkeypatch.setenv("VAE_KERAS_RESULTS", str(tmp_path_factory.mktemp("results")))
-    monkeypatch.setenv("VAE_KERAS_JOBS", "0")  # no other process: it would import TensorFlow anew
-    monkeypatch.setenv("VAE_KERAS_CLUSTER", "")
-    yield
-    plt.close("all")
-
-
-def pytest_xdist_auto_num_workers():
-    """Of `-n auto`: a process a core, as far as memory allows."""
-    return max(2, min(8, executor.at_once()))
+MEMORY = 1.5 * 2**30  # bytes that a process takes, at most
 
 
 def pytest_addoption(parser):
     parser.addoption("--all", action="store_true", help="run also the tests that take long")
 
 
+def pytest_configure(config):
+    if hasattr(config, "workerinput") or config.getoption("dist") == "no":
+        config.pluginmanager.import_plugin("fixtures")
+
+
+def pytest_xdist_auto_num_workers():
+    """Of `-n auto`: a process a core, as far as memory allows."""
+    return max(2, min(8, os.cpu_count() or 1, int(psutil.virtual_memory().available / MEMORY)))
+
+
 def pytest_collection_modifyitems(config, items):
-    if not config.getoption("--all"):
-        for item in items:
-            if "long" in item.keywords:
-                item.add_marker(pytest.mark.skip(reason="takes long: tests/run_all.sh --all"))
+    from vae_keras import datasets
+
     missing = [name for name in datasets.REMOTE if datasets.locate(name) is None]
-    if missing:
-        reason = f"real data not found: {', '.join(missing)} (let VAE_KERAS_DATA name their folder)"
-        for item in items:
-            if "real_data" in item.keywords:
-                item.add_marker(pytest.mark.skip(reason=reason))
+    reasons = {
+        "long": None if config.getoption("--all") else "takes long: tests/run_all.sh --all",
+        "real_data": missing
+        and f"real data not found: {', '.join(missing)} (let VAE_KERAS_DATA name their folder)",
+    }
+    for item in items:
+        for name in (name for name, reason in reasons.items() if reason and name in item.keywords):
+            item.add_marker(pytest.mark.skip(reason=reasons[name]))
 
 
-@pytest.fixture(scope="session")
-def committed():
-    """A function that reads a table of the committed figures, whatever was drawn over it since."""
-
-    def read(name, folder="standard"):
-        file = f"figures/{folder}/{name}.csv"
-        command = ["git", "show", f":{file}"]
-        done = subprocess.run(command, cwd=paths.ROOT, capture_output=True)
-        content = (paths.ROOT / file).read_bytes() if done.returncode else done.stdout
-        return pd.read_csv(io.BytesIO(content))
-
-    return read
-
-
-@pytest.fixture
-def x():
-    """250 grey images of 12 pixels: two full minibatches of 100 and a partial one."""
-    return np.random.default_rng(0).uniform(size=(250, PIXELS)).astype("float32")
-
-
-@pytest.fixture
-def make_vae():
-    """A function that makes a small VAE, anything about it to be overridden."""
-
-    def make(encoder=None, decoder=None, latent=LATENT, compiled=True, **kwargs):
-        keras.utils.set_random_seed(0)
-        vae = vae_keras.VAE(
-            encoder or vae_keras.networks.gaussian_encoder(PIXELS, 8, latent),
-            decoder or vae_keras.networks.bernoulli_decoder(latent, 8, PIXELS),
-            **kwargs,
-        )
-        if compiled:
-            vae.compile(jit_compile=False)  # XLA takes seconds to compile: where it matters only
-        return vae
-
-    return make
-
-
-@pytest.fixture
-def any_encoder():
-    """A function that makes an encoder which ends in a given distribution layer."""
-
-    def make(layer):
-        return keras.Sequential(
-            [keras.Input((PIXELS,)), keras.layers.Dense(layer.params_size), layer]
-        )
-
-    return make
-
-
-@pytest.fixture
-def any_decoder():
-    """A function that makes a decoder of `latent` numbers, with a given distribution layer."""
-
-    def make(layer=None, latent=LATENT):
-        layer = layer or Bernoulli(PIXELS)
-        return keras.Sequential(
-            [keras.Input((latent,)), keras.layers.Dense(layer.params_size), layer]
-        )
-
-    return make
-
-
-@pytest.fixture
-def gaussian():
-    return DiagonalGaussian(LATENT)
+def pytest_terminal_summary(terminalreporter):
+    """A line for each reason why tests were skipped, and how many."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
+    if reasons:
+        terminalreporter.section("skipped")
+    for reason, n in reasons.most_common():
+        terminalreporter.write_line(f"{n:4} {reason}")

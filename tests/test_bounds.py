@@ -221,7 +221,7 @@ def test_as_objective_it_fits_a_model_with_a_poor_encoder_better():
         vae = oracle.vae(np.zeros((1, 1)), np.zeros(1), np.zeros(1), estimator=estimator,
                          n_samples=n_samples)  # fmt: skip
         vae.encoder.trainable = False  # q(z|x) = p(z), whatever x
-        vae.compile(keras.optimizers.Adam(0.02), jit_compile=False)
+        vae.compile(keras.optimizers.Adam(0.02))
         vae.fit(x, epochs=15, verbose=0)
         keep[estimator] = abs(float(vae.decoder.layers[0].kernel[0, 0]))
     assert keep["A"] < 0.1  # the plain bound is best with a decoder that drops z

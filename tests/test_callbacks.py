@@ -122,7 +122,7 @@ def unbounded(optimizer):
         keras.Sequential([keras.Input((2,)), dense[1], DiagonalGaussian(12)]),
         seed=1,
     )
-    vae.compile(optimizer, jit_compile=False)
+    vae.compile(optimizer)
     return vae, np.random.default_rng(0).normal(size=(250, 12)).astype("float32")
 
 
@@ -177,7 +177,7 @@ def test_a_bound_that_stops_being_finite_keeps_the_last_good_weights(any_encoder
     keras.utils.set_random_seed(0)
     x = np.random.default_rng(0).normal(size=(250, 12)).astype("float32")
     vae = vae_keras.VAE(any_encoder(DiagonalGaussian(2)), any_decoder(DiagonalGaussian(12)))
-    vae.compile(keras.optimizers.SGD(1e-3), jit_compile=False)
+    vae.compile(keras.optimizers.SGD(1e-3))
     vae.fit(x, epochs=2, verbose=0)
     good = vae.get_weights()
     vae.optimizer.learning_rate = 1e12
@@ -212,7 +212,7 @@ def test_callbacks_know_which_way_is_better(make_vae, x, tmp_path):
 def test_a_mode_that_is_given_is_kept_and_keras_asks_for_what_nobody_knows(make_vae, x):
     """Log p(x, z) is better where it is larger; an acceptance rate is neither good nor bad."""
     model = vae_keras.MonteCarloEM(make_vae().decoder, len(x))
-    model.compile(jit_compile=False)
+    model.compile()
     stops = [keras.callbacks.EarlyStopping("log_joint", mode=mode) for mode in ("auto", "min")]
     model.fit(x, verbose=0, callbacks=stops)
     assert [bool(stop.monitor_op(1.0, 0.0)) for stop in stops] == [True, False]
@@ -262,7 +262,7 @@ def test_training_stops_at_the_first_minibatch_that_reaches_the_samples():
 
 def test_a_fit_ends_at_its_samples(make_vae, x):
     vae = make_vae()
-    vae.compile(steps_per_execution=1, jit_compile=False)
+    vae.compile(steps_per_execution=1)
     vae.fit(x, epochs=9, verbose=0, callbacks=callbacks.StopAtSamples(350))
     assert vae.samples == 350  # 250 an epoch, 100 a minibatch
     vae.fit(x, epochs=9, verbose=0, callbacks=callbacks.StopAtSamples(350))

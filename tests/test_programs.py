@@ -51,15 +51,14 @@ def test_uint8_are_read_as_intensities():
 
 @pytest.fixture
 def traced(monkeypatch):
-    """The sizes of the programs that were traced; XLA is left out, which takes seconds for each."""
-    sizes, function, log_joint = [], tf.function, posterior.log_joint
+    """The sizes of the programs that were traced."""
+    sizes, log_joint = [], posterior.log_joint
 
     def counted(model, x, z):
         if not sizes or sizes[-1] is not x:
             sizes.append(x)  # HMC traces the density several times, of the same tensor
         return log_joint(model, x, z)
 
-    monkeypatch.setattr(tf, "function", lambda f=None, jit_compile=None, **kwargs: function(f))
     monkeypatch.setattr(posterior, "log_joint", counted)
     return sizes
 
@@ -86,7 +85,7 @@ def test_a_program_is_compiled_once_and_follows_the_weights(estimate, traced):
     oracle = LinearGaussian()
     x, model = oracle.draw(16), loose(oracle)
     first = estimate(model, x)
-    model.compile(keras.optimizers.SGD(0.01), jit_compile=False)
+    model.compile(keras.optimizers.SGD(0.01))
     model.fit(x, validation_data=x, verbose=0)
     model.evaluate(x, verbose=0)
     trained = estimate(model, x)

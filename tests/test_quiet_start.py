@@ -20,6 +20,7 @@ def run(shell, **environment):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("streams", ["2>&-", "2>&- >&- <&-", "2>/dev/full"])
 def test_it_can_be_imported_whatever_became_of_the_streams(streams):
     assert run(f'"$python" -c "{IMPORT}" {streams}').returncode == 0
@@ -31,6 +32,7 @@ def test_what_python_writes_while_it_is_imported_passes():
     assert "cudart_stub" not in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["variable", "file"])
 def test_another_backend_is_refused_at_once(how, tmp_path):
     (tmp_path / "keras.json").write_text(json.dumps({"backend": "torch"}))

@@ -72,7 +72,7 @@ def exact_gradient(oracle, x):
 def gradients_of(algorithm, oracle, x):
     """What SGD of step size 1 subtracts in each of STEPS steps from the same weights."""
     model = oracle.vae(A, C, LOG_VARIANCE, algorithm=algorithm, estimator="A")
-    model.compile(keras.optimizers.SGD(1.0), jit_compile=False)
+    model.compile(keras.optimizers.SGD(1.0))
     variables = [weight.value for weight in model.trainable_variables]
     before = [tf.identity(variable) for variable in variables]
 
@@ -126,7 +126,7 @@ def test_it_fits_is_saved_loaded_and_goes_on(tmp_path):
     x, nothing = oracle.draw(1000), np.zeros(1)
     model = oracle.vae(np.zeros((1, 3)), nothing, nothing, algorithm=ScoreFunction)
     model.decoder.trainable = False
-    model.compile(keras.optimizers.Adam(0.02), jit_compile=False)
+    model.compile(keras.optimizers.Adam(0.02))
     before = model.elbo(x, n_samples=10).mean()
     history = model.fit(x, epochs=10, verbose=0, validation_data=x).history
     assert history["val_elbo"][0] < history["val_elbo"][-1] - 0.2
@@ -146,7 +146,7 @@ def test_it_fits_is_saved_loaded_and_goes_on(tmp_path):
 def model(make_vae):
     vae = make_vae()
     model = ScoreFunction(vae.encoder, vae.decoder, weight_decay=0.001, seed=1)
-    model.compile(jit_compile=False)
+    model.compile()
     return model
 
 

@@ -131,7 +131,7 @@ def test_a_decoder_with_state_is_refused(any_encoder):
 def test_it_behaves_like_keras(x, make_vae, tmp_path):
     vae = make_vae(compiled=False)
     model = FullVB(vae.encoder, vae.decoder, len(x), weight_decay=1 / len(x), seed=2)
-    model.compile(jit_compile=False)
+    model.compile()
     history = model.fit(x, epochs=2, validation_data=x[:50], verbose=0).history
     last = {name: values[-1] for name, values in history.items()}
     assert last["loss"] == pytest.approx(last["kl_parameters"] - last["elbo"], rel=1e-5)

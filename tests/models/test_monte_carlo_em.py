@@ -24,7 +24,7 @@ def mcem(oracle, n_train, **kwargs):
 
 
 def fit(model, x, step_size, epochs=1, batch_size=None):
-    model.compile(keras.optimizers.SGD(step_size), jit_compile=False)
+    model.compile(keras.optimizers.SGD(step_size))
     return model.fit(x, batch_size=batch_size or len(x), epochs=epochs, verbose=0).history
 
 
@@ -123,7 +123,7 @@ def test_what_it_was_not_trained_on_has_a_z_from_a_chain_of_its_own():
 
 def test_it_counts_an_evaluation_of_a_datapoint_each_leapfrog_step_and_update(make_vae, x):
     model = vae_keras.MonteCarloEM(make_vae().decoder, len(x), weight_decay=0.01)
-    model.compile(jit_compile=False)
+    model.compile()
     history = model.fit(x, epochs=2, verbose=0).history
     assert model.visits == 500
     assert model.samples == 500 * (10 + 5)
@@ -148,7 +148,7 @@ def test_it_learns_a_linear_gaussian_model():
 
 def test_it_is_a_keras_model(make_vae, x, tmp_path):
     model = vae_keras.MonteCarloEM(make_vae().decoder, len(x), weight_decay=0.01)
-    model.compile(jit_compile=False)
+    model.compile()
     history = model.fit(x, epochs=2, verbose=0, validation_data=x[:50]).history
     assert set(history) >= {"log_joint", "acceptance", "val_log_joint"}
     assert model.predict(x, verbose=0).shape == x.shape
@@ -192,7 +192,7 @@ def streamed(x, rows, size=50):
 )
 def test_each_datapoint_must_find_its_own_chain(make_vae, x, data, message):
     model = vae_keras.MonteCarloEM(make_vae().decoder, len(x))
-    model.compile(jit_compile=False)
+    model.compile()
     if message is None:
         model.fit(data(x), verbose=0)
         assert model.visits == 250
@@ -204,7 +204,7 @@ def test_each_datapoint_must_find_its_own_chain(make_vae, x, data, message):
 
 def test_a_stream_whose_rows_turn_bad_later(make_vae, x):
     model = vae_keras.MonteCarloEM(make_vae().decoder, 200)
-    model.compile(jit_compile=False)
+    model.compile()
     with pytest.raises(tf.errors.InvalidArgumentError, match="200 is no row of 200 training"):
         model.fit(streamed(x, np.arange(250)), verbose=0)
 

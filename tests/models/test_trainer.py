@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vae_keras import VAE, MonteCarloEM, _orders, layers, likelihood, networks
+from vae_keras import VAE, FullVB, MonteCarloEM, WakeSleep, _orders, layers, likelihood, networks
 from vae_keras.layers import DiagonalGaussian
 from vae_keras.models import trainer
 
@@ -24,7 +24,7 @@ def visited(vae, x, *calls, **kwargs):
     seen, minibatch = [], vae.minibatch
     vae.minibatch = lambda x, rows: seen.extend(np.ravel(rows)) or minibatch(x, rows)
     vae.train_step = lambda x: vae.count_visits(x) or {}  # the order hangs on nothing else
-    vae.compile(jit_compile=False, steps_per_execution=1)
+    vae.compile(steps_per_execution=1)
     for steps, epochs in calls or [(None, 1)]:
         vae.fit(x, steps_per_epoch=steps, epochs=epochs, verbose=0, **kwargs)
     vae.minibatch = minibatch
@@ -54,15 +54,33 @@ def generator(x, wrap=lambda x: x):
 # ---------------------------------------------------------------------------- looking on the way
 
 
-def test_looking_does_not_change_what_is_learned(make_vae, x):
+@pytest.mark.parametrize("algorithm", [VAE, WakeSleep, FullVB, MonteCarloEM])
+def test_looking_does_not_change_what_is_learned(algorithm, make_vae, x):
     """Neither validation nor any other look at the model moves the noise of training."""
-    alone, watched = make_vae(seed=1), make_vae(seed=1)
-    alone.fit(x, epochs=3, verbose=0)
-    look = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda *_: (watched.elbo(x), watched.sample(3), watched.evaluate(x, verbose=0))
-    )
-    watched.fit(x, epochs=3, verbose=0, validation_data=x[:100], callbacks=[look])
-    for a, b in zip(alone.trainable_variables, watched.trainable_variables, strict=True):
+
+    def look(model):
+        model.sample(3)
+        for name in ("elbo", "bound", "score", "reconstruct", "evaluate", "predict"):
+            if hasattr(model, name):
+                quiet = {"verbose": 0} if name in ("evaluate", "predict") else {}
+                getattr(model, name)(x, **quiet)
+
+    def learned(*callbacks, **kwargs):
+        networks = make_vae(compiled=False)
+        model = {
+            MonteCarloEM: lambda: MonteCarloEM(networks.decoder, len(x), seed=1),
+            FullVB: lambda: FullVB(networks.encoder, networks.decoder, len(x), seed=1),
+        }.get(algorithm, lambda: algorithm(networks.encoder, networks.decoder, seed=1))()
+        model.compile()
+        callbacks = [callback(model) for callback in callbacks]
+        model.fit(x, epochs=3, verbose=0, callbacks=callbacks, **kwargs)
+        return [variable.numpy() for variable in model.trainable_variables]
+
+    def looking(model):
+        return keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: look(model))
+
+    watched = learned(looking, validation_data=None if algorithm is MonteCarloEM else x[:100])
+    for a, b in zip(learned(), watched, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
@@ -110,6 +128,7 @@ np.savez(sys.argv[1] + "/outputs.npz", **outputs)
 """
 
 
+@pytest.mark.long
 def test_a_model_loaded_in_a_new_process_goes_on_identically(make_vae, x, tmp_path):
     vae = make_vae(weight_decay=0.01)
     vae.fit(x, epochs=2, verbose=0)
@@ -248,7 +267,7 @@ def test_batch_callbacks_are_called_as_steps_per_execution_says(make_vae, x):
     )
     vae.fit(x, verbose=0, callbacks=[callback])
     assert seen == [2]
-    vae.compile(jit_compile=False, steps_per_execution=1)
+    vae.compile(steps_per_execution=1)
     vae.fit(x, verbose=0, callbacks=callback)
     assert seen == [2, 0, 1, 2]
 
@@ -468,7 +487,7 @@ def test_monte_carlo_em_is_exported(x, tmp_path):
     keras.utils.set_random_seed(0)
     decoder = networks.bernoulli_decoder(2, 8, 12)
     model = MonteCarloEM(decoder, 250, seed=1, leapfrog_steps=2)  # few: without XLA each is slow
-    model.compile(jit_compile=False)
+    model.compile()
     model.fit(x, verbose=0)
     model.export(tmp_path / "served", verbose=False)
     served = tf.saved_model.load(str(tmp_path / "served"))
@@ -487,6 +506,7 @@ def test_the_papers_adagrad_is_what_compile_takes_where_nothing_is_said(make_vae
 
 
 @pytest.mark.parametrize("steps", ["auto", 1, 3])
+@pytest.mark.usefixtures("xla")
 @pytest.mark.parametrize("jit_compile", ["auto", True, False])
 def test_how_it_was_compiled_is_saved(make_vae, tmp_path, steps, jit_compile):
     vae = make_vae(compiled=False)
@@ -503,6 +523,7 @@ def test_how_it_was_compiled_is_saved(make_vae, tmp_path, steps, jit_compile):
     assert (config["steps_per_execution"], config["jit_compile"]) == (steps, jit_compile)
 
 
+@pytest.mark.usefixtures("xla")
 @pytest.mark.parametrize("layer", ["Conv2D", "Conv2DTranspose", "DepthwiseConv2D"])
 def test_convolutions_are_not_compiled_on_a_cpu_unless_asked_for(layer, monkeypatch):
     convolution = getattr(keras.layers, layer)

@@ -27,7 +27,7 @@ def test_algorithm_1_on_one_minibatch_equals_it_written_out(make_vae, x):
     """One train_step: Adagrad on the gradient of minus the bound plus the MAP term."""
     vae = make_vae(weight_decay=1 / 250, seed=5)
     adagrad = keras.optimizers.Adagrad(0.02, initial_accumulator_value=0.1, epsilon=0.0)
-    vae.compile(adagrad, jit_compile=False)  # XLA draws other noise from the same seed
+    vae.compile(adagrad)  # XLA draws other noise from the same seed
     before = weights_of(vae)
     with tf.GradientTape() as tape:
         q = vae.encoder(x)
@@ -118,7 +118,7 @@ def test_mixed_precision_with_regularisers(x, any_encoder, policy, algorithm):
         "wake_sleep": lambda: vae_keras.WakeSleep(encoder, decoder),
         "mcem": lambda: vae_keras.MonteCarloEM(decoder, len(x)),
     }[algorithm]()
-    model.compile(jit_compile=False)
+    model.compile()
     logs = {name: values[-1] for name, values in model.fit(x, verbose=0).history.items()}
     assert logs["loss"] > -logs.get("elbo", logs.get("log_joint"))
     assert np.all(np.isfinite(model.evaluate(x[:10], verbose=0)))
@@ -213,7 +213,7 @@ def written_out(vae, x, weight, number):
 def test_a_weighted_step_equals_it_written_out(x, estimator, weight):
     """With weight 0 an autoencoder's, of which only the sample of z is left."""
     vae = vae_keras.VAE(*networks_of(x), seed=5, estimator=estimator, kl_weight=weight)
-    vae.compile(keras.optimizers.SGD(0.1), jit_compile=False)
+    vae.compile(keras.optimizers.SGD(0.1))
     before = weights_of(vae)
     gradients = written_out(vae, x, weight, number=1)
     vae.fit(x, batch_size=250, shuffle=False, verbose=0)
@@ -245,7 +245,7 @@ def test_a_schedule_has_its_value_at_the_optimisers_iterations(x, policy):
         vae = vae_keras.VAE(*moved(x), kl_weight=WARM_UP, weight_decay=0.1)
     finally:
         keras.config.set_dtype_policy("float32")
-    vae.compile("sgd", jit_compile=False)
+    vae.compile("sgd")
     given = {"steps_per_epoch": 1, "shuffle": False, "verbose": 0}
     seen = weights_seen(vae.fit(x, epochs=6, **given).history)
     np.testing.assert_allclose(seen, [0, 0.25, 0.5, 0.75, 1, 1], atol=1e-3)
@@ -268,7 +268,7 @@ def test_the_schedule_goes_on_within_one_compiled_program(x, jit_compile):
 
 def test_what_a_step_learns_has_the_weight_of_its_iteration(x):
     vae = vae_keras.VAE(*moved(x), seed=5, kl_weight=WARM_UP)
-    vae.compile(keras.optimizers.SGD(0.1), jit_compile=False)
+    vae.compile(keras.optimizers.SGD(0.1))
     expected = vae_keras.VAE(*moved(x), seed=5)
     for number, weight in enumerate([0, 0.25, 0.5, 0.75, 1, 1], 1):
         gradients = written_out(expected, x, weight, number)
@@ -286,7 +286,7 @@ def test_the_bound_that_is_shown_stays_the_bound(x):
     )
     logs = []
     for vae in (plain, weighted):
-        vae.compile(keras.optimizers.SGD(0.0), jit_compile=False)
+        vae.compile(keras.optimizers.SGD(0.0))
         logs.append(vae.fit(x, verbose=0, validation_data=x).history)
     np.testing.assert_array_equal(weighted.elbo(x[:3]), plain.elbo(x[:3]))
     assert logs[0].keys() == logs[1].keys()
@@ -329,7 +329,7 @@ def test_the_encoder_learns_the_posterior_that_the_weight_asks_for(weight):
 @pytest.mark.parametrize("weight", [0.5, WARM_UP])
 def test_the_weight_is_saved_and_training_goes_on(x, weight, tmp_path):
     vae = vae_keras.VAE(*moved(x), kl_weight=weight)
-    vae.compile(jit_compile=False)
+    vae.compile()
     vae.fit(x, steps_per_epoch=2, verbose=0)
     vae.save(tmp_path / "vae.keras")
     loaded = keras.saving.load_model(tmp_path / "vae.keras")
@@ -347,7 +347,7 @@ def test_a_file_from_before_there_was_a_weight_has_1(x):
 
 def test_full_vb_weighs_the_kl_of_z_alone(x):
     model = vae_keras.FullVB(*moved(x), len(x), kl_weight=3.0)
-    model.compile(jit_compile=False)
+    model.compile()
     history = model.fit(x, verbose=0).history
     expected = history["kl_parameters"][0] - history["reconstruction"][0] + 3 * history["kl"][0]
     assert history["loss"][0] == pytest.approx(expected, rel=1e-5)

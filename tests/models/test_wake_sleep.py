@@ -111,7 +111,7 @@ def test_the_two_phases_are_as_if_each_had_an_optimiser_of_its_own(oracle):
 def test_a_minibatch_counts_once_also_where_a_network_is_frozen(oracle, frozen):
     model = wake_sleep(oracle)
     getattr(model, frozen).trainable = False
-    model.compile(keras.optimizers.Adam(0.05), jit_compile=False)
+    model.compile(keras.optimizers.Adam(0.05))
     model.fit(oracle.draw(50), epochs=3, verbose=0)
     assert int(model.optimizer.iterations.numpy()) == 3
 
@@ -171,7 +171,7 @@ def test_asleep_the_encoder_is_told_of_training(any_decoder, gaussian):
     encoder = keras.Sequential([keras.Input((12,)), normalise, dense, gaussian])
     model = vae_keras.WakeSleep(encoder, any_decoder(), seed=1)
     model.decoder.set_weights([np.zeros((2, 12)), np.zeros(12)])  # dreams of a mean of 1/2
-    model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
+    model.compile(keras.optimizers.SGD(0.0))
     model.fit(np.full((2000, 12), 0.9, "float32"), batch_size=2000, verbose=0)
     np.testing.assert_allclose(normalise.moving_mean, 0.5, atol=0.06)
 
@@ -255,7 +255,7 @@ def test_it_learns_a_linear_gaussian_model(oracle):
 def test_it_is_a_keras_model(make_vae, x, tmp_path):
     vae = make_vae()
     model = vae_keras.WakeSleep(vae.encoder, vae.decoder, seed=1, weight_decay=0.01)
-    model.compile(jit_compile=False)
+    model.compile()
     history = model.fit(x, epochs=3, verbose=0, validation_data=x).history
     assert history["loss"][-1] == pytest.approx(
         history["weight_decay"][-1] - history["elbo"][-1], rel=1e-5

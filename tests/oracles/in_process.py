@@ -1,4 +1,4 @@
-"""Runs a figure notebook's cells as papermill would, in a shell of the test process: no kernel."""
+"""Runs a notebook's cells as papermill would, in a shell of the test process: no kernel."""
 
 import builtins
 
@@ -12,7 +12,11 @@ from vae_keras.reproduction import paths
 def run_cells(name, parameters, monkeypatch):
     """The error that ended ``reproduce/<name>.ipynb``, or None; `parameters`: what is injected."""
     notebook = papermill.iorw.load_notebook_node(str(paths.NOTEBOOKS / f"{name}.ipynb"))
-    notebook = papermill.parameterize.parameterize_notebook(notebook, parameters)
+    return run(papermill.parameterize.parameterize_notebook(notebook, parameters), monkeypatch)
+
+
+def run(notebook, monkeypatch):
+    """The error that ended a notebook, or None."""
     shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
     monkeypatch.setattr(builtins, "get_ipython", lambda: shell, raising=False)
     for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):

@@ -1,25 +1,23 @@
-"""Kills processes that train, at a moment that is asked for: a `sitecustomize` for them."""
+"""Ends training at a moment that is asked for: in this process, or by killing others at it."""
 
 import os
+import pathlib
+import signal
+import sys
 
-SITECUSTOMIZE = '''
-import os, pathlib, signal, sys
-
-MOMENT, TIMES, MARKS = os.environ["SABOTEUR"].split(",")
-MARKS = pathlib.Path(MARKS)
-
-
-def strike(key):
-    """Kill this process, unless it was done often enough for this run."""
-    done = len(list(MARKS.glob(f"{key}-*")))
-    if key.startswith("aevb") and done < int(TIMES):
-        (MARKS / f"{key}-{done}").touch()
-        os.kill(os.getpid(), signal.SIGKILL)
+MOMENTS = ("training", "checkpoint", "result")
 
 
-def prepare(training):
-    training.CHECKPOINT_EVERY_S = 0.2
-    if MOMENT == "training":
+def prepare(moment, strike, patch=setattr):
+    """Call ``strike(key of a run)`` at `moment` of each training.
+
+    "training": after 2,000 samples; "checkpoint": half-way through the writing of one; "result":
+    when all is stored, and only the answer is missing.
+    """
+    from vae_keras.reproduction import training
+
+    patch(training, "CHECKPOINT_EVERY_S", 0.2 if patch is setattr else 0)
+    if moment == "training":
         follow = training._Follow.on_train_batch_end
 
         def end(self, batch, logs=None):
@@ -27,8 +25,8 @@ def prepare(training):
                 strike(self.training.experiment.key)
             follow(self, batch, logs)
 
-        training._Follow.on_train_batch_end = end
-    if MOMENT == "checkpoint":
+        patch(training._Follow, "on_train_batch_end", end)
+    if moment == "checkpoint":
         write = pathlib.Path.write_bytes
 
         def half(path, content):
@@ -37,40 +35,42 @@ def prepare(training):
                 strike(path.parent.name)
             return write(path, content)
 
-        pathlib.Path.write_bytes = half
-    if MOMENT == "result":
+        patch(pathlib.Path, "write_bytes", half)
+    if moment == "result":
         train = training.train
 
         def trained(experiment, data, targets):
             train(experiment, data, targets)
             strike(experiment.key)
 
-        training.train = trained
+        patch(training, "train", trained)
 
 
 class Finder:
-    """Prepares the modules as soon as the last of them is imported."""
+    """Prepares the modules of a process that trains as soon as the last of them is imported."""
 
     def find_spec(self, name, *_):
         if name == "vae_keras.reproduction.progress":
             sys.meta_path.remove(self)
-            from vae_keras.reproduction import training
-            prepare(training)
+            moment, times, marks = os.environ["SABOTEUR"].split(",")
+            prepare(moment, lambda key: _kill(key, int(times), pathlib.Path(marks)))
 
 
-sys.meta_path.insert(0, Finder())
-'''
+def _kill(key, times, marks):
+    """Kill this process, unless it was done often enough for this run."""
+    done = len(list(marks.glob(f"{key}-*")))
+    if key.startswith("aevb") and done < times:
+        (marks / f"{key}-{done}").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def environment(folder, moment, times):
-    """The variables with which a process kills itself at `moment`, `times` times a run of AEVB.
-
-    "training": after 2,000 samples; "checkpoint": half-way through the writing of one; "result":
-    when all is stored, and only the answer is missing.
-    """
+    """The variables with which a process kills itself at `moment`, `times` times a run of AEVB."""
     (folder / "site").mkdir()
     (folder / "marks").mkdir()
-    (folder / "site" / "sitecustomize.py").write_text(SITECUSTOMIZE)
-    before = os.environ.get("PYTHONPATH")
-    path = str(folder / "site") + (os.pathsep + before if before else "")
+    (folder / "site" / "sitecustomize.py").write_text(
+        "import sys\nfrom oracles import saboteur\nsys.meta_path.insert(0, saboteur.Finder())\n"
+    )
+    tests = pathlib.Path(__file__).parents[1]
+    path = os.pathsep.join([str(folder / "site"), str(tests), os.environ.get("PYTHONPATH", "")])
     return {"PYTHONPATH": path, "SABOTEUR": f"{moment},{times},{folder / 'marks'}"}

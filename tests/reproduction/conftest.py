@@ -1,11 +1,8 @@
-"""What the tests of the reproduction share: small data, a run that was stopped, no XLA."""
-
-import functools
+"""What the tests of the reproduction share: small data, a run that was stopped."""
 
 import pytest
 
 from vae_keras import datasets
-from vae_keras.models.trainer import Trainer
 from vae_keras.reproduction import runs, store, training
 from vae_keras.reproduction.experiments import Experiment
 
@@ -21,13 +18,6 @@ def small():
     return Experiment(
         "synthetic_faces", 2, samples=4000, hidden=5, step_size=0.02, batch_size=100, warm_up=2
     )
-
-
-@pytest.fixture
-def no_xla(monkeypatch):
-    """Compiling takes most of the time of a small run."""
-    compile = functools.partialmethod(Trainer.compile, jit_compile=False)
-    monkeypatch.setattr(Trainer, "compile", compile)
 
 
 @pytest.fixture

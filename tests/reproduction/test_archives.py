@@ -11,8 +11,6 @@ from vae_keras.reproduction import archives, experiments, runs, store
 from vae_keras.reproduction.command_line import main
 from vae_keras.reproduction.experiments import Experiment
 
-pytestmark = pytest.mark.usefixtures("no_xla")
-
 
 @pytest.fixture
 def exported(small, faces, tmp_path, monkeypatch):

@@ -84,7 +84,6 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_csv(tmp_path):
     assert not list((tmp_path / "killed").rglob("*.part*"))
 
 
-@pytest.mark.usefixtures("no_xla")
 def test_a_model_goes_on_from_its_checkpoint_as_if_nothing_had_been(small, faces, tmp_path):
     """Weights, what the optimiser has summed up, its step size, the counters, the running means."""
     file, record = tmp_path / "folder" / "checkpoint.npz", {"curve": [{"samples": 1600}], "ü": None}

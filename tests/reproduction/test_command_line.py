@@ -39,16 +39,15 @@ def left_over(results):
     return found
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
 @pytest.mark.parametrize(
     ("figure", "works", "number"),
     [
         ("fig_samples", b"vae_keras.reproduction.worker", signal.SIGINT),
-        pytest.param(
-            "fig_samples", b"vae_keras.reproduction.worker", signal.SIGTERM, marks=pytest.mark.long
-        ),
-        pytest.param("fig_graphical_model", b"ipykernel", signal.SIGINT, marks=pytest.mark.long),
-        pytest.param("fig_graphical_model", b"ipykernel", signal.SIGTERM, marks=pytest.mark.long),
+        ("fig_samples", b"vae_keras.reproduction.worker", signal.SIGTERM),
+        ("fig_graphical_model", b"ipykernel", signal.SIGINT),
+        ("fig_graphical_model", b"ipykernel", signal.SIGTERM),
     ],
 )
 def test_an_interrupted_run_says_what_is_stored_and_leaves_nothing_running(
@@ -125,6 +124,7 @@ def test_a_data_folder_that_is_none(tmp_path, monkeypatch, capsys):
     assert sentence.startswith(f"Nothing was begun: VAE_KERAS_DATA names '{folder}'")
 
 
+@pytest.mark.long
 def test_papermill_as_a_user_types_it(tmp_path):
     """From another folder, into a pipe, without an output path, standard input closed."""
     if not (paths.ROOT / ".venv/made-from").exists():
@@ -140,6 +140,7 @@ def test_papermill_as_a_user_types_it(tmp_path):
     assert (tmp_path / "figures" / "fig_graphical_model.png").exists()
 
 
+@pytest.mark.long
 def test_the_tests_are_the_same_whenever_they_are_collected():
     """Else two workers disagree: no name or order may depend on time, chance or a hash seed."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
@@ -166,7 +167,6 @@ def test_the_store_is_told_of_in_the_words_of_its_states(monkeypatch, tmp_path):
     assert "holds 2 finished runs and 2 stopped on their way" in command_line._stored()
 
 
-@pytest.mark.usefixtures("no_xla")
 def test_foreign_files_and_older_runs_disturb_nothing(small, faces, capsys):
     folder = store.runs_folder() / "aevb-mnist-2d-1000-0123456789ab"
     folder.mkdir(parents=True)
@@ -182,7 +182,6 @@ def test_foreign_files_and_older_runs_disturb_nothing(small, faces, capsys):
     assert re.search(f"finished: 4,000 samples; at 3,000: {values}", out)
 
 
-@pytest.mark.usefixtures("no_xla")
 def test_runs_are_listed_and_dropped(small, faces, capsys, checkpointed):
     runs.run(small, faces)
     other = dataclasses.replace(small, seed=1)
@@ -199,7 +198,6 @@ def test_runs_are_listed_and_dropped(small, faces, capsys, checkpointed):
     assert store.records() == {}
 
 
-@pytest.mark.usefixtures("no_xla")
 def test_a_run_that_no_disk_keeps_is_told_as_it_is(small, faces, monkeypatch, capsys, checkpointed):
     """On a read-only disk a stopped run is stopped, and that it cannot be dropped is said."""
     checkpointed(small, faces)

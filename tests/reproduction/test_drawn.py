@@ -8,8 +8,6 @@ import pytest
 from vae_keras.reproduction import drawn, figures, paths, provenance, runs, store
 from vae_keras.reproduction.experiments import Experiment
 
-pytestmark = pytest.mark.usefixtures("no_xla")
-
 
 @pytest.fixture
 def draw(tmp_path, monkeypatch):

@@ -70,7 +70,6 @@ def test_no_experiment_is_an_error():
         runs.run_all([])
 
 
-@pytest.mark.usefixtures("no_xla")
 def test_a_finished_run_is_taken_from_the_store(small, faces, monkeypatch):
     first = runs.run(small, faces)
     assert first.model.samples == small.samples
@@ -92,7 +91,6 @@ def test_a_run_is_repeated_bit_for_bit(small, faces, monkeypatch, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.usefixtures("no_xla")
 def test_the_curve_is_recorded_on_the_grid_and_at_the_end(faces):
     """At the end of the minibatch that reaches it, which is no point of its own twice."""
     for samples, batch_size, taken in (
@@ -137,7 +135,6 @@ def test_the_recipe_is_the_papers(faces):
     assert model.encoder.get_layer("hidden").units == 200
 
 
-@pytest.mark.usefixtures("no_xla")
 def test_the_bound_in_the_table_is_that_of_the_model(small, faces):
     run = runs.run(dataclasses.replace(small, samples=20_000), faces)
     table = runs.table([run], last=True)

@@ -382,7 +382,6 @@ def test_a_manifold_needs_two_dimensions(faces):
         figures.manifold_means(model, 5)
 
 
-@pytest.mark.usefixtures("no_xla")
 def test_a_figure_of_embedded_data_says_so(small, faces):
     run = runs.run(small, faces)
     codes = figures.latent_codes(run.model, dataclasses.replace(faces, y_test=np.arange(400) % 10))

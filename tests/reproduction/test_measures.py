@@ -11,8 +11,6 @@ from vae_keras.models.vae import VAE
 from vae_keras.reproduction import measures, paper, runs, store
 from vae_keras.reproduction.experiments import Experiment
 
-pytestmark = pytest.mark.usefixtures("no_xla")
-
 
 @pytest.mark.parametrize("algorithm", ["aevb", pytest.param("mcem", marks=pytest.mark.long)])
 def test_a_run_may_record_the_marginal_likelihood(faces, algorithm, checkpointed):

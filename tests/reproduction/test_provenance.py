@@ -12,7 +12,6 @@ from vae_keras import datasets
 from vae_keras.reproduction import figures, paths, plans, provenance, runs, version
 
 
-@pytest.mark.usefixtures("no_xla")
 def test_a_figures_record_tells_of_its_runs_and_their_data(small, faces):
     run = runs.run(small, faces)
     record = provenance.record("fig_manifold", {"preset": "smoke"}, [run], ["a.png"])
@@ -27,6 +26,18 @@ def test_a_figures_record_tells_of_its_runs_and_their_data(small, faces):
     assert record["files"] == ["a.png"]
     assert record["versions"]["tensorflow"] == tf.__version__
     assert json.loads(json.dumps(record)) == record
+
+
+def test_a_figure_of_a_run_so_far_claims_the_samples_that_it_has(
+    small, faces, checkpointed, monkeypatch
+):
+    """What the run has come to, and not what was asked for, here and in its settings."""
+    checkpointed(small, faces)
+    monkeypatch.setenv("VAE_KERAS_SO_FAR", "1")
+    (summary,) = provenance.record(
+        "fig_manifold", {"preset": "smoke"}, [runs.run(small, faces)], []
+    )["runs"]
+    assert summary["samples"] == 2000 < small.samples
 
 
 def test_embedded_data_are_not_fresh_once_the_real_data_are_found(tmp_path, monkeypatch):

@@ -9,12 +9,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 
+import distributed
 import numpy as np
 import pytest
 from oracles import saboteur
 
-from vae_keras.reproduction import executor, paths, runs, store, training
+from vae_keras.reproduction import drawn, executor, paths, runs, store, training, version
 from vae_keras.reproduction.experiments import Experiment
 
 SAMPLES = 3000  # two points of a curve and few programs, each of which every process compiles
@@ -75,6 +77,7 @@ def dask(cwd):
 # ------------------------------------------------------------------------------- the same tables
 
 
+@pytest.mark.long
 def test_two_processes_make_the_tables_of_one(chosen, expected, monkeypatch, capfd):
     monkeypatch.setenv("VAE_KERAS_JOBS", "2")
     assert tables(runs.run_all(chosen)) == expected
@@ -83,6 +86,62 @@ def test_two_processes_make_the_tables_of_one(chosen, expected, monkeypatch, cap
     assert tables(runs.run_all(chosen)) == expected
 
 
+@pytest.fixture
+def faked(monkeypatch):
+    """Trainings that learn nothing and are done at once; whom each run was trained by."""
+    trained = {}
+
+    def train(experiment, data, targets):
+        trained.setdefault(experiment.key, []).append(threading.get_ident())
+        executor.report({"key": experiment.key, "samples": 7, "of": 9, "objective": "elbo",
+                         "nats": -1.0})  # fmt: skip
+        curve = [{"split": "test", "samples": n, "seed": experiment.seed} for n in (1000, 2000)]
+        record = {"data_sha256": data.sha256, "curve": curve}
+        for n in targets:
+            settings = dataclasses.asdict(experiment) | {"samples": n}
+            record |= {"experiment": settings, "samples": n}
+            store.finish(experiment.key, n, Saved(), record)
+
+    monkeypatch.setattr(training, "train", train)
+    return trained
+
+
+class Saved:
+    """Stands in for a trained model."""
+
+    def save(self, file):
+        file.write_bytes(b"")
+
+
+@pytest.mark.filterwarnings("ignore:Sending large graph")  # the data, as they are
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_cluster_trains_what_is_asked_and_the_store_has_it(
+    shared, chosen, faked, monkeypatch, tmp_path
+):
+    """Dask's own scheduler and workers, as threads of this process, and tasks that do nothing."""
+    told = []
+    monkeypatch.setattr(runs.Board, "take", lambda self, report: told.append(report["key"]))
+    monkeypatch.setattr(runs, "_sees", lambda mark: (shared, version.SOURCES))
+    keys = {experiment.key for experiment, _ in chosen}
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
+        monkeypatch.setenv("VAE_KERAS_CLUSTER", cluster.scheduler_address)
+        found = runs.run_all(chosen)
+        assert faked.keys() == keys
+        assert all(len(by) == 1 for by in faked.values())
+        assert threading.get_ident() not in {by for (by,) in faked.values()}
+        assert set(told) <= keys
+        assert [run.samples for run in found] == [e.samples for e, _ in chosen]
+        assert not any(store.is_claimed(key) for key in keys)
+        assert runs.run_all(chosen) == found  # from the store
+        assert all(len(by) == 1 for by in faked.values())
+        monkeypatch.setattr(runs, "_sees", lambda mark: (shared, "other"))
+        with pytest.raises(executor.ClusterError, match=r"other code of the kit \(sources other\)"):
+            runs.run(pair(seed=9), chosen[0][1])
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("shared", [True, False])
 def test_a_cluster_makes_the_tables_of_one_process(
     shared, chosen, expected, monkeypatch, tmp_path, capfd
@@ -105,7 +164,6 @@ def test_a_cluster_makes_the_tables_of_one_process(
 # ---------------------------------------------------------------------------------- so far
 
 
-@pytest.mark.usefixtures("no_xla")
 def test_so_far_nothing_is_trained_and_each_run_comes_as_far_as_it_is(
     small, faces, checkpointed, monkeypatch, capsys
 ):
@@ -128,7 +186,22 @@ def test_so_far_nothing_is_trained_and_each_run_comes_as_far_as_it_is(
     assert {row["samples"] for row in run.record["curve"]} == {1000}
     with pytest.raises(store.StoreError, match=r"has gone on since its curve was read, at 1,500"):
         _ = run.model
-    monkeypatch.undo()
+
+
+def test_so_far_a_curve_ends_where_it_was_asked_to(small, faces, monkeypatch):
+    """Though the run, or a figure that was drawn of it, has gone on to points beyond."""
+    curve = [{"split": "test", "samples": n, "lower_bound": -1.0} for n in (1000, 3000, 10_000)]
+    record = {
+        "experiment": dataclasses.asdict(small), "samples": 10_000, "curve": curve,
+        "data_sha256": faces.sha256,
+    }  # fmt: skip
+    monkeypatch.setenv("VAE_KERAS_SO_FAR", "1")
+    for place, name in ((store, "read_progress"), (drawn, "record")):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, lambda *_: record)
+            (run,) = runs.run_all([(small, faces)], models=False)
+        assert [row["samples"] for row in run.record["curve"]] == [1000, 3000]
+        assert run.samples == run.record["experiment"]["samples"] == small.samples == 4000
 
 
 # ---------------------------------------------------------------------------- runs that grow
@@ -182,7 +255,6 @@ def test_the_table_has_all_that_is_recorded_or_what_is_at_the_end_of_each_run(fa
     ]
 
 
-@pytest.mark.usefixtures("no_xla")
 def test_a_shorter_run_is_the_beginning_of_the_longer_one(faces, monkeypatch, tmp_path):
     """Where the longer run has left no model: trained again up to there; the longer one stays."""
     whole = pair(samples=4000)
@@ -198,7 +270,6 @@ def test_a_shorter_run_is_the_beginning_of_the_longer_one(faces, monkeypatch, tm
     assert like(short) == like(runs.run(part, faces))
 
 
-@pytest.mark.usefixtures("no_xla")
 def test_a_run_leaves_a_model_at_each_preset_that_it_passes(faces, monkeypatch):
     monkeypatch.setattr(training, "MILESTONES", (1000, 2000, 8000))
     runs.run(pair(samples=3000), faces)
@@ -211,6 +282,64 @@ def test_a_run_leaves_a_model_at_each_preset_that_it_passes(faces, monkeypatch):
 # ---------------------------------------------------------------------------------- deaths
 
 
+class CutOff(BaseException):
+    """Ends what this process does, whatever that is."""
+
+
+@pytest.mark.parametrize("moment", saboteur.MOMENTS)
+def test_a_run_that_is_cut_off_goes_on_to_the_same_table(moment, faces, monkeypatch, tmp_path):
+    """Twice, unless it was finished by then; what is left to go on from is what a kill leaves."""
+    experiment, cut_off = pair(), []
+    expected = tables([runs.run(experiment, faces)])
+    monkeypatch.setenv("VAE_KERAS_RESULTS", str(tmp_path))
+
+    def strike(key):
+        if len(cut_off) < 2:
+            cut_off.append(store.samples(key))
+            raise CutOff
+
+    saboteur.prepare(moment, strike, monkeypatch.setattr)
+    found = None
+    while found is None:
+        with contextlib.suppress(CutOff):
+            found = runs.run(experiment, faces)
+    assert tables([found]) == expected
+    assert cut_off == {"training": [1000, 1000], "checkpoint": [0, 0], "result": [3000]}[moment]
+
+
+def dying(monkeypatch, deaths):
+    """Let the processes that train a run of AEVB die so many times, one after the other."""
+    train, died = training.train, Counter()
+
+    def train_or_die(experiment, data, targets):
+        if experiment.algorithm == "aevb" and died[experiment.key] < deaths:
+            died[experiment.key] += 1
+            raise executor.WorkerDied("its process ended by SIGKILL")
+        train(experiment, data, targets)
+
+    monkeypatch.setattr(training, "train", train_or_die)
+    return died
+
+
+def test_a_run_whose_process_dies_twice_is_begun_a_third_time(chosen, faked, monkeypatch):
+    died = dying(monkeypatch, 2)
+    assert len(runs.run_all(chosen)) == len(chosen)
+    assert set(died.values()) == {2}
+    assert all(len(by) == 1 for by in faked.values())
+
+
+def test_a_run_whose_process_dies_three_times_is_given_up_and_no_other(chosen, faked, monkeypatch):
+    died = dying(monkeypatch, 99)
+    with pytest.raises(executor.WorkerDied, match="by SIGKILL, 3 times, so it is given") as error:
+        runs.run_all(chosen)
+    assert died == {pair().key: 3, pair(latent_dim=3).key: 3}
+    first, more = error.value.__notes__
+    titles = {first, more.split(": ")[0].removeprefix("and ")}
+    assert titles == {pair().title, pair(latent_dim=3).title}
+    assert faked.keys() == {pair("wake_sleep").key, pair("wake_sleep", 3).key}
+
+
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("moment", "times", "kills"),
     [("training", 2, 4), ("checkpoint", 1, 2), ("result", 2, 2)],  # what is finished is not begun
@@ -228,6 +357,7 @@ def test_a_process_that_is_killed_changes_nothing(
     assert not list(store.runs_folder().rglob("*.part*"))
 
 
+@pytest.mark.long
 def test_a_run_that_kills_its_process_three_times_is_given_up(
     chosen, expected, monkeypatch, tmp_path
 ):
@@ -262,6 +392,7 @@ def test_a_worker_of_a_cluster_that_is_killed_changes_nothing(
     assert len(list((tmp_path / "marks").iterdir())) == 2
 
 
+@pytest.mark.long
 def test_a_scheduler_that_dies_is_told_in_a_sentence(faces, monkeypatch, tmp_path):
     """What is stored stays, and the next start goes on."""
     long = [(pair(samples=10**8), faces)]
@@ -282,7 +413,6 @@ def test_no_run_at_all_is_refused():
         runs.run_all([])
 
 
-@pytest.mark.usefixtures("no_xla")
 def test_a_run_that_fails_does_not_hold_up_the_others(faces, monkeypatch):
     train = training.train
 
@@ -299,7 +429,6 @@ def test_a_run_that_fails_does_not_hold_up_the_others(faces, monkeypatch):
     assert store.is_finished(some[2].key, 1000)
 
 
-@pytest.mark.usefixtures("no_xla")
 def test_in_this_process_a_run_has_ended_before_the_next_begins(faces, monkeypatch):
     """So that what is shown counts it, and not its speed."""
     train, ended, seen = training.train, runs.Board.ended, []
@@ -314,7 +443,6 @@ def test_in_this_process_a_run_has_ended_before_the_next_begins(faces, monkeypat
     assert seen == [(what, one.key) for one in two for what in ("begins", "ended")]
 
 
-@pytest.mark.usefixtures("no_xla")
 def test_what_another_process_trains_is_waited_for(faces, monkeypatch, capsys):
     experiment = pair(samples=1000)
     monkeypatch.setattr(runs, "LOOK_AGAIN_S", 0.05)

@@ -1,5 +1,6 @@
 """The store: bad files are said, nothing is lost, and nobody trains what another does."""
 
+import contextlib
 import dataclasses
 import subprocess
 import sys
@@ -9,10 +10,9 @@ import time
 import numpy as np
 import pytest
 
+from vae_keras import _files
 from vae_keras.reproduction import paths, runs, store
 from vae_keras.reproduction.experiments import Experiment
-
-pytestmark = pytest.mark.usefixtures("no_xla")
 
 
 @pytest.mark.parametrize("content", [b"half", b"", b"PK\x03\x04truncated"])
@@ -181,6 +181,63 @@ def test_a_run_that_is_packed_is_the_same_run_elsewhere(small, faces, monkeypatc
     assert elsewhere.record == run.record
     for a, b in zip(elsewhere.model.get_weights(), weights, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+class Saved:
+    """Stands in for a trained model; `killed`: half-way through being saved."""
+
+    def __init__(self, killed=False):
+        self.killed = killed
+
+    def save(self, file):
+        file.write_bytes(b"half" if self.killed else b"whole")
+        if self.killed:
+            raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def killed_at_write(number):
+    """The process ends in place of the `number`-th file that it would write whole."""
+    replace, written = _files.replace, []
+
+    def write(path, content):
+        written.append(path)
+        if len(written) == number:
+            raise KeyboardInterrupt
+        replace(path, content)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_files, "replace", write)
+        with pytest.raises(KeyboardInterrupt):
+            yield
+
+
+def test_a_run_is_finished_once_its_whole_model_and_then_its_record_are_there():
+    with pytest.raises(KeyboardInterrupt):
+        store.finish("key", 100, Saved(killed=True), {})
+    assert not store.has_model("key", 100)
+    with killed_at_write(1):
+        store.finish("key", 100, Saved(), {})
+    assert store.has_model("key", 100)
+    assert not store.is_finished("key", 100)
+    store.finish("key", 100, Saved(), {"samples": 100})
+    with pytest.raises(KeyboardInterrupt):
+        store.finish("key", 100, Saved(killed=True), {})
+    assert (store.runs_folder() / "key" / "model-100.keras").read_bytes() == b"whole"
+    assert store.read_record("key", 100) == {"samples": 100}
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_a_run_that_arrives_is_finished_once_all_of_it_is_there(number):
+    names = ("run-100.json", "run-50.json", "model-100.keras", store.CHECKPOINT)
+    files = dict.fromkeys(names, b"{}")
+    with killed_at_write(number):
+        store.unpack("key", files)
+    there = {file.name for file in (store.runs_folder() / "key").glob("*")}
+    assert len(there) == number - 1
+    assert not there & {"run-100.json", "run-50.json"} or {*names[2:]} < there
+    store.unpack("key", files)
+    assert store.pack("key") == files
 
 
 def test_a_run_that_is_trained_now_is_neither_dropped_nor_called_stopped(

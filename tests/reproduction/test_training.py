@@ -10,8 +10,6 @@ import pytest
 
 from vae_keras.reproduction import executor, measures, runs, store, training, version
 
-pytestmark = pytest.mark.usefixtures("no_xla")
-
 
 def at(curve, split="test"):
     """The samples at which it was measured."""

@@ -19,7 +19,6 @@ def test_the_commit_is_that_of_the_kits_own_checkout(tmp_path, monkeypatch):
     assert version.commit() is None
 
 
-@pytest.mark.usefixtures("no_xla")
 def test_what_another_version_made_is_taken_and_said(
     small, faces, monkeypatch, capsys, checkpointed
 ):

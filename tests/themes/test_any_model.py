@@ -156,7 +156,7 @@ def test_subclassed_networks(algorithm, network, x, any_encoder, any_decoder, tm
         "FullVB": lambda: FullVB(encoder, decoder, n_train=50),
         "MCEM": lambda: MonteCarloEM(decoder, 50, standard_normal(LATENT)),
     }[algorithm]()
-    model.compile(jit_compile=False)
+    model.compile()
     model.fit(x, verbose=0)
     model.save(tmp_path / "model.keras")
     custom = {} if network is Registered else {"Written": Written}
@@ -190,7 +190,7 @@ def test_an_encoder_of_images_of_any_size(tmp_path):
     )
     vae = VAE(encoder, decoder)
     assert not vae.built
-    vae.compile(jit_compile=False)
+    vae.compile()
     vae.fit(images, verbose=0)
     vae.save(tmp_path / "vae.keras")
     loaded = keras.saving.load_model(tmp_path / "vae.keras")
@@ -295,6 +295,7 @@ def test_what_cannot_learn_a_prior_says_so(make_vae):
 # -------------------------------------------------------------------------- as compiled
 
 
+@pytest.mark.usefixtures("xla")
 @pytest.mark.parametrize("case", ["gamma", "mixture", "blockwise"])
 def test_xla_compiles_it(case, x, make_vae, any_encoder, any_decoder):
     """What `compile()` does by default."""

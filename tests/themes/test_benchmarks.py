@@ -9,7 +9,6 @@ import pytest
 from oracles.scripts import load
 
 from vae_keras import datasets
-from vae_keras.reproduction import paths
 
 
 def test_tasks_go_to_whoever_is_free_the_longest_first():
@@ -127,17 +126,3 @@ def test_a_rerun_replaces_its_rows(published, monkeypatch, tmp_path, capsys):
     assert table["flax"].tolist() == [1, 0]
     assert table["keras"].tolist() == [0, 2]
     assert table["pytorch"].tolist() == [0, 0]
-
-
-def test_the_page_of_published_numbers_is_the_table(published):
-    """Each number of others, ours, the spread and the difference; and where it stands."""
-    page = (paths.ROOT / "docs" / "published.md").read_text()
-    table = pd.read_csv(published.TABLE)
-    assert list(table) == [*COLUMNS]
-    assert set(table.project) == set(PARAMETERS)
-    for row in published.summary(table).itertuples():
-        spread = f"{row.spread:.2f}" if row.seeds > 1 else ""
-        numbers = f"{row.published:.2f} | {row.here:.2f} | {spread} | {row.difference:+.2f} |"
-        assert f"| {row.samples:,} | {numbers.replace('|  |', '| |')}" in page
-    for source in table.source:
-        assert source in page

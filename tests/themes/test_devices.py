@@ -155,6 +155,7 @@ def test_each_device_has_noise_of_its_own(two):
     assert int(model._draws.numpy()) == int(model._evaluation_draws.numpy()) == 3
 
 
+@pytest.mark.usefixtures("xla")
 def test_what_was_learned_on_two_devices_is_saved_and_goes_on_on_one(two, rows, tmp_path):
     with two.scope():
         shared = make(VAE, keras.optimizers.Adagrad(0.1))

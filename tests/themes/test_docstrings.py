@@ -91,6 +91,12 @@ def unannotated(obj):
     return missing
 
 
+@pytest.mark.parametrize("obj", OBJECTS, ids=lambda obj: f"{obj.__module__}.{obj.__name__}")
+def test_its_example_does_what_it_says(obj):
+    assert run_example(obj) == ""
+
+
+@pytest.mark.long
 def test_every_example_does_what_it_says():
     """In a process of its own, as a reader's: `python tests/themes/test_docstrings.py`."""
     done = subprocess.run([sys.executable, __file__], capture_output=True, text=True)

@@ -13,9 +13,10 @@ import nbformat
 import papermill
 import pytest
 from matplotlib.image import imread
+from oracles.browser import NOWHERE
 from oracles.in_process import run_cells
 
-from vae_keras.reproduction import paths, presets, training
+from vae_keras.reproduction import paths, presets, provenance, training
 from vae_keras.reproduction.command_line import main
 
 NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
@@ -50,9 +51,28 @@ def test_shape(file):
         assert not re.search(r"^\s*(def|class) ", cell.source, re.MULTILINE)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """All figures at preset smoke without the real data; what the command wrote on the way.
+    """All figures at preset smoke without the real data, by their cells. Not to be changed."""
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("VAE_KERAS_DATA", raising=False)
+        for name, value in {
+            "KERAS_HOME": folder / "keras", "VAE_KERAS_RESULTS": folder / "results",
+            "VAE_KERAS_JOBS": 0, "VAE_KERAS_CLUSTER": "", "https_proxy": NOWHERE,
+        }.items():  # fmt: skip
+            patch.setenv(name, str(value))
+        for name in NAMES:
+            values = presets.read("smoke") | {"figures_dir": str(folder / "figures")}
+            known = provenance.parameters(name, "smoke").keys() | {"figures_dir"}
+            values = {key: value for key, value in values.items() if key in known}
+            assert run_cells(name, values, patch) is None
+    return folder / "figures"
+
+
+@pytest.fixture(scope="session")
+def commanded(tmp_path_factory):
+    """The same by the command, from kernels and compiled, and what it wrote on the way.
 
     Made once, by whichever process comes first; not to be changed.
     """
@@ -72,7 +92,7 @@ def make_all_figures(folder, shared):
     environment = {k: v for k, v in os.environ.items() if k not in without} | {
         "KERAS_HOME": str(shared / "keras"),
         "VAE_KERAS_RESULTS": str(shared / "results"),
-        "https_proxy": "http://127.0.0.1:9",
+        "https_proxy": NOWHERE,
     }
     done = subprocess.run(
         [*command, "--figures-dir", str(folder)],
@@ -82,8 +102,9 @@ def make_all_figures(folder, shared):
     return done.stdout, done.stderr
 
 
-def test_the_run_says_once_what_stands_in_and_where_the_figures_are(made):
-    out, err = json.loads(made.with_suffix(".json").read_text())
+@pytest.mark.long
+def test_the_run_says_once_what_stands_in_and_where_the_figures_are(commanded):
+    out, err = json.loads(commanded.with_suffix(".json").read_text())
     sentence, *board = err.strip().splitlines()
     assert re.search(r"(\d+) of \1 runs trained in ", board[-1])
     assert all(re.search(r"runs|samples", line) for line in board)
@@ -91,12 +112,14 @@ def test_the_run_says_once_what_stands_in_and_where_the_figures_are(made):
     assert "EMBEDDED DATA stand in, mnist_5k and synthetic_faces" in sentence
     assert "let VAE_KERAS_DATA name that folder" in sentence
     assert "EMBEDDED" not in out
-    assert out.splitlines()[-1] == f"The figures are in {made}"
+    assert out.splitlines()[-1] == f"The figures are in {commanded}"
     assert out.count("made") == len(NAMES)
 
 
+@pytest.mark.parametrize("by", ["made", pytest.param("commanded", marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_run_leaves_the_figure_and_how_it_came_about(made, name):
+def test_a_run_leaves_the_figure_and_how_it_came_about(by, name, request):
+    made = request.getfixturevalue(by)
     record = json.loads((made / f"{name}.json").read_text())
     assert record["preset"] == "smoke"
     for file in record["files"]:
@@ -170,6 +193,7 @@ def test_a_bad_parameter_ends_at_once(parameters, message, monkeypatch):
     assert re.search(message, str(run_cells(name, parameters, monkeypatch)))
 
 
+@pytest.mark.long
 def test_a_misspelt_parameter_ends_papermill_at_once(tmp_path):
     source, out = paths.NOTEBOOKS / "fig_manifold.ipynb", tmp_path / "out.ipynb"
     with pytest.raises(papermill.PapermillExecutionError, match="has no parameter latent_gird"):

@@ -23,6 +23,10 @@ def test_the_library_knows_nothing_of_the_reproduction():
     package = (ROOT / "vae_keras" / "__init__.py").read_text()
     assert "import reproduction" not in package
     assert "reproduction import" not in package
+
+
+@pytest.mark.long
+def test_importing_the_library_does_not_import_the_reproduction():
     done = subprocess.run(
         [
             sys.executable,
@@ -61,6 +65,7 @@ def test_each_module_has_its_tests(module):
     assert file.exists() or module == "vae_keras.typing", f"{file} is missing"
 
 
+@pytest.mark.long
 def test_the_wheel_is_whole(tmp_path):
     """Built, it has each file of the package; the library's own packages suffice to import it."""
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
@@ -103,6 +108,7 @@ print(vae.sample(1).shape)
     assert done.stdout.strip() == "(1, 784)", done.stderr
 
 
+@pytest.mark.long
 def test_the_reproduction_says_what_it_needs():
     code = "import vae_keras, importlib.util as u; real = u.find_spec; "
     code += "u.find_spec = lambda n, *a: None if n in ('seaborn', 'yaml') else real(n, *a); "

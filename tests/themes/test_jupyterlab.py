@@ -17,10 +17,13 @@ from playwright.sync_api import expect, sync_playwright
 
 from vae_keras.reproduction import paths
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None,
-    reason="JupyterLab not tried in a browser: no Chromium here (apt-get install chromium)",
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        CHROMIUM is None,
+        reason="JupyterLab not tried in a browser: no Chromium here (apt-get install chromium)",
+    ),
+]
 BEGIN = "notebooks/00_begin_here.ipynb"
 
 
@@ -118,10 +121,7 @@ def test_a_notebook_that_is_opened_is_not_changed(page, address, project, notebo
     assert (project / notebook).read_bytes() == stored
 
 
-@pytest.mark.parametrize(
-    "notebook",
-    ["notebooks/01_the_problem", pytest.param("reproduce/fig_manifold", marks=pytest.mark.long)],
-)
+@pytest.mark.parametrize("notebook", ["notebooks/01_the_problem", "reproduce/fig_manifold"])
 def test_run_all_cells_shows_the_pictures_and_changes_outputs_only(
     page, address, project, notebook
 ):

@@ -1,7 +1,6 @@
 """Every block of the pages that answer questions runs, and prints what the page says it prints."""
 
 import contextlib
-import functools
 import io
 import re
 
@@ -12,7 +11,6 @@ from oracles.linear_gaussian import LinearGaussian
 
 from vae_keras import likelihood
 from vae_keras.layers import TFPDistribution
-from vae_keras.models.trainer import Trainer
 from vae_keras.reproduction import paths
 
 QUESTIONS, RECIPES = (paths.ROOT / "docs" / f"{name}.md" for name in ("questions", "recipes"))
@@ -40,10 +38,8 @@ def assert_alike(found, shown):
 
 
 def run_page(code_blocks, monkeypatch, tmp_path):
-    """Run the blocks one after the other in one namespace, without XLA; return the namespace."""
+    """Run the blocks one after the other in one namespace, and return that."""
     monkeypatch.chdir(tmp_path)
-    compile = functools.partialmethod(Trainer.compile, jit_compile=False)
-    monkeypatch.setattr(Trainer, "compile", compile)
     values = {"__name__": "__main__"}
     for code, shown in code_blocks:
         assert_alike(printed_by(code, values), shown)

@@ -17,6 +17,7 @@ def made(tmp_path, **environment):
     return subprocess.run(command, capture_output=True, text=True, env=environment or None)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(
     CHROMIUM is None,
     reason="the report is not printed: no Chromium here (apt-get install chromium)",

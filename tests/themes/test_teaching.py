@@ -9,11 +9,14 @@ import subprocess
 import sys
 
 import nbformat
+import numpy as np
 import pytest
 from nbclient import NotebookClient
+from oracles.in_process import run
 from oracles.jupyter import settings, without_outputs
 
 from vae_keras import datasets
+from vae_keras.models.trainer import Trainer
 from vae_keras.reproduction import paths
 
 COLAB = paths.ROOT / "docs" / "colab.ipynb"
@@ -49,6 +52,21 @@ def streams(notebook):
     return [output.text for output in outputs if output.get("name") == "stderr"]
 
 
+@pytest.mark.filterwarnings("ignore:.*EMBEDDED DATA stand in")
+@pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
+def test_its_cells_run(file, monkeypatch):
+    """In this process; each model learns for one epoch, from a few datapoints."""
+    fit = Trainer.fit
+
+    def fit_briefly(self, x, *args, epochs=1, **kwargs):
+        return fit(self, x[:200] if isinstance(x, np.ndarray) else x, *args, **kwargs)
+
+    monkeypatch.setattr(Trainer, "fit", fit_briefly)
+    monkeypatch.chdir(file.parent)
+    assert run(nbformat.read(file, as_version=4), monkeypatch) is None
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
 def test_it_runs_from_a_fresh_kernel_without_a_word_of_warning(file, monkeypatch):
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)  # as a reader has it
@@ -91,6 +109,7 @@ def test_it_is_stored_as_any_machine_would_store_it(file):
         assert shown <= set(state["application/vnd.jupyter.widget-state+json"]["state"])
 
 
+@pytest.mark.long
 def test_another_python_stores_the_same_but_for_outputs(tmp_path):
     """By the command of CONTRIBUTING.md, on a kernel that takes itself for another patch."""
     file = NOTEBOOKS[0]
@@ -115,6 +134,7 @@ def test_they_are_numbered_and_link_to_what_is_there():
             assert (file.parent / target).exists(), f"{file.name} -> {target}"
 
 
+@pytest.mark.long
 def test_the_notebook_for_colab_runs_where_the_kit_is_and_installs_it_as_binder_does():
     notebook = nbformat.read(COLAB, as_version=4)
     install, *_ = (cell.source for cell in cells(notebook))

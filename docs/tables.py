@@ -1,0 +1,128 @@
+"""The tables of these pages, from those that the experiments wrote: python docs/tables.py
+
+A page has ``<!-- table: NAME -->`` above a table, whose lines, which begin with |, are replaced.
+"""
+
+import functools
+import importlib
+import re
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from vae_keras import datasets
+from vae_keras.reproduction import paper
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+differences, published = map(importlib.import_module, ("differences", "published"))
+TABLE = re.compile(r"(<!-- table: (.+?) -->\n)(?:\|.*\n)*")
+LATER = 10**7  # of the paper's budget the second table begins there
+MEASURED = {  # of the examples of others: their name, and what was measured where
+    "keras": ("Keras", "training, mean over epoch {epoch}"),
+    "pytorch": ("PyTorch", "test, epoch {epoch}"),
+    "flax": ("Flax", "test, epoch {epoch}"),
+    "altosaar": ("Altosaar", "validation, epoch {epoch}"),
+}
+
+
+def markdown(header: list, rows: list[list]) -> str:
+    """A table, its cells as they are."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, cells)) + " |" for cells in lines)
+
+
+def of_figure(name: str, budget: str, last: bool) -> str:
+    """Ours minus the paper's: at the last points, or the least and the most."""
+    found = paper.differences(curves(name, budget))
+    return differences.table(found, last, LATER if budget == "paper" else None)
+
+
+def curves(name: str, budget: str) -> pd.DataFrame:
+    """Those of a figure that is committed."""
+    return pd.read_csv(ROOT / "figures" / budget / f"{name}.csv")
+
+
+def of_plateau() -> str:
+    """Wake-sleep's running mean at the paper's first point, with and without an encoder."""
+    found = read("plateau").query("split == 'running'").drop_duplicates(["variation", "latent_dim"])
+    rows = []
+    for variation in ("at rest, step 0.01", "at rest, step 0.02", "learns, step 0.01",
+                      "learns, step 0.02"):  # fmt: skip
+        encoder, step = variation.split(", step ")
+        of_it = found[found.variation == variation].sort_values("latent_dim")
+        cells = [f"{row.difference:+.1f} ± {row.spread:.1f}" for row in of_it.itertuples()]
+        rows.append([{"at rest": "stays as it begins"}.get(encoder, encoder), step, *cells])
+    return markdown(["encoder", "step", "N_z = 2", "N_z = 10", "N_z = 20"], rows)
+
+
+def of_overfitting() -> str:
+    """log p(x) of both sets, and how far the bound lies below."""
+    found = read("overfitting").set_index(["dataset", "latent_dim", "samples", "split"])
+    rows = []
+    for dataset, latent_dim in found.index.droplevel([2, 3]).unique():
+        digits, cells = (0 if dataset == "frey_face" else 1), []
+        for samples in (10**7, 10**8):
+            both = [found.loc[(dataset, latent_dim, samples, s)] for s in ("train", "test")]
+            for column in ("log_likelihood", "encoder"):
+                cells.append(" / ".join(f"{row[column]:.{digits}f}" for row in both))
+        rows.append([f"{datasets.TITLES[dataset]}, N_z = {latent_dim}", *cells])
+    columns = ["10^7: log p(x)", "log p(x) - bound", "10^8: log p(x)", "log p(x) - bound"]
+    return markdown(["train / test", *columns], rows)
+
+
+def of_published() -> str:
+    """What others published beside what comes out here."""
+    found, rows = pd.read_csv(published.TABLE), []
+    source = found.drop_duplicates(["project", "epoch"]).set_index(["project", "epoch"]).source
+    order = list(MEASURED)
+    summary = published.summary(found).sort_values(
+        ["project", "samples"], key=lambda c: c.map(order.index) if c.name == "project" else c
+    )
+    for row in summary.itertuples():
+        title, measured = MEASURED[row.project]
+        numbers = [f"{row.published:.2f}", f"{row.here:.2f}"]
+        numbers += [f"{row.spread:.2f}" if row.seeds > 1 else "", f"{row.difference:+.2f}"]
+        link = f"[{title}]({source[row.project, row.epoch]})"
+        rows.append([link, measured.format(epoch=row.epoch), f"{row.samples:,}", *numbers])
+    columns = ["example", "measured on", "samples", "published", "here", "spread", "difference"]
+    return markdown(columns, rows)
+
+
+def of_sizes() -> str:
+    """The rate of `fit` beside that of its products, by size."""
+    rows = [
+        [datasets.TITLES[row.dataset], f"{row.batch_size:,}", f"{row.hidden:,}", row.latent_dim,
+         f"{row.samples_per_second:,}", f"{row.products_alone:,}", f"{row.ratio:.2f}"]
+        for row in read("sizes").itertuples()
+    ]  # fmt: skip
+    return markdown(["data", "M", "hidden", "N_z", "samples/s", "products alone", "ratio"], rows)
+
+
+def read(name: str) -> pd.DataFrame:
+    """A table of ``benchmarks/``."""
+    return pd.read_csv(ROOT / "benchmarks" / f"{name}.csv")
+
+
+TABLES = {
+    f"figure {number}, {budget}, {'last points' if last else 'least and most'}": functools.partial(
+        of_figure, name, budget, last
+    )
+    for number, name in ((2, "fig_lower_bound"), (3, "fig_marginal_likelihood"))
+    for budget in ("standard", "paper")
+    for last in (True, False)
+} | {
+    "plateau": of_plateau, "overfitting": of_overfitting, "published": of_published,
+    "sizes": of_sizes,
+}  # fmt: skip
+
+
+def written(page: str) -> str:
+    """The text of a page with its tables as they are to be."""
+    return TABLE.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}\n", page)
+
+
+if __name__ == "__main__":
+    for file in (ROOT / "docs").glob("*.md"):
+        file.write_text(written(file.read_text()))

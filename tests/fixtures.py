@@ -1,0 +1,138 @@
+"""Shared fixtures. Nothing here touches the user's caches, store or figures."""
+
+import gc
+import io
+import os
+import subprocess
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MPLBACKEND", "agg")
+# XLA compiles for three times as long as the small programs of the tests then run: here it makes
+# the same programs without optimising their machine code. What the figures run is optimised.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
+    "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
+)
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+from oracles.browser import NOWHERE
+
+import vae_keras
+from vae_keras import _programs, datasets
+from vae_keras.layers import Bernoulli, DiagonalGaussian
+from vae_keras.reproduction import paths
+
+tf.config.set_logical_device_configuration(  # two devices, for those tests that divide the work
+    tf.config.list_physical_devices("CPU")[0], 2 * [tf.config.LogicalDeviceConfiguration()]
+)
+gc.freeze()  # what was imported stays: the collector need not go through it time and again
+PIXELS, LATENT = 12, 2
+
+if not os.environ.get("VAE_KERAS_DATA") and all(map(datasets.locate, datasets.REMOTE)):
+    os.environ["VAE_KERAS_DATA"] = str(datasets.keras_cache())  # each test has a cache of its own
+
+# XLA takes seconds to compile what a test runs for a moment, and never frees a program: "auto"
+# means it where a test asks for the fixture `xla`, and in other processes, as ever.
+_suits_xla, _programs.suits_xla = _programs.suits_xla, lambda model: False
+
+
+@pytest.fixture
+def xla(monkeypatch):
+    """XLA compiles what a user's would, since that is what is tested."""
+    monkeypatch.setattr(_programs, "suits_xla", _suits_xla)
+
+
+@pytest.fixture(autouse=True)
+def _own_places(tmp_path_factory, monkeypatch):
+    """Seeds, a cache and a store of each test's own, no network, nothing looked for in vain yet."""
+    keras.utils.set_random_seed(0)
+    monkeypatch.setenv("https_proxy", NOWHERE)
+    monkeypatch.setattr(datasets, "_missing", {})
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
+    monkeypatch.setenv("VAE_KERAS_RESULTS", str(tmp_path_factory.mktemp("results")))
+    monkeypatch.setenv("VAE_KERAS_JOBS", "0")  # no other process: it would import TensorFlow anew
+    monkeypatch.setenv("VAE_KERAS_CLUSTER", "")
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forgotten():
+    """What a module's tests made is freed after them: models, their graphs, Keras's own state."""
+    yield
+    keras.backend.clear_session()
+    gc.collect()
+
+
+@pytest.fixture(scope="session")
+def committed():
+    """A function that reads a table of the committed figures, whatever was drawn over it since."""
+
+    def read(name, folder="standard"):
+        file = f"figures/{folder}/{name}.csv"
+        command = ["git", "show", f":{file}"]
+        done = subprocess.run(command, cwd=paths.ROOT, capture_output=True)
+        content = (paths.ROOT / file).read_bytes() if done.returncode else done.stdout
+        return pd.read_csv(io.BytesIO(content))
+
+    return read
+
+
+@pytest.fixture
+def x():
+    """250 grey images of 12 pixels: two full minibatches of 100 and a partial one."""
+    return np.random.default_rng(0).uniform(size=(250, PIXELS)).astype("float32")
+
+
+@pytest.fixture
+def make_vae():
+    """A function that makes a small VAE, anything about it to be overridden."""
+
+    def make(encoder=None, decoder=None, latent=LATENT, compiled=True, **kwargs):
+        keras.utils.set_random_seed(0)
+        vae = vae_keras.VAE(
+            encoder or vae_keras.networks.gaussian_encoder(PIXELS, 8, latent),
+            decoder or vae_keras.networks.bernoulli_decoder(latent, 8, PIXELS),
+            **kwargs,
+        )
+        if compiled:
+            vae.compile()
+        return vae
+
+    return make
+
+
+@pytest.fixture
+def any_encoder():
+    """A function that makes an encoder which ends in a given distribution layer."""
+
+    def make(layer):
+        return keras.Sequential(
+            [keras.Input((PIXELS,)), keras.layers.Dense(layer.params_size), layer]
+        )
+
+    return make
+
+
+@pytest.fixture
+def any_decoder():
+    """A function that makes a decoder of `latent` numbers, with a given distribution layer."""
+
+    def make(layer=None, latent=LATENT):
+        layer = layer or Bernoulli(PIXELS)
+        return keras.Sequential(
+            [keras.Input((latent,)), keras.layers.Dense(layer.params_size), layer]
+        )
+
+    return make
+
+
+@pytest.fixture
+def gaussian():
+    return DiagonalGaussian(LATENT)
