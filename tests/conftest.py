@@ -1,4 +1,4 @@
-"""The tiers, who runs what, and what is said at the end; what the tests share is in fixtures.py.
+"""The tiers, who runs what, and what is said at the end; what they share is in oracles/fixtures.py.
 
 With several processes this one runs no test itself, so it does not import TensorFlow.
 """
@@ -18,7 +18,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     if hasattr(config, "workerinput") or config.getoption("dist") == "no":
-        config.pluginmanager.import_plugin("fixtures")
+        config.pluginmanager.import_plugin("oracles.fixtures")
 
 
 def pytest_xdist_auto_num_workers():
@@ -40,6 +40,7 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.skip(reason=reasons[name]))
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter):
     """A line for each reason why tests were skipped, and how many."""
     skipped = terminalreporter.stats.get("skipped", [])

@@ -280,6 +280,7 @@ def test_what_a_run_has_told_its_notebooks_do_not_tell_again(server, cache, monk
     assert server.asked == []
 
 
+@pytest.mark.long
 def test_the_warning_is_one_line_and_comes_once(cache):
     code = (
         "from vae_keras import datasets\n"

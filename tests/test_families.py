@@ -135,7 +135,12 @@ def test_the_gradient_of_an_expectation(name):
     assert np.abs(wanted).max() > 0.02  # there is a gradient to be found
 
 
-@pytest.mark.parametrize("name", CASES)
+OTHERS = [name for name in CASES if name not in ("laplace", "gamma")]
+
+
+@pytest.mark.parametrize(
+    "name", ["laplace", "gamma", *(pytest.param(n, marks=pytest.mark.long) for n in OTHERS)]
+)
 def test_a_small_vae_with_it_learns(name, x, make_vae, any_encoder):
     case = CASES[name]
     size = case.prior.event_shape[0]

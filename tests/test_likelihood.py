@@ -71,6 +71,7 @@ def test_a_nonlinear_decoder_against_quadrature(latent):
         assert np.mean(found.log_likelihood - exact) == pytest.approx(0, abs=0.05)
 
 
+@pytest.mark.usefixtures("xla")
 def test_importance_sampling_needs_no_more_memory_for_more_samples():
     oracle = LinearGaussian(latent=2)
     x, model = oracle.draw(3), loose(oracle)

@@ -41,6 +41,7 @@ def test_a_model_is_what_it_is_called_and_has_learned(name):
         assert value.ndim < 2 or value.std() > 0.01  # of the first weights
 
 
+@pytest.mark.long
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", pretrained.names())
 def test_a_model_is_worth_what_is_said(name):

@@ -77,7 +77,8 @@ def sampled(model, x, **kwargs):
     return likelihood.importance_sampling(model, x, 9, **kwargs).log_likelihood
 
 
-ESTIMATES = pytest.mark.parametrize("estimate", [draws, appendix_d, sampled])
+BY_HMC = [pytest.param(estimate, marks=pytest.mark.long) for estimate in (draws, appendix_d)]
+ESTIMATES = pytest.mark.parametrize("estimate", [sampled, *BY_HMC])
 
 
 @ESTIMATES

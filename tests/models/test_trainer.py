@@ -54,7 +54,9 @@ def generator(x, wrap=lambda x: x):
 # ---------------------------------------------------------------------------- looking on the way
 
 
-@pytest.mark.parametrize("algorithm", [VAE, WakeSleep, FullVB, MonteCarloEM])
+@pytest.mark.parametrize(
+    "algorithm", [VAE, WakeSleep, FullVB, pytest.param(MonteCarloEM, marks=pytest.mark.long)]
+)
 def test_looking_does_not_change_what_is_learned(algorithm, make_vae, x):
     """Neither validation nor any other look at the model moves the noise of training."""
 
@@ -63,7 +65,7 @@ def test_looking_does_not_change_what_is_learned(algorithm, make_vae, x):
         for name in ("elbo", "bound", "score", "reconstruct", "evaluate", "predict"):
             if hasattr(model, name):
                 quiet = {"verbose": 0} if name in ("evaluate", "predict") else {}
-                getattr(model, name)(x, **quiet)
+                getattr(model, name)(x[:20], **quiet)
 
     def learned(*callbacks, **kwargs):
         networks = make_vae(compiled=False)
@@ -483,6 +485,8 @@ def test_an_exported_model_serves_what_the_model_gives(make_vae, x, tmp_path, af
         np.testing.assert_allclose(served.serve(x[:n]), vae.predict(x[:n], verbose=0), atol=1e-6)
 
 
+@pytest.mark.long
+@pytest.mark.usefixtures("xla")
 def test_monte_carlo_em_is_exported(x, tmp_path):
     keras.utils.set_random_seed(0)
     decoder = networks.bernoulli_decoder(2, 8, 12)
@@ -562,6 +566,7 @@ def test_many_minibatches_are_run_in_parts_as_even_as_can_be(make_vae, x):
     assert calls == [67, 134, 201]  # not 100, 200 and one more
 
 
+@pytest.mark.long
 def test_arrays_of_many_lengths_are_compiled_for_few_times(make_vae, x, monkeypatch):
     traced = []
     step = VAE.train_step

@@ -12,6 +12,7 @@ from vae_keras import layers, networks
 from vae_keras.models import AutoEncoder, datapoints
 
 tfd = tfp.distributions
+BY_XLA = pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.long)])
 
 
 def weights_of(vae):
@@ -174,7 +175,7 @@ def networks_of(x):
     return networks.gaussian_encoder(n, 8, 2), networks.bernoulli_decoder(2, 8, n)
 
 
-@pytest.mark.parametrize("jit_compile", [True, False])
+@BY_XLA
 def test_a_weight_of_1_changes_no_bit(x, jit_compile):
     without = Unweighted(*networks_of(x), seed=3, weight_decay=0.01)
     models = [without, *(
@@ -253,7 +254,7 @@ def test_a_schedule_has_its_value_at_the_optimisers_iterations(x, policy):
     np.testing.assert_allclose(weights_seen(vae.fit(x, **given).history), [0.25], atol=1e-3)
 
 
-@pytest.mark.parametrize("jit_compile", [True, False])
+@BY_XLA
 def test_the_schedule_goes_on_within_one_compiled_program(x, jit_compile):
     """Six minibatches at a time and one at a time learn the same."""
     models = []
@@ -301,7 +302,8 @@ def test_at_the_best_encoder_the_objective_is_the_known_maximum(weight):
     best, x = oracle.weighted(weight), oracle.draw(200)
     width = np.log(np.diag(best.posterior_covariance))
     vae = oracle.vae(*best.posterior_map, width, kl_weight=weight, estimator="A")
-    draws = np.stack([vae.objective(vae.bound(x)).elbo for _ in range(400)])
+    draw = tf.function(lambda: vae.objective(vae.bound(tf.constant(x))).elbo)
+    draws = np.stack([draw() for _ in range(400)])
     error = draws.std(0) / np.sqrt(len(draws))
     assert np.all(np.abs(draws.mean(0) - oracle.weighted_optimum(x, weight)) < 5 * error + 1e-4)
 

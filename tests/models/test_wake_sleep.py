@@ -91,7 +91,7 @@ def test_the_two_phases_are_as_if_each_had_an_optimiser_of_its_own(oracle):
     awake.build(theta)
     asleep.build(phi)
 
-    @tf.function(jit_compile=True)  # whose noise is another
+    @tf.function
     def step():
         with tf.GradientTape() as tape:
             loss = -tf.reduce_mean(other.bound(x, training=True).reconstruction)

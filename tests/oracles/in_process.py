@@ -2,11 +2,19 @@
 
 import builtins
 
+import matplotlib.pyplot as plt
+import numpy as np
 import papermill
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
+from vae_keras import likelihood
 from vae_keras.reproduction import paths
+
+
+class Shell(InteractiveShell):
+    def enable_gui(self, gui=None):
+        """Of a notebook that says where its pictures go."""
 
 
 def run_cells(name, parameters, monkeypatch):
@@ -17,10 +25,24 @@ def run_cells(name, parameters, monkeypatch):
 
 def run(notebook, monkeypatch):
     """The error that ended a notebook, or None."""
-    shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
+    shell = Shell(config=Config({"HistoryManager": {"enabled": False}}))
     monkeypatch.setattr(builtins, "get_ipython", lambda: shell, raising=False)
-    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
-        result = shell.run_cell(cell.source, store_history=True)
-        if not result.success:
-            return result.error_before_exec or result.error_in_exec
+    try:
+        for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
+            result = shell.run_cell(cell.source, store_history=True)
+            if not result.success:
+                return result.error_before_exec or result.error_in_exec
+    finally:
+        shell.reset()
+        plt.switch_backend("agg")
     return None
+
+
+def estimate_nothing(monkeypatch):
+    """Estimators of log p(x) are slow, and tested elsewhere: let them give ones."""
+
+    def nothing_estimated(model, x, *_, **__):
+        return likelihood.Estimate(*np.ones((3, len(x))))
+
+    for estimator in ("appendix_d", "importance_sampling"):
+        monkeypatch.setattr(likelihood, estimator, nothing_estimated)

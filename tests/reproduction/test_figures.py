@@ -93,7 +93,10 @@ CALLED = {
     "train": "training set", "running": "minibatches (running mean)", "test": "test set",
 }  # fmt: skip
 SEEDS = pytest.mark.parametrize("seeds", [[0], [0, 1, 2]], ids=["one seed", "three seeds"])
-PRESETS = pytest.mark.parametrize("preset", presets.NAMES)
+PRESETS = pytest.mark.parametrize(
+    "preset",
+    ["quick", "paper", *(pytest.param(n, marks=pytest.mark.long) for n in ("smoke", "standard"))],
+)
 
 
 def expected_labels(algorithms, seeds, splits=("train", "test"), theirs=False):

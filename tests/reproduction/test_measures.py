@@ -12,7 +12,9 @@ from vae_keras.reproduction import measures, paper, runs, store
 from vae_keras.reproduction.experiments import Experiment
 
 
-@pytest.mark.parametrize("algorithm", ["aevb", pytest.param("mcem", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.usefixtures("xla")
+@pytest.mark.parametrize("algorithm", ["aevb", "mcem"])
 def test_a_run_may_record_the_marginal_likelihood(faces, algorithm, checkpointed):
     """By appendix D on the first points of each split; a stopped run goes on bit for bit."""
     experiment = Experiment(

