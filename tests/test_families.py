@@ -154,6 +154,7 @@ def test_a_small_vae_with_it_learns(name, x, make_vae, any_encoder):
     assert np.all(np.isfinite(vae.predict(x[:5], verbose=0)))
 
 
+@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")  # none has moved
 def test_the_kits_own_families_can_be_saved_as_priors(make_vae, tmp_path, any_encoder):
     prior = tfd.Independent(families.Gompertz([1.0, 2.0], [1.0, 1.0]), 1)
     vae = make_vae(any_encoder(TFPDistribution("FisherF", 2)), prior=prior, estimator="A")

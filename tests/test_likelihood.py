@@ -18,6 +18,7 @@ from vae_keras.layers import TFPDistribution
 tfd = tfp.distributions
 
 
+@pytest.mark.usefixtures("xla")
 @pytest.mark.parametrize("latent", [1, 2, 3])
 def test_both_estimators_find_the_exact_log_likelihood(latent):
     oracle = alike(latent)

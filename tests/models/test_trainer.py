@@ -202,7 +202,13 @@ def assert_close_weights(one, other):
 
 @pytest.mark.parametrize(
     ("jit_compile", "minibatches"),
-    [(True, 2), (True, "auto"), (False, 1), (False, 2), (False, "auto")],
+    [
+        pytest.param(True, 2, marks=pytest.mark.long),
+        pytest.param(True, "auto", marks=pytest.mark.long),
+        (False, 1),
+        (False, 2),
+        (False, "auto"),
+    ],
 )
 def test_walking_over_an_array_equals_single_steps(make_vae, x, jit_compile, minibatches):
     """250 rows: two minibatches of 100 and a partial one; 2 at a time does not divide them."""
@@ -509,6 +515,7 @@ def test_the_papers_adagrad_is_what_compile_takes_where_nothing_is_said(make_vae
     assert float(vae.optimizer.learning_rate) == pytest.approx(0.02)
 
 
+@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")  # none has moved
 @pytest.mark.parametrize("steps", ["auto", 1, 3])
 @pytest.mark.usefixtures("xla")
 @pytest.mark.parametrize("jit_compile", ["auto", True, False])

@@ -196,6 +196,7 @@ def test_dreams_are_drawn_from_the_model_and_not_its_means():
     np.testing.assert_allclose(np.cov(x.T, z.T)[:5, 5:], oracle.w, atol=0.05)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stream", [False, True])
 def test_dreams_drawn_by_vectors_teach_the_same(make_vae, x, stream, monkeypatch):
     asked, weights, draw = [], [], _philox.uniform

@@ -135,6 +135,7 @@ def test_the_recipe_is_the_papers(faces):
     assert model.encoder.get_layer("hidden").units == 200
 
 
+@pytest.mark.long
 def test_the_bound_in_the_table_is_that_of_the_model(small, faces):
     run = runs.run(dataclasses.replace(small, samples=20_000), faces)
     table = runs.table([run], last=True)

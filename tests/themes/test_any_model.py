@@ -299,6 +299,7 @@ def test_what_cannot_learn_a_prior_says_so(make_vae):
 # -------------------------------------------------------------------------- as compiled
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("xla")
 @pytest.mark.parametrize("case", ["gamma", "mixture", "blockwise"])
 def test_xla_compiles_it(case, x, make_vae, any_encoder, any_decoder):

@@ -21,7 +21,14 @@ from vae_keras.reproduction import paths
 
 COLAB = paths.ROOT / "docs" / "colab.ipynb"
 NOTEBOOKS = sorted((paths.ROOT / "notebooks").glob("*.ipynb"))
-WEIGHTY = ("04", "06", "07", "09")  # with many models, draws or samples: in kernels alone
+WEIGHTY = (
+    "01",
+    "04",
+    "05",
+    "06",
+    "07",
+    "09",
+)  # with many models, draws or samples: in kernels alone
 FIGURES = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
