@@ -131,6 +131,7 @@ np.savez(sys.argv[1] + "/outputs.npz", **outputs)
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("xla")
 def test_a_model_loaded_in_a_new_process_goes_on_identically(make_vae, x, tmp_path):
     vae = make_vae(weight_decay=0.01)
     vae.fit(x, epochs=2, verbose=0)
