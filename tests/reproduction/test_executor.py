@@ -67,6 +67,7 @@ def test_what_runs_is_ended_at_once_and_what_waits_is_cancelled():
     assert not any(os.path.exists(f"/proc/{pid}/cwd") for pid in pids)
 
 
+@pytest.mark.long
 def test_each_process_has_one_thread_and_a_gpu_of_its_own(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
     assert executor.gpus() == ["4", "7"]
@@ -114,6 +115,7 @@ def test_none_at_once_is_this_process_itself(monkeypatch):
     assert told == ["here"]
 
 
+@pytest.mark.long
 def test_its_processes_end_with_it_however_it_ends():
     code = """
 import os, signal
