@@ -8,7 +8,7 @@ import sys
 MOMENTS = ("training", "checkpoint", "result")
 
 
-def prepare(moment, strike, patch=setattr):
+def prepare(moment, strike, patch=setattr, checkpoint_every_s=0.2):
     """Call ``strike(key of a run)`` at `moment` of each training.
 
     "training": after 2,000 samples; "checkpoint": half-way through the writing of one; "result":
@@ -16,7 +16,7 @@ def prepare(moment, strike, patch=setattr):
     """
     from vae_keras.reproduction import training
 
-    patch(training, "CHECKPOINT_EVERY_S", 0.2 if patch is setattr else 0)
+    patch(training, "CHECKPOINT_EVERY_S", checkpoint_every_s)
     if moment == "training":
         follow = training._Follow.on_train_batch_end
 
@@ -44,6 +44,18 @@ def prepare(moment, strike, patch=setattr):
             strike(experiment.key)
 
         patch(training, "train", trained)
+
+
+class Saved:
+    """Stands in for a trained model; `killed`: half-way through being saved."""
+
+    def __init__(self, killed=False):
+        self.killed = killed
+
+    def save(self, file):
+        file.write_bytes(b"half" if self.killed else b"whole")
+        if self.killed:
+            raise KeyboardInterrupt
 
 
 class Finder:

@@ -100,17 +100,10 @@ def faked(monkeypatch):
         for n in targets:
             settings = dataclasses.asdict(experiment) | {"samples": n}
             record |= {"experiment": settings, "samples": n}
-            store.finish(experiment.key, n, Saved(), record)
+            store.finish(experiment.key, n, saboteur.Saved(), record)
 
     monkeypatch.setattr(training, "train", train)
     return trained
-
-
-class Saved:
-    """Stands in for a trained model."""
-
-    def save(self, file):
-        file.write_bytes(b"")
 
 
 @pytest.mark.filterwarnings("ignore:Sending large graph")  # the data, as they are
@@ -301,7 +294,7 @@ def test_a_run_that_is_cut_off_goes_on_to_the_same_table(moment, faces, monkeypa
             cut_off.append(store.samples(key))
             raise CutOff
 
-    saboteur.prepare(moment, strike, monkeypatch.setattr)
+    saboteur.prepare(moment, strike, monkeypatch.setattr, checkpoint_every_s=0)
     found = None
     while found is None:
         with contextlib.suppress(CutOff):

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from oracles.saboteur import Saved
 
 from vae_keras import _files
 from vae_keras.reproduction import paths, runs, store
@@ -181,18 +182,6 @@ def test_a_run_that_is_packed_is_the_same_run_elsewhere(small, faces, monkeypatc
     assert elsewhere.record == run.record
     for a, b in zip(elsewhere.model.get_weights(), weights, strict=True):
         np.testing.assert_array_equal(a, b)
-
-
-class Saved:
-    """Stands in for a trained model; `killed`: half-way through being saved."""
-
-    def __init__(self, killed=False):
-        self.killed = killed
-
-    def save(self, file):
-        file.write_bytes(b"half" if self.killed else b"whole")
-        if self.killed:
-            raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
