@@ -6,6 +6,7 @@ import io
 import itertools
 import os
 import subprocess
+import sys
 
 os.environ.setdefault("MPLBACKEND", "agg")
 # XLA compiles for three times as long as the small programs of the tests then run: here it makes
@@ -58,6 +59,7 @@ def _own_places(tmp_path_factory, monkeypatch):
     """Seeds, a cache and a store of each test's own, no network, nothing looked for in vain yet."""
     keras.utils.set_random_seed(0)
     monkeypatch.setenv("https_proxy", NOWHERE)
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)  # a notebook is told by that
     monkeypatch.setattr(datasets, "_missing", {})
     monkeypatch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
     monkeypatch.setenv("VAE_KERAS_RESULTS", str(tmp_path_factory.mktemp("results")))

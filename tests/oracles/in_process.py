@@ -1,7 +1,6 @@
 """Runs a notebook's cells as papermill would, in a shell of the test process: no kernel."""
 
 import builtins
-import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -35,8 +34,6 @@ def run(notebook, monkeypatch):
                 return result.error_before_exec or result.error_in_exec
     finally:
         shell.reset()
-        for name in [name for name in sys.modules if name.split(".")[0] == "ipykernel"]:
-            del sys.modules[name]  # what is here is told from a kernel by that
         plt.switch_backend("agg")
     return None
 
