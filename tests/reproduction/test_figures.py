@@ -225,8 +225,10 @@ def test_figure_3(data, preset, seeds):
     theirs = data == "real" and preset != "smoke"
     assert legend_labels(figure) == expected_labels(algorithms, seeds, theirs=theirs)
     assert [axis.get_title().split("= ")[1] for axis in figure.axes] == [f"{n:,}" for n in sizes]
+    first = {1000: 194_800, 50_000: 1_788_000} if data == "real" else {}  # of the paper's points
+    last = table.samples.max()
     drawn = [bool(hollow(axis)) for axis in figure.axes]
-    assert drawn == [theirs and n == 1000 for n in sizes]  # of the large set nothing is read off
+    assert drawn == [n in first and first[n] <= last for n in sizes]
 
 
 @SEEDS
@@ -455,8 +457,8 @@ def test_the_figure_names_what_lies_below_its_axis():
 
 def test_figure_3_has_a_panel_a_training_set_and_the_papers_points():
     figure = figures.marginal_likelihood(figure3_rows(), "MNIST")
-    assert [len(axis.lines) for axis in figure.axes] == [12, 6]
-    assert [len(hollow(axis)) for axis in figure.axes] == [6, 0]
+    assert [len(axis.lines) for axis in figure.axes] == [12, 10]
+    assert [len(hollow(axis)) for axis in figure.axes] == [6, 4]  # Monte Carlo EM's come later
     assert figure.axes[0].get_xlabel() == "training samples evaluated (millions)"
     np.testing.assert_allclose(figure.axes[0].lines[0].get_xdata(), [1, 5])
     last = max(line.get_xdata().max() for line in hollow(figure.axes[0]))
@@ -541,7 +543,7 @@ def test_the_papers_points_are_hollow_marks_upon_ours():
         for curve, line in lines.items():
             points = expected[curve][["samples", "lower_bound"]]
             np.testing.assert_array_equal(line.get_xydata(), points)
-    assert panels == 7  # of two sizes the paper's points are not known
+    assert panels == len(titles)
 
 
 def test_the_samples_are_means_and_lie_a_square_a_model():

@@ -19,7 +19,7 @@ def test_the_papers_points_of_figure_2():
     assert set(points.run) == {0, 1}
     panels = set(points.groupby(["dataset", "latent_dim"]).groups)
     assert panels == {
-        *(("mnist", n) for n in (3, 10, 20, 200)), *(("frey_face", n) for n in (2, 10, 20)),
+        *(("mnist", n) for n in (3, 5, 10, 20, 200)), *(("frey_face", n) for n in (2, 5, 10, 20)),
     }  # fmt: skip
     assert len(points[points.run == 0].groupby(curve)) == 4 * len(panels)
     one = points.query("dataset == 'mnist' and latent_dim == 20 and algorithm == 'aevb'")
@@ -30,15 +30,16 @@ def test_the_papers_points_of_figure_2():
 
 
 def test_the_papers_points_of_figure_3():
-    """Of the panel of 1,000 digits, which alone has been read off."""
     points = paper.figure3()
     assert set(points.dataset) == {"mnist"}
-    assert set(points.n_train) == {1000}
-    curves = points.groupby(["algorithm", "split"]).size()
+    curves = points.groupby(["n_train", "algorithm", "split"]).size()
     assert set(curves.index) == {
-        (a, s) for a in ("aevb", "wake_sleep", "mcem") for s in ("train", "test")
+        (n, a, s)
+        for n in (1000, 50_000)
+        for a in ("aevb", "wake_sleep", "mcem")
+        for s in ("train", "test")
     }
-    assert (curves > 40).all()
+    assert (curves[1000] > 40).all()
     assert not points.duplicated(["n_train", "algorithm", "split", "samples"]).any()
     first = points[(points.algorithm == "aevb") & (points.split == "test")].iloc[0]
     assert (first.samples, first.marginal_log_likelihood) == (278_200, -154.6)
@@ -48,7 +49,7 @@ def test_where_the_paper_measured_a_curve_or_the_one_most_like_it():
     """Both splits together, without the start that was broken off."""
 
     def of(algorithm, dataset, latent_dim):
-        return paper.points("lower_bound", algorithm, dataset, latent_dim)
+        return paper.points("lower_bound", algorithm, dataset, latent_dim, 50_000)
 
     points = paper.figure2()
     for panel in ((a, d, n) for a in ("aevb", "wake_sleep")
@@ -60,15 +61,16 @@ def test_where_the_paper_measured_a_curve_or_the_one_most_like_it():
         assert all(isinstance(n, int) for n in of(*panel))
     assert 241_100 not in of("wake_sleep", "mnist", 3)  # of its first start
     assert 241_100 in set(points.samples)
-    nearest = {1: 3, 5: 3, 6: 10, 7: 10, 13: 10, 15: 20, 60: 20, 70: 200, 1000: 200}
-    for latent_dim, theirs in nearest.items():
+    nearest = {1: 3, 4: 5, 7: 5, 8: 10, 13: 10, 15: 20, 60: 20, 70: 200, 1000: 200}
+    for latent_dim, theirs in nearest.items():  # by their ratio
         assert of("aevb", "mnist", latent_dim) == of("aevb", "mnist", theirs)
-    assert of("aevb", "frey_face", 5) == of("aevb", "frey_face", 10)  # by their ratio
     assert of("full_vb", "mnist", 10) == of("aevb", "mnist", 10)
     assert of("aevb", "mnist", 10) != of("wake_sleep", "mnist", 10)
-    third = paper.points("marginal_log_likelihood", "mcem", "frey_face", 3)
     theirs = paper.figure3()
-    assert third == tuple(sorted(set(theirs[theirs.algorithm == "mcem"].samples)))
+    for n_train, size in ((1000, 1000), (7000, 1000), (7100, 50_000), (50_000, 50_000)):
+        third = paper.points("marginal_log_likelihood", "mcem", "frey_face", 3, n_train)
+        curve = theirs[(theirs.algorithm == "mcem") & (theirs.n_train == size)]
+        assert third == tuple(sorted(set(curve.samples)))
 
 
 def test_the_papers_points_are_no_distance_from_themselves():
@@ -244,8 +246,9 @@ def test_how_near_the_committed_curves_are_to_the_papers(committed):
     assert (worst(digits, algorithm="wake_sleep") < [2.9, 3.8]).all()
     third = paper.differences(committed("fig_marginal_likelihood"))
     third = third[third.samples >= 2 * 10**6]
-    assert (worst(third) < [2.7, 3.9]).all()  # test, train
-    assert (worst(third[third.algorithm != "wake_sleep"]) < 0.9).all()
+    small = third[third.n_train == 1000]
+    assert (worst(small) < [2.7, 3.9]).all()  # test, train
+    assert (worst(small[small.algorithm != "wake_sleep"]) < 0.9).all()
 
 
 def test_how_near_they_are_over_the_papers_budget(committed):

@@ -10,7 +10,7 @@ import numpy as np
 from vae_keras import likelihood
 from vae_keras.models import LatentVariableModel
 from vae_keras.reproduction import paper
-from vae_keras.reproduction.experiments import FACES, MEASURES, Experiment
+from vae_keras.reproduction.experiments import ALL, FACES, MEASURES, Experiment
 
 EARLY = (1000, 3000, 10_000, 30_000, 100_000)  # for runs that end before the paper's first point
 DECADES = (10**6, 10**7, 10**8)
@@ -58,7 +58,10 @@ def begins(experiment: Experiment, samples: int) -> list[int]:
 
 def _of_paper(experiment):
     dataset = "frey_face" if experiment.dataset in FACES else "mnist"
-    return paper.points(experiment.measure, experiment.algorithm, dataset, experiment.latent_dim)
+    n_train = experiment.n_train or ALL[experiment.dataset]
+    return paper.points(
+        experiment.measure, experiment.algorithm, dataset, experiment.latent_dim, n_train
+    )
 
 
 def take(
@@ -100,15 +103,19 @@ def _lower_bound(model, splits, samples):
 
 
 def _log_likelihood(model, splits, samples):
-    """Appendix D on the first points of each split, all in one go."""
+    """Appendix D on the first points of each split, in one go; of an autoencoder their bound."""
     firsts = [x[: points(ESTIMATED, samples)] for x in splits.values()]
     found = likelihood.appendix_d(model, np.concatenate(firsts))
     parts = [np.split(np.asarray(values), [len(firsts[0])]) for values in found]
+    bounds = [
+        round(float(model.elbo(x).mean()), 2) if hasattr(model, "elbo") else None for x in firsts
+    ]
     return {
         split: {
             "marginal_log_likelihood": round(float(nats.mean()), 2),
             "error": round(float(np.sqrt(np.sum(error**2)) / len(error)), 3),
             "acceptance": round(float(acceptance.mean()), 3),
+            "lower_bound": bound,
         }
-        for split, nats, error, acceptance in zip(splits, *parts, strict=True)
+        for split, nats, error, acceptance, bound in zip(splits, *parts, bounds, strict=True)
     }

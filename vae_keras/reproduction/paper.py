@@ -21,7 +21,7 @@ def figure2() -> pd.DataFrame:
 
     `split`: "test", the bound of the test set, or "running", the mean of the minibatches' bounds
     since the point before, which the paper's legend calls train. `run`: 0 is the curve, 1 a first
-    start that was broken off. Not every panel is there.
+    start that was broken off.
     """
     table = _read("paper_figure2.csv")
     return table.assign(split=table.split.replace("train", "running"))
@@ -38,21 +38,23 @@ def _read(name):
 
 
 @functools.cache
-def points(measure: str, algorithm: str, dataset: str, latent_dim: int) -> tuple[int, ...]:
+def points(
+    measure: str, algorithm: str, dataset: str, latent_dim: int, n_train: int
+) -> tuple[int, ...]:
     """Training samples at which the paper measured a curve, or the one most like it, sorted.
 
-    Of a size N_z without points those of the nearest that has some, of full VB those of AEVB; of
-    log p(x) those of the small set of digits.
+    In figure 2 that is the one of the nearest N_z, in figure 3 of the nearest N_train, both by
+    their ratio; of full VB, which has no curve there, it is AEVB's.
     """
-    theirs = figure2() if measure == "lower_bound" else figure3()
-    algorithm = algorithm if algorithm in set(theirs.algorithm) else "aevb"
-    curves = theirs[theirs.algorithm == algorithm]
     if measure == "lower_bound":
-        curves = curves[(curves.dataset == dataset) & (curves.run == 0)]
-        sizes = curves.latent_dim.unique()
-        nearest = min(sizes, key=lambda size: abs(np.log(size / latent_dim)))
-        curves = curves[curves.latent_dim == nearest]
-    return tuple(sorted({int(samples) for samples in curves.samples}))
+        theirs, by, size = figure2(), "latent_dim", latent_dim
+        theirs = theirs[(theirs.dataset == dataset) & (theirs.run == 0)]
+    else:
+        theirs, by, size = figure3(), "n_train", n_train
+    algorithm = algorithm if algorithm in set(theirs.algorithm) else "aevb"
+    theirs = theirs[theirs.algorithm == algorithm]
+    nearest = min(theirs[by].unique(), key=lambda one: abs(np.log(one / size)))
+    return tuple(sorted({int(samples) for samples in theirs[theirs[by] == nearest].samples}))
 
 
 def differences(table: pd.DataFrame) -> pd.DataFrame:
@@ -62,11 +64,9 @@ def differences(table: pd.DataFrame) -> pd.DataFrame:
     here, the mean over the seeds that came so far; difference; and, of several seeds, spread, their
     standard deviation, and how many seeds.
     """
-    value, theirs = "lower_bound", figure2()
+    value, theirs = "marginal_log_likelihood", figure3()
     if value not in table:
-        value, theirs = "marginal_log_likelihood", figure3()
-    else:
-        theirs = theirs[theirs.run == 0].drop(columns="run")
+        value, theirs = "lower_bound", figure2().query("run == 0").drop(columns="run")
     curve = [c for c in ("dataset", "latent_dim", "n_train", "algorithm", "split") if c in theirs]
     ours = table.groupby([*curve, "samples"])[value].agg(["mean", "std", "count"]).reset_index()
     ours, theirs = (t.sort_values("samples").astype({"samples": float}) for t in (ours, theirs))
