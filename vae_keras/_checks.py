@@ -3,6 +3,7 @@
 import inspect
 import math
 import numbers
+import operator
 from typing import Any, NamedTuple
 
 import keras
@@ -40,12 +41,35 @@ def input_shape(network: keras.Model, name: str) -> tuple | None:
     return inputs[0].shape if inputs else None
 
 
+def count(name: str, value: Any, least: int = 1) -> int:
+    """`value` as an int, NumPy's too; ValueError unless it is an integer of at least `least`."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least:
+        raise ValueError(f"{name} is {value!r}, but must be an integer of at least {least}")
+    return number
+
+
 def one_input(x):
-    """`x` itself, a list as an array; ValueError for several inputs in a dict or a tuple."""
+    """`x` itself, a list or a variable as an array; ValueError for what is not one dense array."""
+    if isinstance(x, tf.Variable | keras.Variable):
+        return tf.convert_to_tensor(x)
+    if isinstance(x, np.ma.MaskedArray):
+        raise ValueError("the data are a masked array: fill it first, x.filled(value)")
+    if "sparse" in f"{type(x).__module__}{type(x).__name__}".lower():
+        raise ValueError("the data are sparse: make them dense first, x.toarray() or the like")
+    if isinstance(x, tf.RaggedTensor | tf.RaggedTensorSpec):
+        raise ValueError("the data are ragged: give datapoints of one shape")
+    if hasattr(x, "dtype") and hasattr(x, "shape") and not _is_real(x.dtype):
+        raise ValueError(f"the data are of type {_name(x.dtype)}, but must be real numbers")
     if isinstance(x, list):
         try:
-            return np.asarray(x)
+            return one_input(np.asarray(x))
         except ValueError as error:
+            if "inhomogeneous" not in str(error):
+                raise
             raise ValueError(
                 "the data are a list of parts that differ in shape, but this model reads one "
                 "array: give datapoints of one shape, or concatenate several inputs into one"
@@ -56,6 +80,23 @@ def one_input(x):
             "concatenate several inputs into one, or write a subclass of the model that reads them"
         )
     return x
+
+
+def _is_real(dtype):
+    try:
+        dtype = tf.as_dtype(dtype)
+    except TypeError:  # of objects, dates and the like
+        return False
+    return dtype.is_floating or dtype.is_integer or dtype.is_bool
+
+
+def _name(dtype):
+    return getattr(dtype, "name", None) or str(dtype)
+
+
+def has_values(x: Any) -> bool:
+    """Whether the numbers of x are there, and not to come in a program that is being traced."""
+    return not (isinstance(x, keras.KerasTensor) or (tf.is_tensor(x) and tf.is_symbolic_tensor(x)))
 
 
 def stream_input(dataset: tf.data.Dataset) -> tf.TensorSpec:
@@ -80,6 +121,24 @@ def check_reparameterised(posterior: tfd.Distribution) -> None:
             f"the posterior {posterior.name} is not reparameterised, so no gradient flows through "
             "its samples (section 2.4): take a continuous family that TFP reparameterises, "
             "DiagonalGaussian for example"
+        )
+
+
+def check_prior(prior: Any) -> None:
+    """Raise ValueError for a prior in another precision than float32, which all else is in."""
+    if isinstance(prior, tfd.Distribution) and prior.dtype != tf.float32:
+        raise ValueError(
+            f"the prior is in {_name(prior.dtype)}, but this model computes in float32: make it of "
+            "float32 parameters"
+        )
+
+
+def check_precision(variables: list[keras.Variable]) -> None:
+    """Raise ValueError for weights in float64."""
+    if any(variable.dtype == "float64" for variable in variables):
+        raise ValueError(
+            "the networks have weights in float64, but this model computes in float32: call "
+            "keras.config.set_floatx('float32') before you make them"
         )
 
 
@@ -126,6 +185,7 @@ class _Support(NamedTuple):
         return self.simplex == other.simplex and bool(inside)
 
 
+INDEPENDENT = tfd.Independent.__bases__[0]  # also of families that TFP cannot pass as tensors
 FAR = 1e30  # unconstrained; what comes near it goes to infinity
 
 
@@ -137,8 +197,8 @@ def _support(distribution: tfd.Distribution) -> _Support | None:
         return _support(distribution.components_distribution)
     if type(distribution).__name__.endswith("TransformedDistribution"):  # not those of a name
         return None  # a flow may do anything on the way to infinity
-    if isinstance(distribution, tfd.Dirichlet):  # TFP 0.25's bijector needs an older NumPy
-        return _Support(np.zeros(()), np.ones(()), simplex=True)
+    if isinstance(distribution, tfd.Dirichlet | tfd.RelaxedOneHotCategorical):
+        return _Support(np.zeros(()), np.ones(()), simplex=True)  # TFP's bijector: an older NumPy
     bijector = distribution.experimental_default_event_space_bijector()
     if bijector is None:
         return None
@@ -228,39 +288,8 @@ def check_inputs(event_shape: Shape, input_shape: Shape) -> None:
         )
 
 
-def needs_unit_interval(likelihood: tfd.Distribution) -> bool | np.ndarray:
-    """Whether `likelihood` is only defined for pixels in [0, 1]; (n,) where some of n must be."""
-    if isinstance(likelihood, tfd.Blockwise):
-        parts = likelihood.distributions
-        which = np.concatenate([np.full(d.event_shape, needs_unit_interval(d)) for d in parts])
-        return which if which.any() else False
-    return any(isinstance(part, tfd.Bernoulli) for part in _parts(likelihood))
-
-
-def reads_pixels(likelihood: tfd.Distribution) -> bool:
-    """Whether uint8 data are images for `likelihood`: unless it, or a part of it, is over counts.
-
-    Counts are what every discrete family is over but Bernoulli's, whose pixels may be grey.
-    """
-    return not any(
-        isinstance(part, DiscreteDistributionMixin)
-        and not isinstance(part, tfd.Bernoulli | tfd.ProbitBernoulli)
-        for part in _parts(likelihood)
-    )
-
-
-def _parts(distribution):
-    """The distributions that `distribution` is made of, by independence, mixing or a bijector."""
-    if isinstance(distribution, DiscreteDistributionMixin):
-        return [distribution]
-    names = ("distribution", "components_distribution", "distributions", "components")
-    inner = keras.tree.flatten([getattr(distribution, name, []) for name in names])
-    inner = [one for one in inner if isinstance(one, tfd.Distribution)]
-    return [part for one in inner for part in _parts(one)] or [distribution]
-
-
 def _base(distribution):
-    while isinstance(distribution, tfd.Independent):
+    while isinstance(distribution, INDEPENDENT):
         distribution = distribution.distribution
     return distribution
 
@@ -290,25 +319,19 @@ def check_movable(model: Decoding) -> None:
         )
 
 
-def checked_data(x: Data, model: Decoding) -> Data:
-    """`x` for `datasets.intensities`; ValueError unless they are datapoints of p(x|z)."""
-    likelihood, x = model.decode(model.prior.sample(1, seed=(0, 0))), one_input(x)
-    pixels = reads_pixels(likelihood)
-    check_shape(x.shape, likelihood.event_shape)
-    check_values(x, needs_unit_interval(likelihood), pixels)
-    return x if pixels else np.asarray(x, np.float32)
-
-
 def check_shape(shape: Shape, input_shape: Shape) -> None:
     """Raise ValueError unless data of `shape` are datapoints of `input_shape`, at least one."""
     if len(shape) != 1 + len(input_shape) or tuple(shape[1:]) != tuple(input_shape):
         expected = ("n", *input_shape)
         raise ValueError(
             f"the data are of shape {_show(shape)}, but the model reads {_show(expected)}: "
-            "reshape them, x.reshape(len(x), -1) for flat images"
+            f"reshape them, x.reshape{_show((-1, *input_shape))}"
         )
     if shape[0] == 0:
-        raise ValueError("the data set is empty: give at least one datapoint")
+        raise ValueError(EMPTY)
+
+
+EMPTY = "the data set is empty: give at least one datapoint"
 
 
 def _show(shape: Shape) -> str:
@@ -345,37 +368,8 @@ def check_values(x: Data, unit_interval: bool | np.ndarray, pixels: bool) -> Non
         )
 
 
-def checked_stream(
-    dataset: tf.data.Dataset, input_shape: Shape, unit_interval: bool | np.ndarray, pixels: bool
-) -> tf.data.Dataset:
-    """The same `tf.data` stream of x, (x,) or (x, y); a bad batch raises as `check_values` does."""
-    spec, first = dataset.element_spec, stream_input(dataset)
-    if first.shape.rank is not None and first.shape[1:].is_fully_defined():
-        check_shape((first.shape[0], *first.shape[1:]), input_shape)
-
-    def check(*batch):
-        if not (batch[0].dtype == tf.uint8 and pixels):
-            x = tf.cast(batch[0], tf.float32)
-            _assert_between(x, tf.float32.min, tf.float32.max, "the finite numbers")
-            if isinstance(unit_interval, np.ndarray):
-                x = tf.boolean_mask(x, unit_interval, axis=1)
-            if np.any(unit_interval):
-                _assert_between(x, 0.0, 1.0, "[0, 1]")
-        return batch if isinstance(spec, tuple) else batch[0]
-
-    for batch in dataset.take(1):
-        x = batch[0] if isinstance(spec, tuple) else batch
-        check_shape(x.shape, input_shape)
-        check_values(x, unit_interval, pixels)
-        return dataset.map(check)
-    raise ValueError("the data set is empty: give at least one datapoint")
-
-
-def checked_rows(dataset: tf.data.Dataset, n_train: int) -> tf.data.Dataset:
-    """The same stream of (x, row numbers); ValueError for another, or a bad first minibatch.
-
-    A later one whose numbers are not rows, as `check_rows` has it, is an InvalidArgumentError.
-    """
+def check_rows_spec(dataset: tf.data.Dataset) -> None:
+    """Raise ValueError unless it is a stream of (x, row numbers)."""
     spec = dataset.element_spec
     rows: Any = spec[1] if isinstance(spec, tuple) and len(spec) > 1 else None
     if getattr(rows, "dtype", None) not in (tf.int32, tf.int64) or rows.shape.rank not in (1, None):
@@ -383,18 +377,6 @@ def checked_rows(dataset: tf.data.Dataset, n_train: int) -> tf.data.Dataset:
             "a chain belongs to one datapoint, so a stream must say which: minibatches (x, row "
             f"numbers), int32 or int64 of shape (M,), not {rows}; or fit on an array"
         )
-    for _, rows, *_ in dataset.take(1):
-        check_rows(rows.numpy(), n_train)
-
-    def checked(rows):
-        check_rows(rows, n_train)
-        return rows
-
-    def check(x, rows, *rest):
-        good = tf.numpy_function(checked, [rows], rows.dtype, stateful=False)
-        return x, tf.ensure_shape(good, rows.shape), *rest
-
-    return dataset.map(check)
 
 
 def check_rows(rows: np.ndarray, n_train: int) -> None:
@@ -411,10 +393,3 @@ def check_rows(rows: np.ndarray, n_train: int) -> None:
             f"a minibatch has {numbers[times > 1][0]} more than once: give row numbers, not "
             "labels, and a row once a minibatch (batch a stream before you repeat it)"
         )
-
-
-def _assert_between(x, low, high, where):
-    least, most = tf.reduce_min(x), tf.reduce_max(x)
-    # A comparison with NaN is False, so it asks for what is good.
-    good = (least >= low) & (most <= high)
-    tf.debugging.Assert(good, [f"a batch has pixels outside {where}, from", least, "to", most])

@@ -11,7 +11,6 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow_probability import distributions as tfd
 
 from vae_keras.datasets import intensities
 from vae_keras.typing import Data
@@ -19,13 +18,12 @@ from vae_keras.typing import Data
 BATCH = 1000  # datapoints at a time
 SMALLEST = 8  # of them, at least
 
-# Attributes that Keras gives a model as it trains.
+# Attributes of Keras's own and of `Trainer`'s, which change as a model is built, trained or saved.
 OF_TRAINING = {
-    "built", "compiled", "history", "loss", "optimizer", "predict_function", "steps_per_execution",
-    "stop_evaluating", "stop_predicting", "stop_training", "test_function", "train_function",
-    "unrolled_steps_per_execution",
+    *vars(keras.Model()), "history", "optimizer", "stop_evaluating", "stop_predicting",
+    "stop_training", "_array", "_at_once", "_batch_size", "_by_xla", "_epoch_rows", "_minibatches",
+    "_order", "_train_functions",
 }  # fmt: skip
-
 
 CONVOLUTIONS = tuple(getattr(keras.layers, name) for name in dir(keras.layers) if "Conv" in name)
 
@@ -49,14 +47,16 @@ class _Programs(dict):
         return _Programs, ()  # a copy of the model, or one that is pickled, compiles its own
 
 
-def compiled(model: Any, settings: tuple, program: Callable) -> Callable:
+def compiled(model: Any, settings: tuple, program: Callable, **options: Any) -> Callable:
     """`program` compiled, or what an earlier call made of it for `model` and `settings`.
 
     It follows the values of variables, wherever they are, and is made anew where an attribute of
-    the model was replaced, or a number or an array in one. What else may change, deeper within, is
-    to be a variable. A model without a `__dict__`, as a named tuple, has it compiled at each call.
+    the model, or of a layer in it, was replaced, or a number or an array in one. What else may
+    change, deeper within, is to be a variable, or `forget` to be called. A model without a
+    `__dict__`, as a named tuple, has it compiled at each call. `options`: of `tf.function`, by
+    default XLA where it suits the model.
     """
-    made = tf.function(program, jit_compile=suits_xla(model))
+    made = tf.function(program, **options or {"jit_compile": suits_xla(model)})
     if not hasattr(model, "__dict__"):
         return made
     programs = vars(model).setdefault("_programs", _Programs())
@@ -68,14 +68,20 @@ def compiled(model: Any, settings: tuple, program: Callable) -> Callable:
     return programs[key][-1]
 
 
+def forget(model: Any) -> None:
+    """Drop what was compiled for `model`."""
+    vars(model).pop("_programs", None)
+
+
 def _leaves(model):
     """What a program has read once and for all: each attribute's name, and what is in it."""
-    for name, value in vars(model).items():
-        trained = isinstance(model, keras.Model) and (name[0] == "_" or name in OF_TRAINING)
-        kept = isinstance(value, keras.Layer | tfd.Distribution) or not trained
-        if kept and not isinstance(value, _Programs):
-            yield name
-            yield from _inside(value)
+    owners = model._flatten_layers() if isinstance(model, keras.Layer) else [model]
+    for owner in owners:
+        passing = OF_TRAINING if isinstance(owner, keras.Layer) else ()
+        for name, value in vars(owner).items():
+            if name not in passing and not isinstance(value, _Programs):
+                yield name
+                yield from _inside(value)
 
 
 def _inside(value):

@@ -1,8 +1,9 @@
 """Imports TensorFlow without what it writes about itself each time: importing this does it.
 
 That there is no GPU, and which instructions it uses, is a red box above every lesson in a notebook.
-TF_CPP_MIN_LOG_LEVEL is set to 3, which silences TensorFlow's C++ code, where it is not set (0 shows
-all), and the lines that come before that is read are dropped. So is the warning of functions traced
+TF_CPP_MIN_LOG_LEVEL, where it is not set (0 shows all), is set to 3, which silences TensorFlow's
+C++ code, and the lines that come before that is read are dropped. On a machine with a card it is 1:
+there TensorFlow says why it does not use it. So is the warning of functions traced
 again and again: each model has its own, traced once, but TensorFlow counts those of all models
 together. Errors and warnings in Python pass.
 
@@ -81,5 +82,9 @@ def _flush():
         sys.stderr.flush()
 
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+def _has_card():
+    return any(map(os.path.exists, ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg")))
+
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1" if _has_card() else "3")
 _without_start_up_lines(_import)

@@ -1,19 +1,70 @@
-"""Data that come a minibatch at a time in Python, each looked at on its way to the model."""
+"""Data that come a minibatch at a time, each looked at on its way to the model.
 
+Nothing is read ahead of training: a stream may count, shuffle anew or come only once.
+"""
+
+import contextlib
+import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
+import numpy as np
+import tensorflow as tf
+
+from vae_keras import _checks
+from vae_keras.typing import Shape
+
+
+class Refused(ValueError):
+    """A minibatch of a `tf.data` stream that is not as it should be."""
+
+
+@contextlib.contextmanager
+def refusals() -> Iterator[None]:
+    """ValueError in the place of what TensorFlow makes of `Refused`."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if found := re.search(r"Refused: (.*)", str(error)):
+            raise ValueError(found[1]) from None
+        raise
+
+
+def checked_dataset(
+    dataset: tf.data.Dataset, check: Callable, event_shape: Shape, parts: int = 1
+) -> tf.data.Dataset:
+    """The same minibatches of x, (x,), (x, y) or more, after `check` has seen so many parts.
+
+    It is to refuse x of another shape than (M, *event_shape).
+    """
+    spec = dataset.element_spec
+    if dataset.cardinality() == 0:
+        raise ValueError(_checks.EMPTY)
+
+    def look(*seen):
+        try:
+            check(*seen)
+        except ValueError as error:
+            raise Refused(str(error)) from error
+        return np.int32(0)
+
+    def checked(*batch):
+        with tf.control_dependencies([tf.numpy_function(look, batch[:parts], tf.int32)]):
+            x = tf.ensure_shape(batch[0], (None, *event_shape))
+        return (x, *batch[1:]) if isinstance(spec, tuple) else x
+
+    return dataset.map(checked)
 
 
 class CheckedPyDataset(keras.utils.PyDataset):
-    """The same minibatches as `data`, after `check` has seen each of them, the first at once."""
+    """The same minibatches as `data`, after `check` has seen each of them."""
 
     def __init__(self, data: keras.utils.PyDataset, check: Callable):
         super().__init__(data.workers, data.use_multiprocessing, data.max_queue_size)
         self.data, self.check = data, check
         if not len(data):
-            raise ValueError("the data set is empty: give at least one datapoint")
-        check(data[0])
+            raise ValueError(_checks.EMPTY)
 
     def __getitem__(self, index):
         batch = self.data[index]
@@ -38,10 +89,13 @@ class CheckedPyDataset(keras.utils.PyDataset):
 
 
 def checked_generator(data: Iterator, check: Callable) -> Iterator:
-    """The same minibatches as `data` yields, after `check` has seen each, the first at once."""
+    """The same minibatches as `data` yields, after `check` has seen each.
+
+    The first is looked at at once, as Keras itself looks at it, and is the first one still.
+    """
     first = next(data, None)
     if first is None:
-        raise ValueError("the data set is empty: give at least one datapoint")
+        raise ValueError(_checks.EMPTY)
     check(first)
 
     def checked():  # Keras wants tuples
@@ -51,3 +105,14 @@ def checked_generator(data: Iterator, check: Callable) -> Iterator:
             yield batch if isinstance(batch, tuple) else (batch,)
 
     return checked()
+
+
+def minibatches(x: Any, size: int) -> Iterator:
+    """The x of an array, `size` rows at a time, or of a stream, at most as many."""
+    if hasattr(x, "shape"):
+        yield from (x[i : i + size] for i in range(0, len(x), size))
+        return
+    batches = (x[i] for i in range(len(x))) if isinstance(x, keras.utils.PyDataset) else x
+    for batch in batches:
+        one = keras.utils.unpack_x_y_sample_weight(batch)[0]
+        yield from minibatches(one, size)

@@ -117,7 +117,8 @@ class Progress(keras.callbacks.Callback):
         )
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: D102
-        name, shown = next((n, s) for n, s in OBJECTIVES.items() if n in logs)
+        found = ((n, s) for n, s in OBJECTIVES.items() if n in logs)
+        name, shown = next(found, ("loss", "loss"))
         self._bar.set_postfix_str(f"{shown} {float(logs[name]):.1f} nats", refresh=False)
         self._bar.update(min(self.model.samples, self.samples) - self._bar.n)
 

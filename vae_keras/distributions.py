@@ -4,9 +4,12 @@ TFP leaves it to TensorFlow which generator makes the noise, and under XLA on a 
 scalar code. Philox, asked for by name, is several times as fast there.
 """
 
+import inspect
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
 from vae_keras import _philox, families
@@ -43,6 +46,27 @@ def _stateless(seed):
     return tfp.random.sanitize_seed(seed)
 
 
+@tfd.RegisterKL(tfd.Independent, tfd.MultivariateNormalLinearOperator)
+def _kl_of_independent(q, p, name=None):
+    return tfd.kl_divergence(_multivariate(q), p, name=name)
+
+
+@tfd.RegisterKL(tfd.MultivariateNormalLinearOperator, tfd.Independent)
+def _kl_to_independent(q, p, name=None):
+    return tfd.kl_divergence(q, _multivariate(p), name=name)
+
+
+def _multivariate(independent):
+    """Independent Gaussians over a vector as TFP's multivariate one."""
+    one = independent.distribution
+    if not isinstance(one, tfd.Normal) or independent.event_shape.rank != 1:
+        raise NotImplementedError("no closed form")
+    shape = one.batch_shape_tensor()
+    return tfd.MultivariateNormalDiag(
+        tf.broadcast_to(one.loc, shape), tf.broadcast_to(one.scale, shape)
+    )
+
+
 def standard_normal(event_shape: int | tuple[int, ...]) -> tfd.Distribution:
     """N(0, I) over `event_shape`, the paper's prior p(z)."""
     zeros = tf.zeros(event_shape)
@@ -62,11 +86,7 @@ def serialize(distribution: tfd.Distribution) -> dict:
         raise ValueError(f"{family} is not a distribution of tfp.distributions: it cannot be saved")
     return {
         "distribution": family,
-        "parameters": {
-            name: _pack(value, f"{family}.{name}")
-            for name, value in distribution.parameters.items()
-            if name != "name" and value is not None
-        },
+        "parameters": _pack_all(distribution, family),
     }
 
 
@@ -85,20 +105,43 @@ def named(name: str) -> type[tfd.Distribution] | None:
 
 
 def centre(distribution: tfd.Distribution) -> tf.Tensor:
-    """Its mean; the mode where the mean is not finite, as Cauchy's; else the mean of 100 draws."""
+    """Its mean; the mode where there is none, as of Cauchy's; of others the mean of 100 draws.
+
+    Of parameters that are NaN, the mean is NaN: there the mode has no density.
+    """
     try:
         mean = distribution.mean()
     except NotImplementedError:
         return tf.reduce_mean(distribution.sample(100, seed=(0, 0)), axis=0)
     try:
-        return tf.where(tf.math.is_finite(mean), mean, tf.cast(distribution.mode(), mean.dtype))
+        mode = tf.cast(distribution.mode(), mean.dtype)
+        is_there = tf.math.is_finite(distribution.log_prob(mode))
     except NotImplementedError:
         return mean
+    events = [1] * distribution.event_shape.rank
+    is_there = tf.reshape(is_there, tf.concat([tf.shape(is_there), events], 0))
+    return tf.where(tf.math.is_finite(mean) | ~is_there, mean, mode)
+
+
+def _pack_all(one, what):
+    """The parameters of a distribution or a bijector, but for functions of TFP, its defaults."""
+    return {
+        name: _pack(value, f"{what}.{name}")
+        for name, value in one.parameters.items()
+        if name != "name"
+        and value is not None
+        and not (inspect.isfunction(value) and value.__module__.split(".")[0] == tfp.__name__)
+    }
 
 
 def _pack(value, what):
     if isinstance(value, tfd.Distribution):
         return serialize(value)
+    if isinstance(value, tfb.Bijector):
+        name = type(value).__name__.removeprefix("_")
+        if not isinstance(value, getattr(tfb, name, ())):
+            raise ValueError(f"{what} is a {name}, which is no bijector of TFP: it cannot be saved")
+        return {"bijector": name, "parameters": _pack_all(value, name)}
     if isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, tf.DType):
@@ -119,6 +162,9 @@ def _unpack(value):
         return value
     if "distribution" in value:
         return deserialize(value)
+    if "bijector" in value:
+        parameters = {key: _unpack(part) for key, part in value["parameters"].items()}
+        return getattr(tfb, value["bijector"])(**parameters)
     if "dtype" in value:
         return tf.as_dtype(value["dtype"])
     if "list" in value:

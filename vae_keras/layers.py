@@ -20,7 +20,7 @@ Parameters stay in float32 under mixed precision: log densities are sums over ma
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import keras
@@ -29,7 +29,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 from tensorflow_probability import distributions as tfd
 
-from vae_keras import distributions
+from vae_keras import _checks, distributions
 from vae_keras.typing import Parameters, Shape
 
 __all__ = [
@@ -43,6 +43,9 @@ __all__ = [
     "TFPDistribution",
 ]
 
+tf.register_tensor_conversion_function(
+    tfd.Distribution, lambda value, dtype=None, name=None, as_ref=False: value.mean()
+)
 _register = keras.saving.register_keras_serializable(package="vae_keras")
 
 
@@ -81,13 +84,14 @@ class DistributionLayer(keras.layers.Layer):
     def __init__(self, event_shape: int | tuple[int, ...], **kwargs: Any):
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
-        shape = (event_shape,) if isinstance(event_shape, int | np.integer) else tuple(event_shape)
-        if not shape or any(size < 1 for size in shape):
+        shape = tuple(event_shape) if isinstance(event_shape, Iterable) else (event_shape,)
+        if not shape:
             raise ValueError(
-                f"{type(self).__name__}: event_shape is {event_shape}, but every size must be at "
-                "least 1 (and there must be one): a latent space has one dimension or more"
+                f"{type(self).__name__}: event_shape is {event_shape}, but must have one size or "
+                "more: a latent space has one dimension at least"
             )
-        self.event_shape = tuple(int(size) for size in shape)
+        what = f"{type(self).__name__}: a size of event_shape"
+        self.event_shape = tuple(_checks.count(what, size) for size in shape)
 
     @property
     def params_size(self) -> int:
@@ -101,7 +105,11 @@ class DistributionLayer(keras.layers.Layer):
     def call(self, params: Parameters) -> tfd.Distribution:
         """Return a `tfd.Distribution`; see the class."""
         self._check(params.shape)
-        return self.distribution(params)
+        distribution = self.distribution(params)
+        # What Keras looks for in what it makes a tensor of: of a distribution, its mean.
+        distribution.shape = distribution.batch_shape + distribution.event_shape
+        distribution.__array__ = None
+        return distribution
 
     def compute_output_spec(self, params: keras.KerasTensor) -> keras.KerasTensor:
         """What Keras's functional API sees instead of a distribution: a tensor of its shape."""
@@ -195,8 +203,19 @@ def _constrained(bijector, part, others):
     return bijector(part)
 
 
-# Parameters that must lie between others, for which TFP has no bijector of one parameter.
-_BETWEEN = {
+def _one_a_vector(constrain, part, others):
+    return constrain(part, others)[..., 0]
+
+
+def _direction(part, others):
+    """A unit vector; of zeros the first axis."""
+    first = tf.one_hot(0, part.shape[-1], 1e-6)
+    return tf.math.l2_normalize(part + first, axis=-1)
+
+
+# What TFP has no bijector of one parameter for: those that lie between others, and unit vectors.
+_OTHERS = {
+    "mean_direction": _direction,
     "high": lambda part, others: others["low"] + tf.nn.softplus(part),
     "peak": lambda part, others: (
         others["low"] + tf.sigmoid(part) * (others["high"] - others["low"])
@@ -259,15 +278,32 @@ class TFPDistribution(DistributionLayer):
         for parameter, property_ in properties.items():
             if parameter in self.fixed or not (property_.is_preferred and property_.is_tensor):
                 continue
-            shape = property_.shape_fn(tf.TensorShape(self.event_shape))
-            try:
-                bijector = property_.default_constraining_bijector_fn()
-            except NotImplementedError:
-                self._learned[parameter] = (_BETWEEN[parameter], shape[-1])
-            else:
-                size = int(bijector.inverse_event_shape(shape)[-1])
-                self._learned[parameter] = (functools.partial(_constrained, bijector), size)
+            self._learned[parameter] = self._map(parameter, property_)
         self._check_fixed()
+
+    def _map(self, parameter, property_):
+        """From unconstrained numbers, and the parameters before, to `parameter`; and how many."""
+        try:
+            shape = property_.shape_fn(tf.TensorShape(self.event_shape))
+        except ValueError as error:  # of the number of classes, None
+            raise ValueError(
+                f"how many {parameter} a {self.family.__name__} has does not follow from "
+                "event_shape: take OneHotCategorical, or write a DistributionLayer"
+            ) from error
+        is_one = len(shape) < len(self.event_shape)  # for a whole vector
+        try:
+            bijector = property_.default_constraining_bijector_fn()
+        except NotImplementedError:
+            if parameter not in _OTHERS:
+                raise ValueError(
+                    f"{self.family.__name__} needs {parameter} in fixed, "
+                    f"fixed={{'{parameter}': ...}}: no map of the network's numbers to it is known"
+                ) from None
+            constrain, size = _OTHERS[parameter], shape[-1]
+        else:
+            constrain = functools.partial(_constrained, bijector)
+            size = 1 if is_one else int(bijector.inverse_event_shape(shape)[-1])
+        return (functools.partial(_one_a_vector, constrain) if is_one else constrain), size
 
     def _constant(self, parameter, value):
         """`value` as it can be saved: a number or an array."""
@@ -343,12 +379,9 @@ class GaussianMixture(DistributionLayer):
 
     def __init__(self, event_shape: int, components: int, **kwargs: Any):
         super().__init__(event_shape, **kwargs)
-        if components < 1 or len(self.event_shape) > 1:
-            raise ValueError(
-                f"GaussianMixture({event_shape}, {components}): the first must be one size, the "
-                "number of components at least 1"
-            )
-        self.components = components
+        if len(self.event_shape) > 1:
+            raise ValueError(f"GaussianMixture({event_shape}): event_shape must be one size")
+        self.components = _checks.count("components", components)
 
     @property
     def params_size(self) -> int:  # noqa: D102
@@ -423,21 +456,38 @@ class Blockwise(DistributionLayer):
 class NegativeLogLikelihood(keras.losses.Loss):
     """-mean_i log p(y_i) in nats, for a model that ends in one of these layers.
 
-    With weights w, -sum_i w_i log p(y_i) / n over n datapoints.
+    Targets y are of the distribution's shape; the last axis, where its size is 1, may be left out,
+    as in Keras's own losses, and `sample_weight` and `reduction` are as there: by default, with
+    weights w, -sum_i w_i log p(y_i) / n over n datapoints. Raises ValueError for other shapes.
 
     >>> import tensorflow as tf
     >>> from vae_keras.layers import Bernoulli
     >>> loss = NegativeLogLikelihood()
-    >>> print(loss(tf.ones((5, 1)), Bernoulli(1)(tf.zeros((5, 1)))).numpy().round(3))  # log 2
+    >>> print(loss(tf.ones(5), Bernoulli(1)(tf.zeros((5, 1)))).numpy().round(3))  # log 2
     0.693
     """
 
     def __call__(
         self, y_true: Any, y_pred: tfd.Distribution, sample_weight: ArrayLike | None = None
     ) -> tf.Tensor:
-        """Return a scalar; `y_pred` is a distribution, so no tensor is made of it."""
-        nats = -y_pred.log_prob(tf.cast(y_true, y_pred.dtype))
-        if sample_weight is None:
-            return tf.reduce_mean(nats)
-        weights = tf.cast(sample_weight, nats.dtype)
-        return tf.reduce_sum(weights * nats) / tf.cast(tf.size(nats), nats.dtype)
+        """Return what `reduction` makes of the negative log densities."""
+        if not isinstance(y_pred, tfd.Distribution):
+            raise ValueError(
+                f"the model gives a {type(y_pred).__name__}, but this loss needs a distribution: "
+                "end the model in a layer of vae_keras.layers, one for each loss"
+            )
+        y, shape = tf.cast(y_true, y_pred.dtype), y_pred.batch_shape + y_pred.event_shape
+        if y.shape.rank == shape.rank - 1 and shape[-1] == 1:
+            y = y[..., None]
+        elif y.shape.rank == shape.rank + 1 and y.shape[-1] == 1:
+            y = y[..., 0]
+        if not y.shape.is_compatible_with(shape):
+            raise ValueError(
+                f"the targets are of shape {tuple(y_true.shape)}, but the distribution "
+                f"{y_pred.name} is over {tuple(shape)}: reshape them"
+            )
+        return super().__call__(y, -y_pred.log_prob(y), sample_weight)
+
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        """The negative log densities, one a datapoint."""
+        return y_pred

@@ -10,6 +10,7 @@ weights, None: drawn from Python's generator. They raise ValueError for sizes be
 import keras
 import numpy as np
 
+from vae_keras import _checks
 from vae_keras.layers import Bernoulli, DiagonalGaussian, DistributionLayer, SigmoidMeanGaussian
 
 __all__ = ["bernoulli_decoder", "gaussian_decoder", "gaussian_encoder", "mlp"]
@@ -34,9 +35,8 @@ def mlp(
     >>> network.count_params()  # (3 + 1) * 8 + (8 + 1) * 5
     77
     """
-    for what, size in (("inputs", n_inputs), ("hidden units", hidden)):
-        if size < 1:
-            raise ValueError(f"{name}: the number of {what} is {size}, but must be at least 1")
+    n_inputs = _checks.count(f"{name}: the number of inputs", n_inputs)
+    hidden = _checks.count(f"{name}: the number of hidden units", hidden)
     if deviation < 0:
         raise ValueError(f"{name}: deviation is {deviation}, but must be at least 0")
 
@@ -50,10 +50,12 @@ def mlp(
         )
 
     inputs = keras.Input((n_inputs,))
-    h = keras.layers.Dense(
+    first = keras.layers.Dense(
         hidden, "tanh", kernel_initializer=normal(), bias_initializer=normal(), name="hidden"
-    )(inputs)
-    params = keras.layers.Dense(head.params_size, kernel_initializer=normal(), name="parameters")(h)
+    )
+    second = keras.layers.Dense(head.params_size, kernel_initializer=normal(), name="parameters")
+    with keras.name_scope(name):  # of the weights, which TensorBoard shows by it
+        params = second(first(inputs))
     return keras.Model(inputs, head(params), name=name)
 
 
@@ -81,6 +83,7 @@ def gaussian_encoder(
             f"encoder: log_variance_scale is {log_variance_scale}, but must be above 0"
         )
     head = DiagonalGaussian(latent_dim)
+    (latent_dim,) = head.event_shape
     encoder = mlp(n_pixels, hidden, head, "encoder", seed, deviation)
     kernel = encoder.get_layer("parameters").kernel
     if log_variance_scale == 1:
@@ -93,7 +96,8 @@ def gaussian_encoder(
         for name in ("mean", "log_variance")
     )
     scaled = keras.layers.Rescaling(log_variance_scale)(h)
-    params = keras.layers.Concatenate(name="parameters")([mean(h), log_variance(scaled)])
+    with keras.name_scope("encoder"):
+        params = keras.layers.Concatenate(name="parameters")([mean(h), log_variance(scaled)])
     mean.kernel.assign(kernel[:, :latent_dim])
     return keras.Model(encoder.input, head(params), name="encoder")
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
-from vae_keras import _checks, _noise, _programs
+from vae_keras import _checks, _noise, _programs, _supports
 from vae_keras.typing import Codes, Data, Decoding, Draws, Minibatch, PerDatapoint, PerDraw, Seed
 
 __all__ = ["Chains", "draw", "hmc", "log_joint"]  # `models` and `likelihood` use the others
@@ -125,7 +125,7 @@ def draw(model: Decoding, x: Data, n_samples: int, *, seed: int = 0, **options: 
     (5000, 1, 1) 1.0 0.5
     """
     _checks.check_movable(model)
-    x = _checks.checked_data(x, model)
+    x = _supports.checked_data(x, model)
 
     def program(x, seed):
         return chains(model, x, n_samples, seed, **options)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vae_keras import _checks, distributions
+from vae_keras import _supports, distributions
 from vae_keras.datasets import intensities
 from vae_keras.typing import Data, Encoding
 
@@ -52,7 +52,7 @@ def traversal(
         raise ValueError(
             f"x is of shape {np.shape(x)}, but one datapoint is of shape {event}: give one, x[0]"
         )
-    one = intensities(_checks.checked_data(np.asarray(x)[None], model))
+    one = intensities(_supports.checked_data(np.asarray(x)[None], model))
     centre = np.asarray(distributions.centre(model.encode(one)), np.float32)
     z = np.tile(centre, (len(dims), len(values), 1))
     for row, dim in enumerate(dims):

@@ -8,10 +8,12 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from vae_keras import _checks, distributions
+from vae_keras import _checks, _programs, _streams, distributions
 from vae_keras.bounds import ESTIMATORS, Bound
 from vae_keras.models.latent_variable import LatentVariableModel, datapoints, run, total
 from vae_keras.typing import Codes, Data, Minibatch, Nats, Shape
+
+MOST_CODES = 10_000  # z of which `elbo` decodes at a time
 
 
 class AutoEncoder(LatentVariableModel):
@@ -29,9 +31,10 @@ class AutoEncoder(LatentVariableModel):
             "IW", the importance-weighted bound. By default B, or A where there is no closed form,
             with a warning that says so.
         n_samples: L, the number of samples of z a datapoint.
-        weight_decay: w adds w/2 |theta|^2 over all parameters to the loss. 1/N is the paper's
-            prior N(0, I) on all parameters, its log density divided by the N training points
-            (MAP); 0 is maximum likelihood.
+        weight_decay: w adds w/2 |theta|^2 to the loss, over the weights of both networks that are
+            matrices or more; biases, vectors and a learned prior's parameters are not among them.
+            1/N is a prior N(0, I) on these weights, its log density divided by the N training
+            points (MAP); 0 is maximum likelihood.
         seed: of the noise; by default drawn from Python's generator, which
             `keras.utils.set_random_seed` seeds.
 
@@ -113,14 +116,14 @@ class AutoEncoder(LatentVariableModel):
     ):
         if estimator not in (None, *ESTIMATORS):
             raise ValueError(f"unknown estimator {estimator!r}: one of {', '.join(ESTIMATORS)}")
-        if n_samples < 1:
-            raise ValueError(f"n_samples (L) is {n_samples}, but must be at least 1")
+        n_samples = _checks.count("n_samples (L)", n_samples)
         super().__init__((encoder, decoder), prior, weight_decay, seed, **kwargs)
         self._estimator, self.n_samples = estimator, n_samples
         shape = _checks.input_shape(encoder, "encoder")
         _checks.input_shape(decoder, "decoder")
         if shape is not None and None not in shape[1:]:
             self.build(shape)
+            self._tracker.unlock()  # a subclass may add layers and metrics in its own __init__
 
     def build(self, input_shape: Shape) -> None:
         """Make the networks' weights, and check on one datapoint of zeros that they fit."""
@@ -185,7 +188,9 @@ class AutoEncoder(LatentVariableModel):
 
     def bound(self, x: Minibatch, n_samples: int | None = None, training: bool = False) -> Bound:
         """Estimate the lower bound and its terms, each (M,), with L = n_samples fresh samples."""
-        x, n_samples = self.read(x), n_samples or self.n_samples
+        n_samples = self.n_samples if n_samples is None else n_samples
+        n_samples = _checks.count("n_samples (L)", n_samples)
+        x = self.read(self._checked_values(x))
         posterior = self.encode(x, training)
         z = posterior.sample(n_samples, seed=self.noise_seed(training))  # g(epsilon, x), eq. 4
         flat = tf.reshape(z, (-1, *z.shape[2:]))
@@ -221,19 +226,22 @@ class AutoEncoder(LatentVariableModel):
 
     def elbo(self, x: Data, n_samples: int = 1, batch_size: int = 1000) -> Nats:
         """The lower bound of each datapoint in nats, (N,), estimated with `n_samples` samples."""
-        if n_samples < 1:
-            raise ValueError(f"n_samples (L) is {n_samples}, but must be at least 1")
-        x = self._checked(x)
-        batches = [x[i : i + batch_size] for i in range(0, len(x), batch_size)]
-        return np.concatenate([self._elbo(batch, n_samples).numpy() for batch in batches])
+        n_samples = _checks.count("n_samples (L)", n_samples)
+        size = min(_checks.count("batch_size", batch_size), max(1, MOST_CODES // n_samples))
+        bound = _programs.compiled(
+            self,
+            ("elbo", n_samples),
+            lambda x: self.bound(x, n_samples).elbo,
+            jit_compile=False,
+            reduce_retracing=True,
+        )
+        with _streams.refusals():
+            batches = _streams.minibatches(self._checked(x), size)
+            return np.concatenate([bound(batch).numpy() for batch in batches])
 
     def score(self, x: Data) -> Nats:
         """By what step sizes are compared: the lower bound, (N,)."""
         return self.elbo(x)
-
-    @tf.function(reduce_retracing=True)
-    def _elbo(self, x, n_samples):
-        return self.bound(x, n_samples).elbo
 
     def reconstruct(self, x: Data) -> np.ndarray:
         """The mean of p(x|z) at the mean of q(z|x), of x's shape."""

@@ -7,8 +7,9 @@ import keras
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from vae_keras import distributions
+from vae_keras import _checks, distributions
 from vae_keras.models.vae import VAE
+from vae_keras.priors import Learned
 from vae_keras.typing import Codes, Shape
 
 FIRST_STD = 0.05  # of q(theta)
@@ -24,7 +25,9 @@ class FullVB(VAE):
     p(theta) = N(0, I), as appendix F has it, and q(theta) a diagonal Gaussian: its means are the
     decoder's own weights, `log_variances` (in units of ten) weights of this model. Each estimate of
     the bound draws one theta. The encoder's parameters stay a point, with `weight_decay` on them
-    alone.
+    alone. What is climbed, nats per datapoint, is
+
+        mean_i E_q(theta)[L(x_i; theta)] - KL(q(theta) || p(theta)) / N
 
     Args:
         encoder, decoder, prior, estimator, n_samples, seed: as `VAE` has them.
@@ -36,18 +39,49 @@ class FullVB(VAE):
     `kl_parameters`, KL(q(theta) || p(theta)) / N, stands in the place of `weight_decay`, and has
     the encoder's within it. `decode`, `sample` and `predict` use the means.
 
-    Raises ValueError also for n_train below 1, and for a decoder with frozen weights, with state of
-    its own or with regularisers.
+    Raises ValueError as `VAE` does, for n_train below 1, and for a decoder with frozen weights,
+    with state of its own or with regularisers.
+
+    >>> import numpy as np
+    >>> from vae_keras import networks
+    >>> encoder = networks.gaussian_encoder(n_pixels=6, hidden=8, latent_dim=2)
+    >>> decoder = networks.bernoulli_decoder(latent_dim=2, hidden=8, n_pixels=6)
+    >>> model = FullVB(encoder, decoder, n_train=200)
+    >>> model.compile()
+    >>> history = model.fit(np.ones((200, 6)), epochs=2, verbose=0).history
+    >>> print(sorted(history))
+    ['elbo', 'kl', 'kl_parameters', 'loss', 'reconstruction']
     """
 
     METRICS = ("loss", "elbo", "reconstruction", "kl", "kl_parameters")
     SETTINGS = (*VAE.SETTINGS, "n_train")
 
-    def __init__(self, encoder: keras.Model, decoder: keras.Model, n_train: int, **kwargs: Any):
-        if n_train < 1:
-            raise ValueError(f"n_train is {n_train}, but must be at least 1")
-        self.n_train = n_train
-        super().__init__(encoder, decoder, **kwargs)
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        n_train: int,
+        prior: tfd.Distribution | Learned | None = None,
+        *,
+        estimator: str | None = None,
+        n_samples: int = 1,
+        weight_decay: float = 0.0,
+        kl_weight: float | keras.optimizers.schedules.LearningRateSchedule = 1.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ):
+        self.n_train = _checks.count("n_train", n_train)
+        super().__init__(
+            encoder,
+            decoder,
+            prior,
+            estimator=estimator,
+            n_samples=n_samples,
+            weight_decay=weight_decay,
+            kl_weight=kl_weight,
+            seed=seed,
+            **kwargs,
+        )
 
     def build(self, input_shape: Shape) -> None:
         """As every `AutoEncoder`, and the log variances of q(theta)."""

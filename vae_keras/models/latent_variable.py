@@ -2,7 +2,7 @@
 
 import inspect
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import keras
@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from vae_keras import _checks, distributions
+from vae_keras import _checks, _programs, _supports, distributions
 from vae_keras.datasets import intensities
 from vae_keras.models.trainer import Trainer
 from vae_keras.typing import Codes, Data, Minibatch
@@ -22,7 +22,8 @@ class LatentVariableModel(Trainer):
     Args:
         networks: Keras models, in the order of `NETWORKS`.
         prior: p(z), a TFP distribution or a `priors.Learned`; None where `build` makes it.
-        weight_decay: w adds w/2 |theta|^2 over the trained weights, biases not, to the loss.
+        weight_decay: w adds w/2 |theta|^2 over the trained weights to the loss; biases, vectors
+            and a learned prior's parameters are not among them.
         seed: of the noise; None: drawn from Python's generator.
 
     Networks and settings are fixed once they are set, since compiled programs hold them: to set one
@@ -62,6 +63,7 @@ class LatentVariableModel(Trainer):
     ):
         if weight_decay < 0:
             raise ValueError(f"weight_decay is {weight_decay}, but must be at least 0")
+        _checks.check_prior(prior)
         super().__init__(random.randrange(2**31) if seed is None else seed, **kwargs)
         for name, network in zip(self.NETWORKS, networks, strict=True):
             setattr(self, name, network)
@@ -85,8 +87,14 @@ class LatentVariableModel(Trainer):
         """Take from p(x|z), for one z, what data x it is over; ValueError if no distribution."""
         _checks.check_distribution(likelihood, "decoder")
         self.event_shape = tuple(likelihood.event_shape)
-        self.unit_interval = _checks.needs_unit_interval(likelihood)
-        self.pixels = _checks.reads_pixels(likelihood)
+        self.unit_interval = _supports.needs_unit_interval(likelihood)
+        self.pixels = _supports.reads_pixels(likelihood)
+        self._is_bounded = _supports.is_bounded(likelihood)
+        _checks.check_precision(self.trainable_variables)
+
+    def density_check(self) -> Callable[[Data], None] | None:
+        """What raises ValueError for data outside the support of p(x|z), where it has a bound."""
+        return _supports.density_check(self) if self._is_bounded else None
 
     def read(self, x: Data) -> Minibatch:
         """Data x in float32, as the networks see them: uint8 pixels / 255, all else as it is."""
@@ -102,9 +110,13 @@ class LatentVariableModel(Trainer):
     def decay(self, variables: list[keras.Variable]) -> tf.Tensor:
         """w/2 |weights|^2: for w = 1/N, -log N(weights; 0, I) / N up to a constant (MAP).
 
-        The weights are those of `variables` that are matrices, or more; biases have no prior.
+        The weights are those of `variables` that are matrices, or more; biases, of whatever shape,
+        have no prior, nor has what a learned p(z) is made of.
         """
-        weights = [w for w in variables if len(w.shape) > 1]
+        own = [id(w) for w in getattr(self._prior, "weights", ())]
+        weights = [
+            w for w in variables if len(w.shape) > 1 and "bias" not in w.name and id(w) not in own
+        ]
         if not (self.weight_decay and weights):  # none: a frozen network
             return tf.zeros([])
         return 0.5 * self.weight_decay * tf.add_n([_sum_of_squares(w) for w in weights])
@@ -127,14 +139,17 @@ class LatentVariableModel(Trainer):
 
     def sample(self, n: int, mean: bool = False) -> np.ndarray:
         """Draw `n` datapoints x from p(z) p(x|z); with `mean`, E[x|z] at z from p(z) (figure 5)."""
-        if n < 1:
-            raise ValueError(f"n is {n}, but must be at least 1")
-        return self._sample(n, mean).numpy()
+        n = _checks.count("n", n)
+        if not self.built:
+            raise ValueError(
+                "the model has no weights yet: call it on a datapoint, or fit it, before sample()"
+            )
 
-    @tf.function
-    def _sample(self, n, mean):
-        likelihood = self.decode(self.prior.sample(n, seed=self.noise_seed()))
-        return likelihood.mean() if mean else likelihood.sample(seed=self.noise_seed())
+        def draw(n):
+            likelihood = self.decode(self.prior.sample(n, seed=self.noise_seed()))
+            return likelihood.mean() if mean else likelihood.sample(seed=self.noise_seed())
+
+        return _programs.compiled(self, ("sample", mean), draw, jit_compile=False)(n).numpy()
 
     def get_config(self) -> dict[str, Any]:
         """The configuration from which Keras makes the model again."""
@@ -180,7 +195,7 @@ def total(*losses: tf.Tensor) -> tf.Tensor:
 def _sum_of_squares(w):
     # On a CPU XLA adds a matrix's elements one after the other, but multiplies matrices at full
     # speed: as a product with ones the sum takes a tenth of a step less.
-    squares = tf.reshape(tf.square(w), (-1, w.shape[-1]))
+    squares = tf.reshape(tf.square(tf.cast(w, tf.float32)), (-1, w.shape[-1]))
     return tf.reduce_sum(tf.linalg.matvec(squares, tf.ones_like(squares[0])))
 
 

@@ -8,8 +8,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
-from vae_keras import _checks, _noise, distributions, posterior
+from vae_keras import _checks, _noise, _programs, _streams, distributions, posterior
 from vae_keras.models.latent_variable import LatentVariableModel, datapoints, total
+from vae_keras.models.trainer import held_out
 from vae_keras.typing import Codes, Data, Minibatch, Nats, Rows, Shape
 
 FIRST_STEP_SIZE = 0.1
@@ -70,11 +71,9 @@ class MonteCarloEM(LatentVariableModel):
         seed: int | None = None,
         **kwargs: Any,
     ):
-        for name, value in (
-            ("n_train", n_train), ("leapfrog_steps", leapfrog_steps), ("updates", updates),
-        ):  # fmt: skip
-            if value < 1:
-                raise ValueError(f"{name} is {value}, but must be at least 1")
+        n_train = _checks.count("n_train", n_train)
+        leapfrog_steps = _checks.count("leapfrog_steps", leapfrog_steps)
+        updates = _checks.count("updates", updates)
         if not 0 < acceptance < 1:
             raise ValueError(f"acceptance is {acceptance}, but must lie between 0 and 1")
         _checks.check_fixed_prior(prior, "Monte Carlo EM")
@@ -88,6 +87,7 @@ class MonteCarloEM(LatentVariableModel):
         self.acceptance = acceptance
         self.evaluations = leapfrog_steps + updates
         self.build(None)
+        self._tracker.unlock()  # as in AutoEncoder
 
     def build(self, input_shape: Shape) -> None:
         """Make the weights and the chains, which begin at draws from the prior."""
@@ -170,16 +170,19 @@ class MonteCarloEM(LatentVariableModel):
         """As in Keras; see `VAE.fit` and the class on which data."""
         x = _checks.one_input(x)
         if isinstance(x, tf.data.Dataset):
-            x = _checks.checked_rows(x, self.n_train)
+            _checks.check_rows_spec(x)
+            x = _streams.checked_dataset(
+                x, lambda _, rows: _checks.check_rows(rows, self.n_train), self.event_shape, parts=2
+            )
         elif not hasattr(x, "shape"):
             raise ValueError(
                 f"a chain belongs to one datapoint, which a {type(x).__name__} does not tell: fit "
                 "on an array, or on a tf.data stream of minibatches (x, row numbers)"
             )
-        elif len(x) != self.n_train:
+        elif (n := len(x) - held_out(x, kwargs.get("validation_split", 0.0))) != self.n_train:
             raise ValueError(
-                f"the data have {len(x):,} rows, but there are {self.n_train:,} chains, one a "
-                "training datapoint: make the model with n_train=len(x)"
+                f"it would train on {n:,} rows, but there are {self.n_train:,} chains, one a "
+                f"training datapoint: make the model with n_train={n}"
             )
         return super().fit(x, *args, **kwargs)
 
@@ -211,13 +214,17 @@ class MonteCarloEM(LatentVariableModel):
 
     def score(self, x: Data, batch_size: int = 1000) -> Nats:
         """By what step sizes are compared: log p(x, z) at one z from p(z|x) each, (N,)."""
-        x = self._checked(x)
-        batches = [x[i : i + batch_size] for i in range(0, len(x), batch_size)]
-        return np.concatenate([self._log_joint(batch).numpy() for batch in batches])
-
-    @tf.function(reduce_retracing=True)
-    def _log_joint(self, x):
-        return posterior.log_joint(self, self.read(x), self.infer(x)[0])
+        log_joint = _programs.compiled(
+            self,
+            ("log joint",),
+            lambda x: posterior.log_joint(self, self.read(x), self.infer(x)[0]),
+            jit_compile=False,
+            reduce_retracing=True,
+        )
+        size = _checks.count("batch_size", batch_size)
+        with _streams.refusals():
+            batches = _streams.minibatches(self._checked(x), size)
+            return np.concatenate([log_joint(batch).numpy() for batch in batches])
 
     def get_config(self) -> dict[str, Any]:
         """The configuration from which Keras makes the model again."""

@@ -7,6 +7,7 @@ one compiled program, which runs `train_step` on each.
 
 import contextlib
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -46,6 +47,7 @@ class Trainer(keras.Model):
 
     It may override:
         evaluations: how often `train_step` evaluates log p(x|z) for each datapoint that it visits.
+        density_check: what refuses data for which log p(x|z) is not defined.
         divisible: whether the devices of a `tf.distribute.MirroredStrategy` may share a minibatch.
         minibatch(x, rows): what `fit` on an array hands to `train_step`.
         get_config, from_config: as in Keras, with what `__init__` takes.
@@ -55,6 +57,7 @@ class Trainer(keras.Model):
         noise_seed, scaled, count_visits: for the steps to call.
         visits, samples: how far training has come; saved with the model, as is the noise.
         set_evaluation_noise: to measure the same twice.
+        forget_programs: for a change that no compiled program can see.
 
     Raises ValueError for a seed that is no non-negative integer.
     """
@@ -97,6 +100,10 @@ class Trainer(keras.Model):
         # Keras's own assign_add would, with several devices, add up what they had counted before.
         self._visits.value.assign_add(tf.shape(x, out_type=tf.int64)[0])
 
+    def density_check(self) -> Callable[[Data], None] | None:
+        """What raises ValueError for data that have no density, whatever their shape; or None."""
+        return None
+
     def minibatch(self, x: Data, rows: Rows) -> Any:
         """What `fit` on an array passes to `train_step`: the datapoints in these rows of it."""
         return tf.gather(x, rows)
@@ -109,10 +116,13 @@ class Trainer(keras.Model):
         counter = self._draws if training else self._evaluation_draws
         counter.assign_add(1)
         number, device = tf.convert_to_tensor(counter), _replica()
-        if device:
-            number = number * device.num_replicas_in_sync
-            number += tf.cast(device.replica_id_in_sync_group, number.dtype)
-        return _noise.at(self.seed, number, branch=0 if training else 1)
+        kind = 0 if training else 1
+        if device is None:
+            return _noise.at(self.seed, number, branch=kind)
+        # A branch each, of which the first is that of one device alone.
+        n = device.num_replicas_in_sync
+        seeds = [_noise.at(self.seed, number, branch=2 * d + kind) for d in range(n)]
+        return tf.gather(tf.stack(seeds), device.replica_id_in_sync_group)
 
     def set_evaluation_noise(self, number: int) -> None:
         """Let the noise of evaluation go on from its draw `number`: to measure the same twice."""
@@ -137,6 +147,7 @@ class Trainer(keras.Model):
         *,
         loss: Any = None,
         metrics: Any = None,
+        weighted_metrics: Any = None,
         steps_per_execution: int | str = "auto",
         jit_compile: bool | str = "auto",
         **kwargs: Any,
@@ -148,13 +159,13 @@ class Trainer(keras.Model):
         `steps_per_execution`: "auto" lets `fit` on an array run up to 100 minibatches at a time,
         1,000 on a GPU, so that batch-level callbacks are called that seldom; everything else runs
         one at a time.
-        Raises ValueError for `loss` and `metrics`: the loss is the negative bound; and for devices
-        that cannot share the work.
+        Forgets what was compiled before (`forget_programs`). Raises ValueError for `loss` and
+        metrics: the loss is the negative bound; and for devices that cannot share the work.
         """
-        if loss is not None or metrics is not None:
+        if not loss is metrics is weighted_metrics is None:
             raise ValueError(
                 "the loss is the negative lower bound and the metrics are the bound's terms: call "
-                "compile() without `loss` and `metrics`"
+                "compile() without `loss`, `metrics` and `weighted_metrics`"
             )
         devices = self._check_devices()
         if jit_compile is True and devices > 1:
@@ -173,6 +184,18 @@ class Trainer(keras.Model):
             jit_compile=bool(by_xla) and not kwargs.get("run_eagerly"),
             **kwargs,
         )
+        _programs.forget(self)
+
+    def forget_programs(self) -> None:
+        """Drop what was compiled for the model, so that the next call traces it as it is now.
+
+        `elbo`, `sample` and the estimators of log p(x) notice by themselves when an attribute of
+        the model or of a layer was replaced; `fit`, `evaluate` and `predict`, as in Keras, do not.
+        A change that lies deeper, as within an object that a layer holds, none of them can see.
+        """
+        _programs.forget(self)
+        self._train_functions = {}
+        self.train_function = self.test_function = self.predict_function = None
 
     def _check_devices(self) -> int:
         """How many devices share a minibatch; ValueError for a way of sharing that is not ours."""
@@ -205,6 +228,7 @@ class Trainer(keras.Model):
         """What `compile` was called with; None before it was."""
         if not self.compiled:
             return None
+        self._build_optimizer()  # it is saved with its state, which a loaded one looks for
         return {
             "optimizer": keras.saving.serialize_keras_object(self.optimizer),
             "run_eagerly": self.run_eagerly,
@@ -262,6 +286,7 @@ class Trainer(keras.Model):
         self._check_compiled("fit")
         _check_unweighted(**kwargs)
         devices = self._check_devices()
+        size = _checks.count("batch_size", BATCH_SIZE if batch_size is None else batch_size)
         x = self._checked(x)
         if not 0 <= validation_split < 1:
             raise ValueError(
@@ -274,7 +299,7 @@ class Trainer(keras.Model):
         if validation_data is not None:
             validation_data = self._checked(self._without_targets(validation_data))
         elif validation_split:
-            n_train = int(len(x) * (1 - validation_split))
+            n_train = len(x) - held_out(x, validation_split)
             if n_train in (0, len(x)):
                 raise ValueError(
                     f"validation_split is {validation_split}, which divides {len(x)} datapoints "
@@ -283,14 +308,18 @@ class Trainer(keras.Model):
             x, validation_data = np.split(x, [n_train])
         self._build_optimizer()
         kwargs |= {"validation_data": validation_data, "callbacks": _guarded(callbacks, self)}
-        size = batch_size or BATCH_SIZE
         if shuffle not in (True, False, *ENDLESS):
             raise ValueError(f"shuffle is {shuffle!r}: True, False or one of {', '.join(ENDLESS)}")
         if not hasattr(x, "shape"):  # Keras's own way; it warns of shuffling what it cannot
             if shuffle in ENDLESS:
                 raise ValueError(f"shuffle={shuffle!r} is an order of an array's rows: give one")
             shuffle = shuffle and isinstance(x, keras.utils.PyDataset)
-            return super().fit(x, shuffle=shuffle, steps_per_epoch=steps_per_epoch, **kwargs)
+            before = self.visits
+            with _streams.refusals():
+                history = super().fit(x, shuffle=shuffle, steps_per_epoch=steps_per_epoch, **kwargs)
+            if self.visits == before:
+                raise ValueError(_checks.EMPTY)
+            return history
         per_epoch = -(-len(x) // size)
         if steps_per_epoch is not None:
             if steps_per_epoch < 1 or (steps_per_epoch > per_epoch and shuffle not in ENDLESS):
@@ -306,7 +335,8 @@ class Trainer(keras.Model):
         kwargs |= {"steps_per_epoch": per_epoch, "shuffle": False}
         if devices > 1:  # Keras divides each minibatch of a stream
             rows = self._stream_of_rows(len(x), length, size, shuffle)
-            return super().fit(rows.map(lambda rows: self.minibatch(array, rows)), **kwargs)
+            with _streams.refusals():  # of validation data
+                return super().fit(rows.map(lambda rows: self.minibatch(array, rows)), **kwargs)
         # As even as can be: 601 minibatches are 7 x 86, not 6 x 100 and one more.
         most = most_minibatches(size * array.dtype.size * int(np.prod(x.shape[1:])))
         at_once = self._minibatches or -(-per_epoch // -(-per_epoch // most))
@@ -315,7 +345,7 @@ class Trainer(keras.Model):
         sizes = (size for size in SIZES if size >= at_once)
         self._at_once = self._minibatches or next(sizes, at_once)
         try:
-            with self._executing(at_once):
+            with self._executing(at_once), _streams.refusals():
                 return super().fit(_parts(length, at_once * size), **kwargs)
         finally:
             self._array = None
@@ -408,16 +438,46 @@ class Trainer(keras.Model):
         if not kwargs.pop("_use_cached_eval_dataset", False):
             self._check_devices()
             x = self._checked(x)
-        size = (batch_size or EVALUATION_BATCH_SIZE) if hasattr(x, "shape") else None
-        with self._executing(self._minibatches or 1):
-            return super().evaluate(x, batch_size=size, **kwargs)
+        with self._executing(self._minibatches or 1), _streams.refusals():
+            return super().evaluate(x, batch_size=_evaluation_size(x, batch_size), **kwargs)
 
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
         """As in Keras, with batch_size 1000 for arrays: what `call` gives for each datapoint."""
         self._check_devices()
         x = self._checked(x)
-        size = (batch_size or EVALUATION_BATCH_SIZE) if hasattr(x, "shape") else None
-        return super().predict(x, size, **kwargs)
+        with _streams.refusals():
+            return super().predict(x, _evaluation_size(x, batch_size), **kwargs)
+
+    def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As in Keras, the data checked and the loss guarded as in `fit`."""
+        self._check_compiled("train_on_batch")
+        _check_unweighted(*args[:2], **kwargs)
+        x = self._checked_array(x)
+        self._build_optimizer()
+        guard = FiniteBound()
+        guard.set_model(self)
+        guard.on_epoch_begin(0)
+        logs = super().train_on_batch(x, y, *args, **kwargs)
+        (loss,) = (metric.result() for metric in self.metrics if metric.name == "loss")
+        guard.on_train_batch_end(0, {"loss": loss})
+        guard.on_train_end()
+        return logs
+
+    def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As in Keras, the data checked."""
+        self._check_compiled("test_on_batch")
+        _check_unweighted(*args[:1], **kwargs)
+        return super().test_on_batch(self._checked_array(x), y, *args, **kwargs)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """As in Keras, the data checked."""
+        return super().predict_on_batch(self._checked_array(x))
+
+    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """As in Keras, in its own format alone: raises ValueError for HDF5."""
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise ValueError(f"{filepath} would be HDF5, which cannot hold this model: save .keras")
+        super().save(filepath, *args, **kwargs)
 
     def export(self, filepath: str, format: str = "tf_saved_model", **kwargs: Any) -> Any:
         """As in Keras: `call` of a batch of float32 datapoints, of any size."""
@@ -447,36 +507,92 @@ class Trainer(keras.Model):
         if isinstance(x, tf.data.Dataset):
             spec = x.element_spec
             _check_unweighted(*spec[2:3] if isinstance(spec, tuple) else ())
-            self._build_for(_checks.stream_input(x).shape)
-            return _checks.checked_stream(x, self.event_shape, self.unit_interval, self.pixels)
+            shape = _checks.stream_input(x).shape
+            if not self.built and None in (shape[1:] if shape.rank else [None]):
+                shapes = x.map(lambda *batch: tf.shape(batch[0]))
+                shape = tf.TensorShape(next(iter(shapes.take(1))).numpy())  # as Keras looks too
+            self._build_for(shape)
+            if shape.rank is not None and shape[1:].is_fully_defined():
+                _checks.check_shape((shape[0], *shape[1:]), self.event_shape)
+            return _streams.checked_dataset(x, self._check_values(), self.event_shape)
         if hasattr(x, "shape"):
-            self._build_for(x.shape)
-            self._check_array(x)
-            return x
+            return self._checked_array(x)
         if isinstance(x, keras.utils.PyDataset):
-            return _streams.CheckedPyDataset(x, self._check_batch)
+            if not self.built:
+                self._build_for(np.shape(keras.utils.unpack_x_y_sample_weight(x[0])[0]))
+            return _streams.CheckedPyDataset(x, self._check_batch())
         if inspect.isgenerator(x):
-            return _streams.checked_generator(x, self._check_batch)
+            return _streams.checked_generator(x, self._check_batch())
         raise ValueError(
             f"the data are a {type(x).__name__}: give an array, a tf.data.Dataset, a "
             "keras.utils.PyDataset or a generator of minibatches"
         )
 
-    def _check_batch(self, batch):
-        x, _, weights = keras.utils.unpack_x_y_sample_weight(batch)
-        _check_unweighted(sample_weight=weights)
-        x = np.asarray(_checks.one_input(x))
-        self._build_for(x.shape)
-        self._check_array(x)
+    def _check_batch(self):
+        """What raises ValueError for a minibatch x, (x,) or (x, y) that the model cannot read."""
+        check = None
 
-    def _check_array(self, x):
-        _checks.check_shape(x.shape, self.event_shape)
-        _checks.check_values(x, self.unit_interval, self.pixels)
+        def look(batch):
+            nonlocal check
+            x, _, weights = keras.utils.unpack_x_y_sample_weight(batch)
+            _check_unweighted(sample_weight=weights)
+            x = _checks.one_input(x)
+            self._build_for(x.shape)
+            check = check or self._check_values()
+            check(np.asarray(x))
+
+        return look
+
+    def _checked_array(self, x):
+        """x, one array of datapoints that the model can read; else ValueError."""
+        x = _checks.one_input(x)
+        if not hasattr(x, "shape"):
+            raise ValueError(f"the data are a {type(x).__name__}: give an array of datapoints")
+        self._build_for(x.shape)
+        self._check_values()(x)
+        return x
+
+    def __call__(self, x: Data, *args: Any, **kwargs: Any) -> Any:
+        """`call` of x, which is checked as `fit` checks it."""
+        return super().__call__(self._checked_values(x), *args, **kwargs)
+
+    def _checked_values(self, x):
+        """`x`, checked where it is there, and not to come in a program."""
+        return self._checked_array(x) if _checks.has_values(x) else x
+
+    def _check_values(self):
+        """What raises ValueError for an array of datapoints that the model cannot read.
+
+        Only of the first that it sees is uint8 doubted: one dark minibatch means nothing.
+        """
+        check_density, seen = self.density_check(), False
+
+        def look(x):
+            nonlocal seen
+            _checks.check_shape(x.shape, self.event_shape)
+            if not (seen and x.dtype == np.uint8 and self.pixels):
+                _checks.check_values(x, self.unit_interval, self.pixels)
+            if check_density is not None:
+                check_density(x)
+            seen = True
+
+        return look
 
     def _build_for(self, shape):
         if not self.built:
             with self.distribute_strategy.scope():
                 self.build((None, *shape[1:]))
+
+
+def held_out(x: Data, validation_split: float) -> int:
+    """How many of the last rows of x `validation_split` leaves out of training."""
+    return len(x) - int(len(x) * (1 - validation_split))
+
+
+def _evaluation_size(x, batch_size):
+    if batch_size is not None:
+        batch_size = _checks.count("batch_size", batch_size)
+    return (batch_size or EVALUATION_BATCH_SIZE) if hasattr(x, "shape") else None
 
 
 def most_minibatches(minibatch: int) -> int:

@@ -10,34 +10,76 @@ from vae_keras import _checks
 from vae_keras.bounds import Bound
 from vae_keras.models.autoencoder import AutoEncoder
 from vae_keras.models.latent_variable import datapoints
+from vae_keras.priors import Learned
 
 
 @keras.saving.register_keras_serializable(package="vae_keras")
 class VAE(AutoEncoder):
-    """An encoder and a decoder trained together by Algorithm 1 (AEVB); see `AutoEncoder`.
+    """The variational auto-encoder: encoder and decoder trained together by Algorithm 1 (AEVB).
 
-    `kl_weight`: w, by which the KL counts in what is learned: reconstruction - w KL is climbed
-    instead of the bound, which the paper's 1 leaves as it is. At least 0; or a
-    `keras.optimizers.schedules.LearningRateSchedule`, whose value at the optimiser's iterations,
-    from 0 on, is w. The metrics `elbo`, `reconstruction` and `kl` do not know of it; `loss` is
-    `weight_decay` - (`reconstruction` - w `kl`) in training, and in evaluation, which measures the
-    bound, `weight_decay` - `elbo`.
+    What is climbed is the lower bound of log p(x), equation 3, nats per datapoint:
 
-    Raises ValueError also for a posterior that does not reparameterise; for a `kl_weight` that is
-    negative, not finite or no number; and for one other than 1 with estimator IW, whose bound has
-    no KL to weigh.
+        L(x) = E_q(z|x)[log p(x|z)] - KL(q(z|x) || p(z))
+
+    Args:
+        encoder: q(z|x), a Keras model of one input that ends in a distribution layer.
+        decoder: p(x|z), likewise, of z, a distribution over x.
+        prior: p(z), a TFP distribution, or a `priors.Learned`; by default N(0, I).
+        estimator: "A" (equation 6), "B" (equation 7) or "IW" (importance-weighted); by default B,
+            or A where the KL has no closed form.
+        n_samples: L, samples of z a datapoint.
+        weight_decay: w adds w/2 |weights|^2 to the loss; 1/N is the paper's MAP estimate.
+        kl_weight: w, by which the KL counts in what is learned: reconstruction - w KL is climbed
+            instead of the bound, which the paper's 1 leaves as it is. At least 0; or a
+            `keras.optimizers.schedules.LearningRateSchedule`, whose value at the optimiser's
+            iterations, from 0 on, is w.
+        seed: of the noise; by default drawn from Python's generator.
+
+    `AutoEncoder` says more of each, and what the model has and does. The metrics `elbo`,
+    `reconstruction` and `kl` do not know of `kl_weight`; `loss` is `weight_decay` -
+    (`reconstruction` - w `kl`) in training, and in evaluation, which measures the bound,
+    `weight_decay` - `elbo`.
+
+    Raises ValueError as `AutoEncoder` does, and for a posterior that does not reparameterise; for a
+    `kl_weight` that is negative, not finite or no number; and for one other than 1 with estimator
+    IW, whose bound has no KL to weigh.
+
+    >>> import numpy as np
+    >>> from vae_keras import networks
+    >>> encoder = networks.gaussian_encoder(n_pixels=6, hidden=8, latent_dim=2)
+    >>> vae = VAE(encoder, networks.bernoulli_decoder(latent_dim=2, hidden=8, n_pixels=6))
+    >>> vae.compile()
+    >>> history = vae.fit(np.ones((200, 6)), epochs=2, verbose=0)
+    >>> print(vae.elbo(np.ones((5, 6))).shape, vae.sample(3).shape)
+    (5,) (3, 6)
     """
 
     SETTINGS = (*AutoEncoder.SETTINGS, "kl_weight")
 
     def __init__(
         self,
-        *args: Any,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        prior: tfd.Distribution | Learned | None = None,
+        *,
+        estimator: str | None = None,
+        n_samples: int = 1,
+        weight_decay: float = 0.0,
         kl_weight: float | keras.optimizers.schedules.LearningRateSchedule = 1.0,
+        seed: int | None = None,
         **kwargs: Any,
     ):
-        _checks.check_kl_weight(kl_weight, kwargs.get("estimator"))
-        super().__init__(*args, **kwargs)
+        _checks.check_kl_weight(kl_weight, estimator)
+        super().__init__(
+            encoder,
+            decoder,
+            prior,
+            estimator=estimator,
+            n_samples=n_samples,
+            weight_decay=weight_decay,
+            seed=seed,
+            **kwargs,
+        )
         self.kl_weight = kl_weight if callable(kl_weight) else float(kl_weight)
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:

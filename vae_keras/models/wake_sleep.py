@@ -14,27 +14,77 @@ from vae_keras.typing import Codes, Minibatch, Shape
 
 @keras.saving.register_keras_serializable(package="vae_keras")
 class WakeSleep(AutoEncoder):
-    """The same encoder and decoder as a `VAE`, trained by wake-sleep; see `AutoEncoder`.
+    """The same encoder and decoder as a `VAE`, trained by wake-sleep.
 
-    Awake, the decoder learns to explain data x by codes z from the encoder; asleep, the encoder
-    learns to find the codes of dreams, x drawn from p(z) p(x|z) with the decoder as it has become,
-    one a datapoint. Neither phase moves the other's parameters, and the two together do not climb
-    one objective. The metrics are still the lower bound and its terms.
+    Awake, the decoder theta learns to explain data x by codes z from the encoder; asleep, the
+    encoder phi learns to find the codes of dreams, x drawn from p(z) p(x|z) with the decoder as it
+    has become, one a datapoint:
 
-    `clip`: (low, high), the range of the data, to which dreams are clipped where p(x|z) reaches
-    beyond it, as a Gaussian over pixels does; None: they are not. Raises ValueError where low is
-    not below high.
+        theta climbs E_q(z|x)[log p(x|z)];    phi climbs E_p(z)p(x|z)[log q(z|x)]
 
-    The posterior need not reparameterise. Raises ValueError also for a prior that is to be learned.
+    Neither phase moves the other's parameters, and the two together do not climb one objective. The
+    metrics are still the lower bound and its terms.
+
+    Args:
+        encoder, decoder, estimator, n_samples, weight_decay, seed: as `AutoEncoder` has them.
+        prior: p(z), a TFP distribution, fixed; by default N(0, I).
+        clip: (low, high), the range of the data, to which dreams are clipped where p(x|z) reaches
+            beyond it, as a Gaussian over pixels does; None: they are not.
+
+    The posterior need not reparameterise. Raises ValueError as `AutoEncoder` does, for a prior that
+    is to be learned, for a `clip` whose low is not below high, and for an optimiser that
+    accumulates gradients, which would mix those of the two phases.
+
+    >>> import numpy as np
+    >>> from vae_keras import networks
+    >>> encoder = networks.gaussian_encoder(n_pixels=6, hidden=8, latent_dim=2)
+    >>> decoder = networks.bernoulli_decoder(latent_dim=2, hidden=8, n_pixels=6)
+    >>> model = WakeSleep(encoder, decoder)
+    >>> model.compile()
+    >>> history = model.fit(np.ones((200, 6)), epochs=2, verbose=0).history
+    >>> print(sorted(history))
+    ['elbo', 'kl', 'loss', 'reconstruction', 'weight_decay']
     """
 
     SETTINGS = (*AutoEncoder.SETTINGS, "clip")
 
-    def __init__(self, *args: Any, clip: tuple[float, float] | None = None, **kwargs: Any):
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        prior: tfd.Distribution | None = None,
+        *,
+        estimator: str | None = None,
+        n_samples: int = 1,
+        weight_decay: float = 0.0,
+        clip: tuple[float, float] | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ):
         if clip is not None and not (len(clip) == 2 and clip[0] < clip[1]):
             raise ValueError(f"clip is {clip!r}, but must be None or (low, high), low below high")
-        super().__init__(*args, **kwargs)
+        super().__init__(
+            encoder,
+            decoder,
+            prior,
+            estimator=estimator,
+            n_samples=n_samples,
+            weight_decay=weight_decay,
+            seed=seed,
+            **kwargs,
+        )
         self.clip = None if clip is None else tuple(clip)
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """As every model here; ValueError for an optimiser that accumulates gradients."""
+        super().compile(*args, **kwargs)
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        if optimizer.gradient_accumulation_steps:
+            raise ValueError(
+                "wake-sleep has two updates a minibatch, of which gradient_accumulation_steps = "
+                f"{optimizer.gradient_accumulation_steps} would make one: leave it out, and take "
+                "larger minibatches"
+            )
 
     def build(self, input_shape: Shape) -> None:
         """As every `AutoEncoder`; the prior must be fixed."""
