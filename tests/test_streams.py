@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from vae_keras import _streams
 
@@ -29,12 +30,11 @@ class Batches(keras.utils.PyDataset):
         self.told.append("end")
 
 
-def test_a_py_dataset_is_looked_at_at_once_and_then_at_each_minibatch():
+def test_each_minibatch_of_a_py_dataset_is_looked_at_when_it_is_asked_for():
     seen = []
     checked = _streams.CheckedPyDataset(Batches(["a", "b", "c"]), seen.append)
-    assert seen == ["a"]
     assert [checked[i] for i in (2, 1)] == ["c", "b"]
-    assert seen == ["a", "c", "b"]
+    assert seen == ["c", "b"]  # and no other: it may draw at random
 
 
 def test_a_py_dataset_is_in_all_else_as_it_was():
@@ -73,15 +73,53 @@ def test_a_minibatch_that_is_refused_does_not_come():
     checked = _streams.CheckedPyDataset(Batches(["good", "bad"]), check)
     with pytest.raises(ValueError, match="no"):
         checked[1]
-    for first in (
-        lambda: _streams.checked_generator(iter(["bad"]), check),
-        lambda: _streams.CheckedPyDataset(Batches(["bad"]), check),
-    ):
-        with pytest.raises(ValueError, match="no"):
-            first()
+    with pytest.raises(ValueError, match="no"):
+        _streams.checked_generator(iter(["bad"]), check)
+
+
+def test_a_tf_data_stream_is_read_once_and_each_minibatch_looked_at():
+    begun, seen = [], []
+
+    def numbers():
+        begun.append(True)
+        yield from ([float(k)] for k in range(6))
+
+    stream = tf.data.Dataset.from_generator(numbers, output_signature=tf.TensorSpec((1,)))
+    stream = stream.batch(2).map(lambda x: (x, x + 1))
+    checked = _streams.checked_dataset(stream, lambda x: seen.append(x.tolist()), (1,))
+    assert not begun
+    found = [(x.numpy().tolist(), y.numpy().tolist()) for x, y in checked]
+    assert len(begun) == 1
+    assert [x for x, _ in found] == seen == [[[0], [1]], [[2], [3]], [[4], [5]]]
+    assert found[0][1] == [[1], [2]]
+
+
+def test_what_a_minibatch_is_refused_for_is_said_in_its_own_words():
+    def check(x):
+        if x.max() > 3:
+            raise ValueError(f"{x.max()} is too much: take less")
+
+    stream = tf.data.Dataset.range(6).batch(2)
+    checked = _streams.checked_dataset(stream, check, ())
+    with pytest.raises(ValueError, match=r"^5 is too much: take less$"), _streams.refusals():
+        list(checked)
+    with pytest.raises(tf.errors.InvalidArgumentError), _streams.refusals():
+        tf.reshape(tf.zeros(3), (2, 2))
+
+
+def test_the_x_of_any_stream_comes_in_parts():
+    x = np.arange(10.0)[:, None]
+    batches = [x[:4], (x[4:8], "y"), (x[8:],)]
+    stream = tf.data.Dataset.from_tensor_slices((x, x)).batch(4)
+    for data in (x, stream, Batches(batches), iter(batches)):
+        parts = list(_streams.minibatches(data, 3))
+        assert max(map(len, parts)) <= 3
+        np.testing.assert_array_equal(np.concatenate(parts), x)
 
 
 def test_a_stream_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="the data set is empty"):
+        _streams.checked_dataset(tf.data.Dataset.range(0), print, ())
     with pytest.raises(ValueError, match="the data set is empty"):
         _streams.checked_generator(iter([]), print)
     with pytest.raises(ValueError, match="the data set is empty"):

@@ -242,8 +242,8 @@ def compare(model: Any, x: Data) -> pd.DataFrame:
             :2
         ],
     }
-    (one, error), (other, other_error) = found.values()
-    apart = np.abs(one - other) > DISAGREE * np.hypot(error, other_error) + NATS
+    (one, its_error), (other, others_error) = found.values()
+    apart = np.abs(one - other) > DISAGREE * np.hypot(its_error, others_error) + NATS
     if rows := np.flatnonzero(apart).tolist():
         which = ", ".join(map(str, rows[:10])) + ", ..." * (len(rows) > 10)
         warnings.warn(

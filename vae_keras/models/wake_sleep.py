@@ -78,7 +78,7 @@ class WakeSleep(AutoEncoder):
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """As every model here; ValueError for an optimiser that accumulates gradients."""
         super().compile(*args, **kwargs)
-        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        optimizer: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         if optimizer.gradient_accumulation_steps:
             raise ValueError(
                 "wake-sleep has two updates a minibatch, of which gradient_accumulation_steps = "
