@@ -32,6 +32,7 @@ def pytest_collection_modifyitems(config, items):
     missing = [name for name in datasets.REMOTE if datasets.locate(name) is None]
     reasons = {
         "long": None if config.getoption("--all") else "takes long: tests/run_all.sh --all",
+        "in_brief": config.getoption("--all") and "done whole by one that takes long",
         "real_data": missing
         and f"real data not found: {', '.join(missing)} (let VAE_KERAS_DATA name their folder)",
     }

@@ -114,7 +114,13 @@ def test_the_run_says_once_what_stands_in_and_where_the_figures_are(commanded):
 
 
 @pytest.mark.filterwarnings("ignore:.*EMBEDDED DATA stand in")
-@pytest.mark.parametrize("by", ["made", pytest.param("commanded", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "by",
+    [
+        pytest.param("made", marks=pytest.mark.in_brief),
+        pytest.param("commanded", marks=pytest.mark.long),
+    ],
+)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_run_leaves_the_figure_and_how_it_came_about(by, name, request):
     by = request.getfixturevalue(by)
@@ -135,7 +141,7 @@ def test_a_run_leaves_the_figure_and_how_it_came_about(by, name, request):
         header = (made / f"{name}.csv").read_text().splitlines()[0]
         columns = "dataset,latent_dim,algorithm,split,samples,lower_bound,seed"
         if name == "fig_marginal_likelihood":
-            measured = "marginal_log_likelihood,error,acceptance"
+            measured = "marginal_log_likelihood,error,acceptance,lower_bound"
             columns = columns.replace(",", ",n_train,", 1).replace("lower_bound", measured)
         assert header == columns
 

@@ -60,6 +60,7 @@ def streams(notebook):
     return [output.text for output in outputs if output.get("name") == "stderr"]
 
 
+@pytest.mark.in_brief
 @pytest.mark.filterwarnings("ignore:.*EMBEDDED DATA stand in")
 @pytest.mark.parametrize(
     "file", [f for f in NOTEBOOKS if f.stem[:2] not in WEIGHTY], ids=lambda file: file.stem
