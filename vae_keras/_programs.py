@@ -4,6 +4,7 @@ On a CPU XLA multiplies out the gradients of convolutions one number after the o
 slowly as TensorFlow: a model that has any does without it there.
 """
 
+import functools
 import hashlib
 from collections.abc import Callable
 from typing import Any
@@ -18,11 +19,11 @@ from vae_keras.typing import Data
 BATCH = 1000  # datapoints at a time
 SMALLEST = 8  # of them, at least
 
-# Attributes of Keras's own and of `Trainer`'s, which change as a model is built, trained or saved.
+# Attributes of `Trainer`'s and Keras's own, which change as a model is built, trained or saved.
 OF_TRAINING = {
-    *vars(keras.Model()), "history", "optimizer", "stop_evaluating", "stop_predicting",
-    "stop_training", "_array", "_at_once", "_batch_size", "_by_xla", "_epoch_rows", "_minibatches",
-    "_order", "_train_functions",
+    "history", "optimizer", "stop_evaluating", "stop_predicting", "stop_training", "_array",
+    "_at_once", "_batch_size", "_by_xla", "_epoch_rows", "_minibatches", "_order",
+    "_train_functions",
 }  # fmt: skip
 
 CONVOLUTIONS = tuple(getattr(keras.layers, name) for name in dir(keras.layers) if "Conv" in name)
@@ -73,11 +74,17 @@ def forget(model: Any) -> None:
     vars(model).pop("_programs", None)
 
 
+@functools.cache
+def _passing():
+    """Not at import: a model made then would decide in which precision later ones are."""
+    return OF_TRAINING | vars(keras.Model(name="none")).keys()
+
+
 def _leaves(model):
     """What a program has read once and for all: each attribute's name, and what is in it."""
     owners = model._flatten_layers() if isinstance(model, keras.Layer) else [model]
     for owner in owners:
-        passing = OF_TRAINING if isinstance(owner, keras.Layer) else ()
+        passing = _passing() if isinstance(owner, keras.Layer) else ()
         for name, value in vars(owner).items():
             if name not in passing and not isinstance(value, _Programs):
                 yield name
