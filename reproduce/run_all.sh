@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Regenerate every figure of the paper into figures/<preset>/. Makes its own environment. See --help.
 set -euo pipefail
+from=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 usage() {
@@ -40,8 +41,10 @@ for argument in "$@"; do
   case "$argument" in -h | --help) usage; exit 0 ;; esac
 done
 . reproduce/environment.sh
+export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
+cd "$from" # where relative paths begin
 # Until everything is imported, Ctrl-C ends without a trace of where it was.
-exec "$PYTHON" -c '
+exec "$PYTHON" -P -c '
 import os, signal, sys
 signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 from vae_keras.__main__ import main

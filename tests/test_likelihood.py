@@ -292,7 +292,7 @@ def test_the_table_of_both_has_the_errors_of_means(monkeypatch):
 
 
 def test_datapoints_on_which_the_estimators_disagree_are_named():
-    """A chain that begins in the lesser of two modes of p(z|x) stays there: exact, 6 nats too low."""
+    """A chain that begins in the lesser of two modes of p(z|x) stays there, 6 nats too low."""
 
     class TwoModes:  # x = z^2 + noise, so z = +-sqrt(x), the positive one e^6 times as likely
         prior = tfd.MultivariateNormalDiag([2.0])

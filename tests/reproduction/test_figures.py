@@ -400,6 +400,7 @@ def test_a_figure_with_other_parameters_lies_elsewhere_and_is_not_fresh(tmp_path
     monkeypatch.setattr(paths, "FIGURES", tmp_path)
     name, figure = "fig_samples", figures.graphical_model()
     cell = provenance.parameters(name, "quick") | {"samples": None, "figures_dir": None}
+    cell["In"] = provenance.code(name)
     assert figures.save(figure, name, cell) == tmp_path / "quick"
     assert provenance.is_fresh(name, "quick", tmp_path / "quick")
     before = (tmp_path / "quick" / f"{name}.json").read_bytes()
@@ -414,6 +415,8 @@ def test_a_figure_with_other_parameters_lies_elsewhere_and_is_not_fresh(tmp_path
     assert not provenance.is_fresh(name, "quick", chosen)
     monkeypatch.chdir(tmp_path)
     assert str(figures.save(figure, name, cell | {"figures_dir": 2024})) == "2024"  # a path too
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert figures.save(figure, name, cell | {"figures_dir": "~/figs"}) == tmp_path / "figs"
 
 
 def test_the_figure_has_a_panel_a_size_with_the_papers_points():

@@ -104,8 +104,14 @@ def test_what_papermill_injects_has_the_type_of_the_cells_own_value(injected):
 
 
 def test_what_papermill_injects_must_be_a_parameter_with_a_fitting_value(injected):
-    message = "this notebook has no parameter colour, rws: it has .*rows, samples, seeds, step_size"
+    message = "no parameter colour, rws: it has dims, figures_dir, preset, rows, samples, step_size"
     with pytest.raises(ValueError, match=message):
         injected(rws=3, colour="red")
+    for of_another in ("seeds", "n_train", "mnist_latent_dims"):  # which presets have
+        with pytest.raises(ValueError, match=f"no parameter {of_another}: it has dims"):
+            injected(**{of_another: "[7]"})
+    for name, value in (("rows", "[3, 5]"), ("step_size", "[0.02, 0.1]"), ("rows", "[3]")):
+        with pytest.raises(ValueError, match=f"{name} is .*, but must be one value"):
+            injected(**{name: value})
     with pytest.raises(ValueError, match="rows is 'many', but must be a value like 10"):
         injected(rows="many")

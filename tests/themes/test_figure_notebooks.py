@@ -187,7 +187,7 @@ def test_another_preset_is_not_fresh(commanded, tmp_path, capsys, monkeypatch):
         ({"latent_grid": "many"}, "latent_grid is 'many', but must be a value like 20"),
         ({"allow_embedded": "false"}, "allow_embedded is 'false', but must be "),
         ({"step_size": "fast"}, "step_size is 'fast', but must be above 0 and finite, or None"),
-        ({"seed": "[0, 1]"}, r"seed is \[0, 1\], but must be an integer, at least 0"),
+        ({"seed": "[0, 1]"}, r"seed is \[0, 1\], but must be one value"),
         ({"rows": "0"}, "rows is 0, but must be a whole number of at least 1"),
         ({"latent_dims": "[]"}, "there is no experiment to run: each list of sizes"),
         ({"latent_dims": "[two]"}, r"latent_dim is '\[two\]', but must be an integer"),

@@ -38,15 +38,18 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument(
         "--so-far", action="store_true", help="train nothing, draw from the runs so far"
     )
-    command.add_argument("--figures-dir", type=Path, help="instead of figures/<preset>/")
+    command.add_argument("--figures-dir", type=_folder, help="instead of figures/<preset>/")
     command = commands.add_parser("runs", help="list the stored runs, drop, export or import some")
     one = command.add_mutually_exclusive_group()
     one.add_argument("--drop", metavar="RUN", help="the name of a run, or 'all'")
     one.add_argument("--export", metavar="RUN", help="the same: to RUN.zip, in this folder or --to")
     one.add_argument("--import", metavar="FILE", dest="files", nargs="+", help="that was exported")
-    command.add_argument("--to", metavar="FOLDER", type=Path, default=Path(), help="of --export")
+    command.add_argument("--to", metavar="FOLDER", type=_folder, default=Path(), help="of --export")
     commands.add_parser("data", help="say where the data sets are, or what each source answered")
     chosen = parser.parse_args(arguments)
+    for name in ("VAE_KERAS_RESULTS", "VAE_KERAS_DATA"):  # processes elsewhere are told of them
+        if os.environ.get(name):
+            os.environ[name] = str(_folder(os.environ[name]))
     if chosen.command == "runs":
         if chosen.drop is not None:
             return each(named(chosen.drop), drop_run)
@@ -84,6 +87,11 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\nInterrupted. {_stored()}", file=sys.stderr)
         return 130
+
+
+def _folder(name: str) -> Path:
+    """From where the user stands, whatever process writes there in the end."""
+    return Path(name).expanduser().absolute()
 
 
 def _stored() -> str:

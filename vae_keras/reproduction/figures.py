@@ -432,19 +432,25 @@ def save(
     """Write ``<name>.png``, ``.pdf``, a CSV a table and, last, ``<name>.json`` with the provenance.
 
     `parameters`: the notebook's ``globals()``, from which the values of its parameters cell are
-    taken. `tables`: file stem -> table. Returns the folder: the parameter ``figures_dir``, else
-    ``figures/<preset>/``, or ``figures/custom/`` where another parameter is not the preset's.
+    taken, and the cells that ran. `tables`: file stem -> table. Returns the folder: the parameter
+    ``figures_dir``, else ``figures/<preset>/``, or ``figures/custom/`` where another parameter is
+    not the preset's, or code ran that is not the notebook's.
     """
-    preset = parameters["preset"]
+    preset, executed = parameters["preset"], list(parameters.get("In", []))
     values = provenance.parameters(name, preset, parameters)
-    own = values == provenance.parameters(name, preset)
-    folder = Path(str(parameters["figures_dir"] or paths.figures(preset if own else "custom")))
+    is_own = provenance.is_own_code(name, executed)
+    if not is_own:
+        print(f"the code that ran is not that of reproduce/{name}.ipynb, as the project has it")
+    of_preset = is_own and values == provenance.parameters(name, preset)
+    folder = paths.figures(preset if of_preset else "custom")
+    if parameters["figures_dir"]:
+        folder = Path(str(parameters["figures_dir"])).expanduser()
     files = {}
     for suffix in ("png", "pdf"):
         files[f"{name}.{suffix}"] = _rendered(figure, suffix)
     for stem, table in (tables or {}).items():
         files[f"{stem}.csv"] = table.to_csv(index=False).encode()
-    record = provenance.record(name, values, list(runs), sorted(files))
+    record = provenance.record(name, values, list(runs), files, None if is_own else executed)
     files[f"{name}.json"] = (json.dumps(record, indent=2) + "\n").encode()
     for file, content in files.items():
         _files.replace(folder / file, content)

@@ -110,6 +110,8 @@ def _make(
         if not force and provenance.is_fresh(name, preset, folder):  # the other has
             return "fresh", 0.0, ""
         _say(f"{name}, preset {preset}")
+        if folder == paths.figures(preset) and not provenance.is_committed(name):
+            folder = paths.figures("custom")  # as the notebook itself will say
         values = presets.read(preset)
         known = provenance.parameters(name, preset)
         values = {key: value for key, value in values.items() if key in known}

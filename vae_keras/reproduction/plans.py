@@ -29,7 +29,7 @@ def lower_bound(settings: presets.Settings, step_size: float | None, algorithms:
         pair
         for name, latent_dims in sizes.items()
         for pair in _each(
-            name, settings, latent_dim=latent_dims, algorithm=algorithms, step_size=step_size
+            name, settings, latent_dim=latent_dims, algorithm=algorithms, step_size=[step_size]
         )
     ]
 
@@ -46,10 +46,10 @@ def marginal_likelihood(
         "mnist",
         dataclasses.replace(settings, samples=min(settings.samples, FIGURE_3_ENDS)),
         settings.n_train,
-        latent_dim=latent_dim,
-        hidden=hidden,
+        latent_dim=[latent_dim],
+        hidden=[hidden],
         algorithm=algorithms,
-        step_size=step_size,
+        step_size=[step_size],
         measure="marginal_log_likelihood",
     )
 
@@ -86,10 +86,10 @@ def full_vb(
         "mnist",
         settings,
         [training_points],
-        latent_dim=latent_dim,
-        hidden=hidden,
+        latent_dim=[latent_dim],
+        hidden=[hidden],
         algorithm=["aevb", "full_vb"],
-        step_size=step_size,
+        step_size=[step_size],
     )
 
 

@@ -116,7 +116,7 @@ def _take_from_papermill(of_preset: dict) -> None:
     `of_preset`: what stands for None.
     """
     shell: Any = getattr(builtins, "get_ipython", lambda: None)()
-    defaults = dict(of_preset)
+    defaults: dict[str, Any] = {}
     for cell in shell.user_ns.get("In", []) if shell else []:
         values = assigned(cell)
         if cell.startswith("# Parameters\n"):  # by papermill
@@ -132,9 +132,37 @@ def _take_from_papermill(of_preset: dict) -> None:
                     raise ValueError(
                         f"{name} is {value!r}, but must be a value like {defaults[name]!r}"
                     )
+                if isinstance(value, list | tuple | dict) and not isinstance(defaults[name], list):
+                    raise ValueError(f"{name} is {value!r}, but must be one value")
                 shell.user_ns[name] = value
             continue
-        defaults |= {n: defaults.get(n) if value is None else value for n, value in values.items()}
+        defaults |= {n: of_preset.get(n) if v is None else v for n, v in values.items()}
+
+
+def assigns_only(source: str, names: set[str]) -> bool:
+    """Whether a cell does nothing but give literals to some of `names`."""
+    try:
+        body = ast.parse(source).body
+        return all(
+            isinstance(node, ast.Assign)
+            and all(isinstance(t, ast.Name) and t.id in names for t in node.targets)
+            and (ast.literal_eval(node.value), True)[1]
+            for node in body
+        )
+    except (SyntaxError, ValueError):
+        return False
+
+
+def check_untrained(**given: Any) -> None:
+    """Raise ValueError for parameters of training beside `pretrained`, which trains nothing.
+
+    None, and the seed 0, are what they are where nothing was said.
+    """
+    if named := [name for name, value in given.items() if value not in (None, 0)]:
+        raise ValueError(
+            f"pretrained draws the models that ship with the kit, so {', '.join(named)} would do "
+            "nothing: leave one of them out"
+        )
 
 
 def assigned(source: str) -> dict:

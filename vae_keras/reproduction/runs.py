@@ -111,19 +111,20 @@ def taken(name: str, allow_embedded: bool = True) -> Run:
 def run_all(chosen: Iterable[tuple[Experiment, Dataset]], models: bool = True) -> list[Run]:
     """Train what is not in the store, or not far enough, and return all runs, in order.
 
-    The longest run begins first. ``VAE_KERAS_JOBS`` says how many are trained at once, by default
-    one a core (0: in this process), ``VAE_KERAS_CLUSTER`` the address of a Dask scheduler that
-    trains them instead. What another process trains is left to it and waited for. Says which of
-    the runs other versions of the kit made. With ``VAE_KERAS_SO_FAR`` it trains nothing and returns
-    the runs as far as they have come, those alone that have been measured at all; where no
-    `models` are needed but curves alone, also as far as the figures in ``figures/`` show them.
+    What was `chosen` more than once comes once. The longest run begins first. ``VAE_KERAS_JOBS``
+    says how many are trained at once, by default one a core (0: in this process),
+    ``VAE_KERAS_CLUSTER`` the address of a Dask scheduler that trains them instead. What another
+    process trains is left to it and waited for. Says which of the runs other versions made. With
+    ``VAE_KERAS_SO_FAR`` it trains nothing and returns the runs as far as they have come, those
+    alone that have been measured at all; where no `models` are needed but curves alone, also as far
+    as the figures in ``figures/`` show them.
 
     Raises, before any training, ValueError for an experiment that does not fit its data, or for
     none, ClusterError where no scheduler answers, and StoreError for a run that learned from other
     data of the same name. A run that fails does not hold up the others: when all have come to their
     end, the error of the first is raised, WorkerDied for one that killed its process three times.
     """
-    chosen = list(chosen)
+    chosen = list({experiment: (experiment, data) for experiment, data in chosen}.values())
     if not chosen:
         raise ValueError(
             "there is no experiment to run: each list of sizes, seeds or algorithms needs a value"
