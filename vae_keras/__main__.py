@@ -3,13 +3,27 @@
 ``data`` alone is answered by the library.
 """
 
+import os
 import sys
 
 from vae_keras import datasets
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command line; returns the exit status."""
+    """Run the command line; returns the exit status. It may be that nobody reads what is said."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+    try:
+        status = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # as of `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status
+
+
+def _run(arguments):
     if arguments == ["data"]:
         return datasets.report()
     try:

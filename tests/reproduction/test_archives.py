@@ -1,6 +1,7 @@
 """A run as a file: the same run elsewhere, and nothing that is not whole gets into a store."""
 
 import dataclasses
+import io
 import json
 import zipfile
 
@@ -27,7 +28,9 @@ def test_it_is_the_same_run_elsewhere_and_goes_on_there(
 ):
     file, run = exported
     assert main(["runs", "--import", str(file)]) == 0
-    assert f"imported {small.key}: 4,000 samples" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"imported {small.key}: 4,000 samples, made by this version" in said
+    assert "what the numbers are worth no file can tell" in said
     with monkeypatch.context() as patch:
         patch.setattr(Experiment, "build", lambda *_: pytest.fail("trained again"))
         elsewhere = runs.run(small, faces)
@@ -106,7 +109,88 @@ def test_half_a_file_and_none(exported, capsys):
     file, _ = exported
     file.write_bytes(file.read_bytes()[:-500])
     assert main(["runs", "--import", str(file), str(file) + "x"]) == 1
-    assert capsys.readouterr().err.count("is not a whole run") == 2
+    said = capsys.readouterr().err
+    assert "is not a whole run" in said
+    assert f"there is no file {file}x" in said
+
+
+def changed(files, name, change):
+    """One of its files, and the manifest so that it is not seen by that."""
+    files[name] = change(files[name])
+    manifest = json.loads(files[archives.MANIFEST])
+    manifest["sha256"][name] = archives._hash(files[name])
+    files[archives.MANIFEST] = json.dumps(manifest).encode()
+
+
+def _json(change):
+    def changed(content):
+        record = json.loads(content)
+        change(record)
+        return json.dumps(record).encode()
+
+    return changed
+
+
+def _npz(change):
+    def changed(content):
+        with np.load(io.BytesIO(content)) as saved:
+            arrays = dict(saved)
+        record = json.loads(str(arrays["record"]))
+        change(record, arrays)
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays | {"record": json.dumps(record)})
+        return buffer.getvalue()
+
+    return changed
+
+
+FORGED = {
+    "seed": ("run-4000.json", _json(lambda r: r["experiment"].update(seed=3)), "of another run"),
+    "claims": ("run-4000.json", _json(lambda r: r.update(samples=10**8)), "it claims 100000000"),
+    "no end": ("run-4000.json", _json(lambda r: r.update(curve=r["curve"][:2])), "its curve"),
+    "samples": ("checkpoint.npz", _npz(lambda r, _: r.update(samples=3000)), "4000 samples"),
+    "no arrays": ("checkpoint.npz", _npz(lambda _, a: a.pop("arr_0")), "does not hold together"),
+    "shapes": (
+        "checkpoint.npz", _npz(lambda _, a: a.update(arr_1=np.zeros(3))), "does not hold together",
+    ),
+    "model": ("model-4000.keras", lambda _: b"half", "it is not whole"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("forged", FORGED)
+def test_a_run_whose_files_do_not_belong_together_is_refused(exported, forged, capsys):
+    name, change, message = FORGED[forged]
+    file, _ = exported
+    rewritten(file, lambda files: changed(files, name, change))
+    assert main(["runs", "--import", str(file)]) == 1
+    assert message in capsys.readouterr().err
+    assert store.records() == {}
+
+
+def test_a_file_that_would_unpack_to_more_than_any_run_has_is_not_unpacked(
+    tmp_path, monkeypatch, capsys
+):
+    file = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("run-1.json", bytes(archives.MOST_BYTES + 1))
+    monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("read"))
+    assert main(["runs", "--import", str(file)]) == 1
+    assert "it would take more than 256 MiB" in capsys.readouterr().err
+
+
+def test_strangers_in_the_folder_of_a_run_and_folders_that_are_none(small, faces, tmp_path):
+    runs.run(small, faces)
+    folder = store.runs_folder() / small.key
+    (folder / "notes.txt").write_text("mine")
+    (folder / "more").mkdir()
+    (store.runs_folder() / "no run").mkdir()
+    file = archives.export(small.key, tmp_path)
+    with zipfile.ZipFile(file) as archive:
+        assert sorted(archive.namelist()) == [
+            "checkpoint.npz", archives.MANIFEST, "model-4000.keras", "run-4000.json",
+        ]  # fmt: skip
+    with pytest.raises(store.StoreError, match="there is no run 'no run'"):
+        archives.export("no run", tmp_path)
 
 
 def test_a_run_of_another_recipe_is_refused(exported, monkeypatch, capsys):

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ import pytest
 from oracles.saboteur import Saved
 
 from vae_keras import _files
+from vae_keras.models.trainer import Trainer
 from vae_keras.reproduction import paths, runs, store
 from vae_keras.reproduction.experiments import Experiment
 
@@ -22,7 +24,7 @@ def test_a_damaged_checkpoint_is_said_and_the_run_can_be_dropped(
 ):
     file = checkpointed(small, faces)
     file.write_bytes(content)
-    with pytest.raises(store.StoreError, match=f"checkpoint.npz cannot be read .*drop {small.key}"):
+    with pytest.raises(store.StoreError, match=f"checkpoint.npz cannot be used .*drop {small.key}"):
         runs.run(small, faces)
     assert store.records()[small.key]["state"] == "unreadable"
     store.drop(small.key)
@@ -34,34 +36,90 @@ def test_a_truncated_checkpoint_and_one_of_another_model(small, faces, checkpoin
     whole = file.read_bytes()
     file.with_name("whole.npz").write_bytes(whole)
     file.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(store.StoreError, match="cannot be read"):
+    with pytest.raises(store.StoreError, match="cannot be used"):
         runs.run(small, faces)
     other = checkpointed(dataclasses.replace(small, hidden=6), faces)
     file.write_bytes(other.read_bytes())
-    with pytest.raises(store.StoreError, match=f"other settings.*drop {small.key}"):
+    with pytest.raises(store.StoreError, match=f"of other settings.*drop {small.key}"):
         runs.run(small, faces)
     with np.load(other) as theirs, np.load(file.with_name("whole.npz")) as ours:
         mixed = dict(theirs) | {"record": ours["record"]}
     np.savez(file, **mixed)
-    with pytest.raises(store.StoreError, match="cannot be read"):
+    with pytest.raises(store.StoreError, match="cannot be used"):
         runs.run(small, faces)
     file.write_bytes(whole)
     assert runs.run(small, faces).samples == 4000
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"curve": []}'])
-def test_a_foreign_record_is_said(small, faces, content):
+@pytest.mark.parametrize("name", ["run-4000.json", "model-4000.keras"])
+def test_what_is_not_whole_is_made_again_from_the_checkpoint(small, faces, name, capsys):
+    run = runs.run(small, faces)
+    file = store.runs_folder() / small.key / name
+    whole = file.read_bytes()
+    for damaged in (b"", whole[: len(whole) // 2]):
+        file.write_bytes(damaged)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Trainer, "fit", lambda *_, **__: pytest.fail("fit"))
+            again = runs.run(small, faces)
+        assert f"{name} of {small.key} was not whole, and is made again" in capsys.readouterr().out
+        assert again.record["curve"] == run.record["curve"]
+        for a, b in zip(again.model.get_weights(), run.model.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_a_model_that_was_damaged_since_is_said(small, faces):
+    run = runs.run(small, faces)
+    (store.runs_folder() / small.key / "model-4000.keras").write_bytes(b"half")
+    with pytest.raises(store.StoreError, match=r"model-4000.keras .* \(it is not whole"):
+        _ = run.model
+
+
+def _row(record, **values):
+    record["curve"][-1] |= values
+
+
+CHANGED = {
+    "no curve": (lambda r: r.update(curve=[]), "its curve ends at 0 samples"),
+    "no end": (lambda r: r.update(curve=r["curve"][:-3]), "its curve ends at 3000 samples"),
+    "a split less": (lambda r: r["curve"].pop(-2), "lacks one of the splits"),
+    "nan": (lambda r: _row(r, lower_bound=float("nan")), "has no value"),
+    "no bound": (lambda r: r["curve"][-1].pop("lower_bound"), "no 'lower_bound'"),
+    "another run's": (lambda r: _row(r, algorithm="wake_sleep"), "of another run"),
+    "beyond": (lambda r: _row(r, samples=10**8), "does not belong there"),
+    "recipe": (lambda r: r.update(recipe=8), "it is of recipe 8, this kit's is"),
+    "claims": (lambda r: r.update(samples=10**8), "it claims 100000000 samples"),
+    "seed": (lambda r: r["experiment"].update(seed=1), "of another run"),
+    "settings": (lambda r: r["experiment"].update(step_size=0.5), "of other settings"),
+    "no settings": (lambda r: r.pop("experiment"), "no 'experiment'"),
+    "a list": (lambda r: r.update(experiment=[]), "must be a mapping"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGED)
+def test_a_record_that_does_not_hold_together_is_refused(small, faces, change):
+    change, message = CHANGED[change]
     runs.run(small, faces)
-    (store.runs_folder() / small.key / "run-4000.json").write_text(content)
-    with pytest.raises(store.StoreError, match=f"--drop {small.key}"):
+    file = store.record_file(small.key, 4000)
+    record = json.loads(file.read_text())
+    change(record)
+    file.write_text(json.dumps(record))
+    with pytest.raises(store.StoreError, match=f"run-4000.json cannot be used .*{message}"):
         runs.run(small, faces)
 
 
-def test_a_damaged_model_is_said(small, faces):
+def test_the_model_of_another_run_is_refused(small, faces):
     run = runs.run(small, faces)
-    (store.runs_folder() / small.key / "model-4000.keras").write_bytes(b"half")
-    with pytest.raises(store.StoreError, match=f"model-4000.keras cannot be read .*{small.key}"):
-        _ = run.model
+    other = runs.run(dataclasses.replace(small, algorithm="wake_sleep"), faces)
+    longer = runs.run(dataclasses.replace(small, samples=6000), faces)
+    for theirs, message in (
+        (other, "it is a WakeSleep, but aevb was asked"),
+        (longer, "it has learned from 6000 samples, not from 4000"),
+    ):
+        file = store.model_file(theirs.experiment.key, theirs.experiment.samples)
+        store.model_file(small.key, 4000).write_bytes(file.read_bytes())
+        run.__dict__.pop("model", None)
+        with pytest.raises(store.StoreError, match=f"model-4000.keras cannot be used .*{message}"):
+            _ = run.model
 
 
 def test_a_full_disk_is_said_and_loses_nothing(small, faces, monkeypatch, checkpointed):

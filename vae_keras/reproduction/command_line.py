@@ -28,7 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m vae_keras", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("figures", help="run the figure notebooks that are not fresh")
-    command.add_argument("--preset", default="quick", choices=presets.NAMES)
+    command.add_argument(
+        "--preset", default="quick", help=f"{', '.join(presets.NAMES)}, or a YAML file of your own"
+    )
     command.add_argument("--only", action="append", choices=notebooks.NAMES, metavar="FIGURE")
     command.add_argument("--jobs", type=int, help="how many runs are trained at once")
     command.add_argument(
@@ -66,6 +68,13 @@ def main(arguments: list[str] | None = None) -> int:
         os.environ["VAE_KERAS_CLUSTER"] = chosen.cluster
     if chosen.so_far:
         os.environ["VAE_KERAS_SO_FAR"] = "1"
+    try:
+        if chosen.preset not in presets.NAMES:
+            chosen.preset = str(_folder(chosen.preset))
+        presets.read(chosen.preset)
+        executor.at_once()
+    except ValueError as error:
+        parser.error(str(error))
     if not notebooks.NAMES:
         parser.error(
             f"the figure notebooks are in a checkout of the project, not in {paths.ROOT}: clone "
@@ -76,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
             chosen.only or notebooks.NAMES,
             chosen.preset,
             chosen.force,
-            chosen.figures_dir or paths.figures(chosen.preset),
+            chosen.figures_dir or paths.figures(presets.label(chosen.preset)),
         )
     except executor.ClusterError as error:
         print(f"{error}. {_stored()}", file=sys.stderr)
@@ -158,4 +167,8 @@ def export_run(key: str, folder: Path) -> str:
 def import_run(file: str) -> str:
     """Store what another machine exported; returns what to say."""
     key, samples = archives.take(Path(file))
-    return f"imported {key}: {samples:,} samples"
+    maker = version.others(store.read_progress(key) or {}) or "this version of the kit"
+    return (
+        f"imported {key}: {samples:,} samples, made by {maker}; its files belong together, "
+        "what the numbers are worth no file can tell"
+    )

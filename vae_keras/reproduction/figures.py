@@ -26,7 +26,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from vae_keras import _files
 from vae_keras.datasets import Dataset
 from vae_keras.models.autoencoder import AutoEncoder
-from vae_keras.reproduction import paper, paths, provenance, style
+from vae_keras.reproduction import paper, paths, presets, provenance, style
 from vae_keras.reproduction.runs import Run
 from vae_keras.traversals import VALUES, traversal
 from vae_keras.typing import Encoding
@@ -442,7 +442,7 @@ def save(
     if not is_own:
         print(f"the code that ran is not that of reproduce/{name}.ipynb, as the project has it")
     of_preset = is_own and values == provenance.parameters(name, preset)
-    folder = paths.figures(preset if of_preset else "custom")
+    folder = paths.figures(presets.label(preset) if of_preset else "custom")
     if parameters["figures_dir"]:
         folder = Path(str(parameters["figures_dir"])).expanduser()
     files = {}

@@ -34,7 +34,7 @@ def run(names: list[str], preset: str, force: bool, folder: Path) -> int:
     end, OSError where a folder cannot be written, and ClusterError where no scheduler answers.
     """
     names = list(dict.fromkeys(names))
-    executed = paths.results() / "notebooks" / preset
+    executed = paths.results() / "notebooks" / presets.label(preset)
     for place in (folder, executed):
         try:
             _files.check_writable(place)
@@ -78,8 +78,10 @@ def _train(names: list[str], preset: str) -> dict[str, str]:
     failed: dict[str, str] = {}
     for name in names:
         try:
-            chosen[name] = plans.of(name, preset)
-        except datasets.DataError as error:
+            plan = plans.of(name, preset)
+            runs.check(plan)
+            chosen[name] = plan
+        except (datasets.DataError, store.StoreError) as error:
             failed[name] = str(error)
     why = ""
     if everything := [pair for plan in chosen.values() for pair in plan]:
@@ -110,7 +112,7 @@ def _make(
         if not force and provenance.is_fresh(name, preset, folder):  # the other has
             return "fresh", 0.0, ""
         _say(f"{name}, preset {preset}")
-        if folder == paths.figures(preset) and not provenance.is_committed(name):
+        if folder == paths.figures(presets.label(preset)) and not provenance.is_committed(name):
             folder = paths.figures("custom")  # as the notebook itself will say
         values = presets.read(preset)
         known = provenance.parameters(name, preset)

@@ -4,7 +4,8 @@ import ast
 import builtins
 import contextlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -37,14 +38,46 @@ class Settings:
 
 def so_far() -> bool:
     """Whether figures are drawn from what has been trained so far: ``VAE_KERAS_SO_FAR``."""
-    return bool(os.environ.get("VAE_KERAS_SO_FAR"))
+    return os.environ.get("VAE_KERAS_SO_FAR", "0") not in ("", "0")
+
+
+def label(preset: str) -> str:
+    """What a preset's folders are called: its name, or that of its file without the ending."""
+    return preset if preset in NAMES else Path(preset).stem
 
 
 def read(preset: str) -> dict:
-    """The values in ``reproduce/presets/<preset>.yaml``. Raises ValueError for an unknown one."""
-    if preset not in NAMES:
-        raise ValueError(f"unknown preset {preset!r}: one of {', '.join(NAMES)}")
-    return yaml.safe_load((paths.PRESETS / f"{preset}.yaml").read_text())
+    """The values of a preset: ``reproduce/presets/<preset>.yaml``, or a YAML file of one's own.
+
+    Raises ValueError for an unknown one, and for a file whose keys or values are not a preset's.
+    """
+    if preset in NAMES:
+        return yaml.safe_load((paths.PRESETS / f"{preset}.yaml").read_text())
+    file = Path(preset).expanduser()
+    if file.suffix not in (".yaml", ".yml") or label(preset) in (*NAMES, "custom"):
+        raise ValueError(
+            f"unknown preset {preset!r}: one of {', '.join(NAMES)}, or a YAML file of your own, "
+            "called otherwise"
+        )
+    try:
+        values = yaml.safe_load(file.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise ValueError(f"{file} cannot be read as a preset: {error}") from error
+    keys = {field.name for field in fields(Settings)} - {"preset"}
+    given = dict(values) if isinstance(values, dict) else {}
+    given.pop("preset", None)
+    missing = keys - set(given) - {"samples_of_other_seeds"}
+    if missing or set(given) - keys:
+        raise ValueError(
+            f"{file} must say {', '.join(sorted(keys))}: it lacks "
+            f"{', '.join(sorted(missing)) or 'none'}, and has {', '.join(map(str, given))}"
+        )
+    standard = read("standard") | {"samples_of_other_seeds": 1}
+    try:
+        checked = {name: _checked(name, typed(v, standard[name])) for name, v in given.items()}
+    except ValueError as error:
+        raise ValueError(f"in {file}, {error}") from error
+    return {"preset": preset} | checked
 
 
 def resolve(
@@ -74,20 +107,27 @@ def resolve(
     }
     for name, value in given.items():
         value = typed(value, values[name])
-        if value is None:
-            continue
-        sizes = value if isinstance(values[name], list) else []
-        if name == "samples" and (not _is_whole(value) or value < 1):
-            raise ValueError(f"samples is {value!r}, but must be a whole number of at least 1")
-        if name == "allow_embedded" and value not in (True, False):
-            raise ValueError(f"allow_embedded is {value!r}, but must be True or False")
-        least = 0 if name == "seeds" else 1
-        if not all(_is_whole(n) and n >= least for n in sizes):
-            raise ValueError(
-                f"{name} is {sizes!r}, but must be a list of whole numbers of at least {least}"
-            )
-        values[name] = bool(value) if name == "allow_embedded" else value
+        if value is not None:
+            values[name] = _checked(name, value)
     return Settings(**values)
+
+
+def _checked(name: str, value: Any) -> Any:
+    """A setting's value; ValueError for one that it cannot have."""
+    if name == "allow_embedded":
+        if value not in (True, False):
+            raise ValueError(f"allow_embedded is {value!r}, but must be True or False")
+        return bool(value)
+    if name in ("samples", "samples_of_other_seeds"):
+        if not _is_whole(value) or value < 1:
+            raise ValueError(f"{name} is {value!r}, but must be a whole number of at least 1")
+        return value
+    least = 0 if name == "seeds" else 1
+    if not isinstance(value, list) or not all(_is_whole(n) and n >= least for n in value):
+        raise ValueError(
+            f"{name} is {value!r}, but must be a list of whole numbers of at least {least}"
+        )
+    return value
 
 
 def _is_whole(value: Any) -> bool:
@@ -132,6 +172,8 @@ def _take_from_papermill(of_preset: dict) -> None:
                     raise ValueError(
                         f"{name} is {value!r}, but must be a value like {defaults[name]!r}"
                     )
+                if value is None and isinstance(defaults[name], list) and name not in of_preset:
+                    raise ValueError(f"{name} is None, but must be a list like {defaults[name]!r}")
                 if isinstance(value, list | tuple | dict) and not isinstance(defaults[name], list):
                     raise ValueError(f"{name} is {value!r}, but must be one value")
                 shell.user_ns[name] = value

@@ -15,6 +15,8 @@ from tqdm import tqdm
 from vae_keras.callbacks import OBJECTIVES
 from vae_keras.reproduction.experiments import Experiment
 
+RATE_AFTER_S = 3  # of training; before that it is compiling that one would see
+SILENT_AFTER_S = 4  # a run that trains tells of itself twice a second
 EVERY_S = {"terminal": 0.5, "notebook": 2, "log": 30}
 
 
@@ -37,8 +39,8 @@ class Board:
             before = self._now.get(report["key"])
             begun = before["begun"] if before else (now, report["samples"])
             seconds, samples = now - begun[0], report["samples"] - begun[1]
-            rate = samples / seconds if seconds > 0 else 0.0
-            self._now[report["key"]] = report | {"begun": begun, "rate": rate}
+            rate = samples / seconds if seconds >= RATE_AFTER_S else 0.0
+            self._now[report["key"]] = report | {"begun": begun, "rate": rate, "at": now}
 
     def ended(self, key: str, done: bool) -> None:
         """A run has come to its end, or, unless it is `done`, its process has."""
@@ -51,30 +53,38 @@ class Board:
         """The whole, then a line a run that is trained now."""
         with self._lock:
             now, done = list(self._now.values()), set(self._done)
-        total = work = before = 0.0
-        trained = {report["key"]: report["samples"] for report in now}
+        total = work = pace = 0.0
+        trained = {report["key"]: report for report in now}
         for key, run in self._runs.items():
             stored = min(self._stored.get(key, 0), run.samples)
-            so_far = run.samples if key in done else trained.get(key, stored)
+            report = trained.get(key, {"samples": stored, "rate": 0.0})
+            so_far = run.samples if key in done else report["samples"]
             total += run.cost
             work += run.cost * so_far / run.samples
-            before += run.cost * stored / run.samples
-        share = work / total
-        seconds = time.perf_counter() - self._began
-        left = seconds * (total - work) / (work - before) if work > before else None
+            pace += run.cost * report["rate"] / run.samples
+        share = min(work / total, 1)
+        # By the pace of what is trained now: what processes do as they begin says nothing of it.
+        left = (total - work) / pace if pace else None
         rate = sum(report["rate"] for report in now)
-        whole = f"{len(done)} of {len(self._runs)} runs, {share:.0%}, {rate:,.0f} samples/s"
+        whole = f"{len(done)} of {len(self._runs)} runs, {share:.0%}"
+        if rate:
+            whole += f", {rate:,.0f} samples/s"
+        elif not now and share < 1:
+            whole += ", starting TensorFlow and compiling"
         return [whole + (f", about {_time(left)} left" if left and share < 1 else "")] + [
             self._line(report) for report in now
         ]
 
     def _line(self, report):
         rate, left = report["rate"], report["of"] - report["samples"]
-        return (
-            f"  {self._runs[report['key']].title}: {report['samples']:,} of {report['of']:,}"
-            f" samples, {rate:,.0f}/s, {OBJECTIVES[report['objective']]} {report['nats']:.1f} nats"
-            + (f", {_time(left / rate)} left" if rate else "")
-        )
+        title = self._runs[report["key"]].title
+        line = f"  {title}: {report['samples']:,} of {report['of']:,} samples"
+        if time.perf_counter() - report["at"] > SILENT_AFTER_S:
+            return f"{line}, measuring"
+        objective = f"{OBJECTIVES[report['objective']]} {report['nats']:.1f} nats"
+        if not rate:
+            return f"{line}, {objective}"
+        return f"{line}, {rate:,.0f}/s, {objective}, {_time(left / rate)} left"
 
     # ------------------------------------------------------------------------------- showing it
 

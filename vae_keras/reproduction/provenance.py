@@ -17,7 +17,10 @@ from vae_keras.reproduction.version import commit, device
 CODE = paths.NOTEBOOKS / "code.json"
 _IMPORTED = time.perf_counter()  # a notebook imports the kit in its first cell
 OF_TRAINING = ("samples", "seed", "step_size")  # parameters that a shipped model does not take
-PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "numpy", "matplotlib", "seaborn")
+PACKAGES = (
+    "tensorflow", "keras", "tensorflow-probability", "numpy", "scipy", "pandas", "matplotlib",
+    "seaborn",
+)  # fmt: skip
 
 
 def parameters(name: str, preset: str, given: dict | None = None) -> dict:
@@ -112,10 +115,13 @@ def record(
         },
         "so_far": presets.so_far(),
         "device": device(),
+        "system": platform.platform(),
+        "instructions": version.instructions(),
         "wall_time_s": round(time.perf_counter() - _IMPORTED, 1),
         "versions": {
             "vae_keras": version.__version__,
             "python": platform.python_version(),
+            "lock": _lock(),
             **{package: importlib.metadata.version(package) for package in PACKAGES},
         },
         "commit": commit(),
@@ -123,6 +129,12 @@ def record(
         "code": "the project's notebook" if executed is None else "other than its notebook's",
         "files": {file: hashlib.sha256(files[file]).hexdigest() for file in sorted(files)},
     }
+
+
+def _lock():
+    """A hash of the lock file, by which all else that is installed is known."""
+    file = paths.ROOT / "requirements.lock"
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file.exists() else None
 
 
 def _summary(run: Any) -> dict:

@@ -19,7 +19,16 @@ import tensorflow as tf
 from vae_keras import _files, datasets, pretrained
 from vae_keras.datasets import Dataset
 from vae_keras.models import LatentVariableModel
-from vae_keras.reproduction import drawn, executor, paths, presets, store, training, version
+from vae_keras.reproduction import (
+    drawn,
+    executor,
+    paths,
+    presets,
+    records,
+    store,
+    training,
+    version,
+)
 from vae_keras.reproduction.experiments import MEASURES, Experiment
 from vae_keras.reproduction.progress import Board
 
@@ -52,7 +61,14 @@ class Run:
         """
         key = self.experiment.key
         if store.has_model(key, self.experiment.samples):
-            return store.load_model(key, self.experiment.samples)
+            model = store.load_model(key, self.experiment.samples)
+            try:
+                records.check_model(model, self.experiment, self.samples)
+            except ValueError as error:
+                raise store.bad(
+                    store.model_file(key, self.experiment.samples), str(error), key
+                ) from error
+            return model
         model = self.experiment.build(self.data)
         found = store.restore(key, model)
         if found is None:
@@ -129,23 +145,13 @@ def run_all(chosen: Iterable[tuple[Experiment, Dataset]], models: bool = True) -
         raise ValueError(
             "there is no experiment to run: each list of sizes, seeds or algorithms needs a value"
         )
-    for experiment, data in chosen:
-        experiment.training_set(data)
-        for record in (
-            store.read_record(experiment.key, experiment.samples),
-            store.read_progress(experiment.key),
-        ):
-            if record is not None:
-                _check(experiment, data, record)
+    check(chosen)
     if presets.so_far():
         runs = _so_far(chosen, models)
     else:
         if tasks := _missing(chosen):
             _train(tasks)
-        runs = [
-            Run(e, data, _check(e, data, store.read_record(e.key, e.samples) or {}))
-            for e, data in chosen
-        ]
+        runs = [Run(e, data, _finished(e, data)) for e, data in chosen]
     _tell_of_others(runs)
     return runs
 
@@ -370,23 +376,43 @@ def _sees(mark: str) -> tuple[bool, str]:
     return Path(mark).exists(), version.SOURCES
 
 
-def _check(experiment: Experiment, data: Dataset, record: dict) -> dict:
-    """`record`, if it is of this experiment and these data; else StoreError."""
+def _finished(experiment, data):
+    file = store.record_file(experiment.key, experiment.samples)
+    record = store.read_record(experiment.key, experiment.samples) or {}
+    return _check(experiment, data, record, file)
+
+
+def check(chosen: Iterable[tuple[Experiment, Dataset]]) -> None:
+    """Raise ValueError or StoreError for what cannot be drawn; see `run_all`.
+
+    A finished model or record that is not whole is deleted, to be made again.
+    """
+    for experiment, data in chosen:
+        experiment.training_set(data)
+        key, samples = experiment.key, experiment.samples
+        if not presets.so_far() and (said := store.mend(key, samples)):
+            print(said, flush=True)
+        if (record := store.read_record(key, samples)) is not None:
+            _check(experiment, data, record, store.record_file(key, samples))
+        elif (record := store.read_progress(key)) is not None:
+            _check(experiment, data, record, store.runs_folder() / key / store.CHECKPOINT)
+
+
+def _check(experiment: Experiment, data: Dataset, record: dict, file: Path) -> dict:
+    """`record`, which stands in `file`, if it is of this experiment and these data."""
     try:
-        found = Experiment(**record["experiment"])  # of an older kit, perhaps with fewer settings
-        found = dataclasses.replace(found, samples=experiment.samples)
-    except (KeyError, TypeError, ValueError):
-        found = None
-    folder = store.runs_folder() / experiment.key
-    drop = f"`python -m vae_keras runs --drop {experiment.key}` deletes it"
-    if found != experiment:
-        raise store.StoreError(f"{folder} holds the run of other settings. {drop}")
+        found = records.check(record, whole=file.name != store.CHECKPOINT)
+        if dataclasses.replace(found, samples=experiment.samples) != experiment:
+            raise ValueError("it is of other settings")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        why = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise store.bad(file, why, experiment.key) from error
     theirs = record.get("data_sha256", data.sha256)  # an older kit did not say
     if theirs != data.sha256:
         raise store.StoreError(
-            f"{folder} holds a run on other data of the name {data.name!r}: their pixels have "
-            f"SHA-256 {theirs[:12]}…, these {data.sha256[:12]}…. {drop}; to keep both, let "
-            "VAE_KERAS_RESULTS name another folder"
+            f"{file.parent} holds a run on other data of the name {data.name!r}: their pixels have "
+            f"SHA-256 {theirs[:12]}…, these {data.sha256[:12]}…. `python -m vae_keras runs --drop "
+            f"{experiment.key}` deletes it; to keep both, let VAE_KERAS_RESULTS name another folder"
         )
     return record
 

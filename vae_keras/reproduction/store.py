@@ -8,6 +8,7 @@ results/runs/.<key>.lock                 held by the process that trains it
 
 import contextlib
 import json
+import re
 import shutil
 import zipfile
 import zlib
@@ -25,6 +26,7 @@ UNREADABLE = (  # what a file that is not whole, or another, makes its reader ra
     zlib.error,
 )  # fmt: skip
 CHECKPOINT = "checkpoint.npz"
+OF_A_RUN = re.compile(rf"{re.escape(CHECKPOINT)}|model-\d+\.keras|run-\d+\.json")
 
 
 class StoreError(RuntimeError):
@@ -79,12 +81,12 @@ def is_claimed(key: str) -> bool:
 
 def is_finished(key: str, samples: int) -> bool:
     """Whether the run is stored as it was after `samples` training samples."""
-    return _record(key, samples).exists()
+    return record_file(key, samples).exists()
 
 
 def read_record(key: str, samples: int) -> dict | None:
     """The record of a run up to `samples`; None where there is none. StoreError for a bad file."""
-    file = _record(key, samples)
+    file = record_file(key, samples)
     if not file.exists():
         return None
     with _reading(file, key):
@@ -108,32 +110,66 @@ def samples(key: str) -> int:
 
 def has_model(key: str, samples: int) -> bool:
     """Whether the model as it was after `samples` is there, and not the record of it alone."""
-    return _model(key, samples).exists()
+    return model_file(key, samples).exists()
 
 
 def load_model(key: str, samples: int) -> keras.Model:
     """The model as it was after `samples`. Raises StoreError for a bad file."""
-    file = _model(key, samples)
+    file = model_file(key, samples)
     with _reading(file, key):
+        if not _is_whole(file):
+            raise ValueError("it is not whole")
         return keras.saving.load_model(file)
+
+
+def _is_whole(file):
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.testzip() is None
+    except UNREADABLE:
+        return False
+
+
+def mend(key: str, samples: int) -> str:
+    """Delete a finished record or model that is not whole, so that it is made again; what to say.
+
+    Where the checkpoint stands where the record stood, that takes seconds.
+    """
+    record, model = record_file(key, samples), model_file(key, samples)
+    found = [model] if model.exists() and not _is_whole(model) else []
+    try:
+        read_record(key, samples)
+    except StoreError:
+        found.append(record)
+    if not found:
+        return ""
+    with _writing(runs_folder() / key):
+        for file in {*found, record}:
+            file.unlink(missing_ok=True)
+    return f"{', '.join(file.name for file in found)} of {key} was not whole, and is made again"
 
 
 def finish(key: str, samples: int, model: keras.Model, record: dict) -> None:
     """Store the model that has learned from `samples`, then its record."""
-    file = _model(key, samples)
+    file = model_file(key, samples)
     partial = file.with_name(f".{file.stem}.part.keras")  # Keras insists on the ending
     with _writing(file.parent):
         file.parent.mkdir(parents=True, exist_ok=True)
-        model.save(partial)
-        partial.replace(file)
-        _files.replace(_record(key, samples), (json.dumps(record, indent=2) + "\n").encode())
+        try:
+            model.save(partial)
+            partial.replace(file)
+        finally:
+            partial.unlink(missing_ok=True)  # of a full disk
+        _files.replace(record_file(key, samples), (json.dumps(record, indent=2) + "\n").encode())
 
 
-def _record(key, samples):
+def record_file(key: str, samples: int) -> Path:
+    """Of the run as it was after `samples`."""
     return runs_folder() / key / f"run-{samples}.json"
 
 
-def _model(key, samples):
+def model_file(key: str, samples: int) -> Path:
+    """The same of its model."""
     return runs_folder() / key / f"model-{samples}.keras"
 
 
@@ -156,7 +192,8 @@ def pack(key: str) -> dict[str, bytes]:
     """The files of a run: what `unpack` makes of them elsewhere is the same run."""
     folder = runs_folder() / key
     with _writing(folder):
-        return {file.name: file.read_bytes() for file in folder.glob("[!.]*")}
+        files = [file for file in folder.glob("*") if OF_A_RUN.fullmatch(file.name)]
+        return {file.name: file.read_bytes() for file in files if file.is_file()}
 
 
 def unpack(key: str, files: dict[str, bytes]) -> None:
@@ -206,16 +243,22 @@ def drop(key: str) -> None:
         shutil.rmtree(folder)
 
 
+def bad(file: Path, reason: str, key: str) -> StoreError:
+    """The error of a stored file that is not what it should be, and how to lose the least."""
+    return StoreError(
+        f"{file} cannot be used ({reason}). Delete this file alone, and the next start makes it "
+        "again from what else is stored of the run; `python -m vae_keras runs --drop "
+        f"{key}` deletes the whole run"
+    )
+
+
 @contextlib.contextmanager
 def _reading(file: Path, key: str) -> Iterator[None]:
     try:
         yield
     except UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise StoreError(
-            f"{file} cannot be read ({reason}). `python -m vae_keras runs --drop {key}` deletes "
-            "this run alone; the next start trains it again"
-        ) from error
+        raise bad(file, reason, key) from error
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import hashlib
 import platform
+import re
 import subprocess
 from pathlib import Path
 
@@ -38,7 +39,9 @@ def commit() -> str | None:
         return done.stdout.strip() if done.returncode == 0 else ""
 
     if not git("ls-files", "vae_keras/__init__.py"):  # installed, within another checkout perhaps
-        return None
+        file = PACKAGE.parent / "reproduce" / "commit.txt"  # which `git archive` fills in
+        said = file.read_text().strip() if file.exists() else ""
+        return said if re.fullmatch("[0-9a-f]{40}", said) else None
     changed = git("status", "--porcelain", "--", "vae_keras", "reproduce")
     return git("rev-parse", "HEAD") + ("-dirty" if changed else "")
 
@@ -63,6 +66,14 @@ def others(record: dict) -> str:
         at = f"commit {head[:8]}{dirty}" if head else f"sources {made.get('sources')}"
         names.append(f"version {made['version']} ({at})" if made else "an unknown version")
     return " and then ".join(names) + ("" if "data_sha256" in record else " on unknown data")
+
+
+def instructions() -> list[str]:
+    """Which vectors the processor has, as far as it says: its numbers may differ with them."""
+    cpuinfo = Path("/proc/cpuinfo")
+    found = re.search("^flags.*", cpuinfo.read_text(), re.M) if cpuinfo.exists() else None
+    wanted = ("avx", "fma", "amx", "sse4")
+    return sorted(flag for flag in (found[0].split() if found else []) if flag.startswith(wanted))
 
 
 def device() -> str:

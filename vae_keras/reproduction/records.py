@@ -1,0 +1,69 @@
+"""Whether what is stored of a run holds together: its settings, samples, curve and model.
+
+The numbers themselves nobody can tell from a file: who doubts them trains the run again.
+"""
+
+import math
+from collections import Counter
+
+import numpy as np
+
+from vae_keras.datasets import Dataset
+from vae_keras.models import LatentVariableModel
+from vae_keras.reproduction.experiments import (
+    ALGORITHMS,
+    ALL,
+    DIGITS,
+    MEASURES,
+    RECIPE,
+    Experiment,
+)
+
+SPLITS = {"lower_bound": {"train", "test", "running"}, "marginal_log_likelihood": {"train", "test"}}
+
+
+def check(record: dict, whole: bool) -> Experiment:
+    """The experiment of a record; ValueError, which says what is wrong, unless it is one's record.
+
+    `whole`: that it is finished, so that its curve ends where the run was to end.
+    """
+    experiment = Experiment(**record["experiment"])  # of an older kit, perhaps with fewer settings
+    if record.get("recipe") != RECIPE:
+        raise ValueError(f"it is of recipe {record.get('recipe')}, this kit's is {RECIPE}")
+    samples, end = record["samples"], experiment.reached(experiment.samples)
+    if samples != end if whole else not 0 <= samples <= end:
+        raise ValueError(f"it claims {samples} samples, but was to come to {end}")
+    about = {name: getattr(experiment, name) for name in MEASURES[experiment.measure]}
+    about |= {"seed": experiment.seed}
+    value, points, before = experiment.measure, Counter[int](), 0
+    for row in record["curve"]:
+        if {name: row.get(name) for name in about} != about:
+            raise ValueError(f"a row of its curve is of another run: {row}")
+        at = row["samples"]
+        if not before <= at <= samples or row["split"] not in SPLITS[value]:
+            raise ValueError(f"a row of its curve does not belong there: {row}")
+        if not math.isfinite(row[value]):
+            raise ValueError(f"a row of its curve has no value: {row}")
+        points[at] += row["split"] in ("train", "test")
+        before = at
+    if set(points.values()) - {2}:
+        raise ValueError("a point of its curve lacks one of the splits")
+    if whole and before != end:
+        raise ValueError(f"its curve ends at {before} samples, but the run at {end}")
+    return experiment
+
+
+def skeleton(experiment: Experiment) -> LatentVariableModel:
+    """The untrained model of a run, without its data."""
+    pixels = 784 if experiment.dataset in DIGITS else 560
+    nothing = np.broadcast_to(np.uint8(0), (experiment.n_train or ALL[experiment.dataset], pixels))
+    data = Dataset(experiment.dataset, "", nothing, nothing[:1], (1, pixels), "")
+    return experiment.build(data)
+
+
+def check_model(model: LatentVariableModel, experiment: Experiment, samples: int) -> None:
+    """Raise ValueError unless `model` is of the experiment's algorithm, after so many samples."""
+    if type(model) is not ALGORITHMS[experiment.algorithm]:
+        raise ValueError(f"it is a {type(model).__name__}, but {experiment.algorithm} was asked")
+    if model.samples != samples:
+        raise ValueError(f"it has learned from {model.samples} samples, not from {samples}")
