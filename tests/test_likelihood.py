@@ -98,7 +98,7 @@ def test_both_estimators_lie_above_the_bound_side_by_side():
 def test_what_is_refused_and_what_is_warned_of():
     oracle = LinearGaussian(latent=2)
     x, model = oracle.draw(5), loose(oracle)
-    with pytest.raises(ValueError, match=r"n_samples \(L\) is 8, .* at least 9"):
+    with pytest.raises(ValueError, match=r"n_samples \(L\), .* is 8, but .* at least 9"):
         likelihood.appendix_d(model, x, 8)
     with pytest.raises(ValueError, match="unknown density 'flow': one of gaussian, kde"):
         likelihood.appendix_d(model, x, density="flow")

@@ -94,6 +94,16 @@ def test_a_tf_data_stream_is_read_once_and_each_minibatch_looked_at():
     assert found[0][1] == [[1], [2]]
 
 
+def test_a_stream_keeps_the_form_of_its_minibatches():
+    x, y = np.zeros((4, 2), "float32"), np.arange(4)
+    for data, parts in ((x, None), ((x,), 1), ((x, y), 2)):
+        stream = tf.data.Dataset.from_tensor_slices(data).batch(2)
+        checked = _streams.checked_dataset(stream, lambda x: None, (2,))
+        assert checked.element_spec == stream.element_spec
+        first = next(iter(checked))
+        assert (len(first) if isinstance(first, tuple) else None) == parts
+
+
 def test_what_a_minibatch_is_refused_for_is_said_in_its_own_words():
     def check(x):
         if x.max() > 3:

@@ -87,7 +87,7 @@ def appendix_d(
         f"n_samples (L), to fit a density in {dimensions} dimensions,", n_samples, least
     )
     leapfrog_steps = _checks.count("leapfrog_steps", leapfrog_steps)
-    burn_in = _checks.count("burn_in", burn_in)
+    burn_in = _checks.count("burn_in", burn_in, 0)
     if dimensions > _RELIABLE_DIMENSIONS:
         warnings.warn(
             f"appendix D's estimator is not reliable in {dimensions} latent dimensions, only up to "

@@ -145,7 +145,7 @@ def test_it_behaves_like_keras(x, make_vae, tmp_path):
 
 def test_n_train_must_be_given_and_positive(make_vae):
     vae = make_vae(compiled=False)
-    with pytest.raises(ValueError, match="n_train is 0, but must be at least 1"):
+    with pytest.raises(ValueError, match="n_train is 0, but must be an integer of at least 1"):
         FullVB(vae.encoder, vae.decoder, 0)
 
 

@@ -391,7 +391,7 @@ def test_pixels_out_of_range_in_a_python_stream(make_vae, x, stream, use):
     }.get(use) or (lambda: getattr(vae, use)(bad, verbose=0))
     with pytest.raises(ValueError, match=r"pixels lie in .*\[0, 1\]"):
         call()
-    assert vae.samples == 0
+    assert vae.samples == (250 if use == "validation" and stream is Rows else 0)  # not read ahead
     late = stream(np.concatenate([x[:100], 255 * x]))  # only its second minibatch is bad
     with pytest.raises(ValueError, match=r"pixels lie in .*\[0, 1\]"):
         vae.fit(late, verbose=0)

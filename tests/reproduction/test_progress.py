@@ -54,7 +54,7 @@ def test_the_time_left_is_by_the_pace_of_training_and_not_of_what_comes_before(c
     assert board.lines()[0] == "0 of 2 runs, 30%"  # a second is too short to tell
     clock.now += 9
     tell(board, "run0", 1_010_000 - 1)  # a little further than was asked
-    whole, line = board.lines()
+    whole, _ = board.lines()
     assert whole == "0 of 2 runs, 50%, 50,000 samples/s, about 0 min 20 s left"
     clock.now += 5
     assert board.lines()[1].endswith("samples, measuring")

@@ -60,8 +60,8 @@ def test_a_stream_that_begins_badly(make_vae, x, name):
 @pytest.mark.parametrize("value", [2.0, -1.0, np.nan, np.inf])
 def test_a_stream_that_turns_bad_later(make_vae, x, value):
     stream = tf.data.Dataset.from_tensor_slices(np.concatenate([x, spoiled(x, value)])).batch(100)
-    where = r"\[0, 1\]" if np.isfinite(value) else "the finite numbers"
-    with pytest.raises(tf.errors.InvalidArgumentError, match=f"pixels outside {where}"):
+    why = r"pixels lie in \[.*a Bernoulli decoder" if np.isfinite(value) else "1 of 1,200 values"
+    with pytest.raises(ValueError, match=f"^{why}"):
         make_vae().fit(stream, verbose=0)
 
 
@@ -94,7 +94,7 @@ def test_other_arguments(make_vae, x):
         make_vae(estimator="C")
     with pytest.raises(ValueError, match=r"weight_decay is -1"):
         make_vae(weight_decay=-1)
-    with pytest.raises(ValueError, match="without `loss` and `metrics`"):
+    with pytest.raises(ValueError, match="without `loss`, `metrics` and"):
         make_vae(compiled=False).compile("adam", loss="mse")
     with pytest.raises(ValueError, match="no sample_weight"):
         make_vae().fit(x, sample_weight=np.ones(250))

@@ -115,7 +115,9 @@ class LatentVariableModel(Trainer):
         """
         own = [id(w) for w in getattr(self._prior, "weights", ())]
         weights = [
-            w for w in variables if len(w.shape) > 1 and "bias" not in w.name and id(w) not in own
+            w
+            for w in variables
+            if len(w.shape) > 1 and "bias" not in getattr(w, "name", "") and id(w) not in own
         ]
         if not (self.weight_decay and weights):  # none: a frozen network
             return tf.zeros([])
