@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 import nbformat
 import pytest
@@ -68,7 +69,7 @@ def executed(monkeypatch):
 
     fig_samples fails, both are stale, and there is nothing to train.
     """
-    monkeypatch.setattr(notebooks, "_train", lambda names, preset: {})
+    monkeypatch.setattr(notebooks, "_train", lambda *_: {})
     monkeypatch.setattr(provenance, "is_fresh", lambda *_: False)
     monkeypatch.setattr(notebooks.datasets, "stand_ins", lambda names: {})
     found = []
@@ -139,7 +140,8 @@ def test_stale_notebooks_are_run_side_by_side_where_there_are_jobs(
 def failing(*names):
     """A `run_all` by which the runs of these data sets fail, and all others are stored."""
 
-    def run_all(chosen):
+    def run_all(chosen, in_turn):
+        assert in_turn
         run_all.asked.append([e.dataset for e, _ in chosen])
         run_all.stored |= {e.key for e, _ in chosen if e.dataset not in names}
         if names:
@@ -161,9 +163,9 @@ def plan_of(name, preset):
 @pytest.mark.parametrize(
     ("names", "failing_sets", "asked", "failed"),
     [
-        (["mnist", "frey_face mnist"], [], [["mnist", "frey_face", "mnist"]], {}),
+        (["frey_face mnist", "mnist"], [], [["mnist", "mnist", "frey_face"]], {}),
         (["mnist", "frey_face mnist", "mnist_5k"], ["frey_face"],
-         [["mnist", "frey_face", "mnist", "mnist_5k"]],
+         [["mnist", "mnist_5k", "mnist", "frey_face"]],
          {"frey_face mnist": "ValueError: it fell over; the first"}),
         (["no data", "mnist"], [], [["mnist"]], {"no data": "it is nowhere"}),
         (["", "no data"], [], [], {"no data": "it is nowhere"}),
@@ -174,25 +176,56 @@ def test_what_all_figures_need_is_trained_at_once_and_those_that_cannot_be_drawn
 ):
     """A figure without its data holds up no other, nor does a run that fails."""
     run_all = failing(*failing_sets)
+    monkeypatch.setattr(notebooks.runs, "check", lambda plan: None)
     monkeypatch.setattr(notebooks.plans, "of", plan_of)
     monkeypatch.setattr(notebooks.runs, "run_all", run_all)
     monkeypatch.setattr(notebooks.store, "is_finished", lambda key, _: key in run_all.stored)
-    assert notebooks._train(names, "smoke") == failed
+    ready = []
+    assert notebooks._train(names, "smoke", ready.append) == failed
+    assert sorted([*ready, *failed]) == sorted(names)
     assert run_all.asked == asked
 
 
+def test_a_figure_is_drawn_as_soon_as_its_runs_are_there(monkeypatch):
+    """While others are trained, and one with no runs at once."""
+    stored, drawn = set(), {}
+    plans_of = {
+        "fig_graphical_model": [],
+        "fig_samples": [(Experiment("mnist", 2, 2000), None)],
+        "fig_lower_bound": [(Experiment("mnist", n, 2000), None) for n in (5, 7, 9)],
+    }
+
+    def run_all(chosen, in_turn):
+        for experiment, _ in chosen:
+            stored.add(experiment.key)
+            for _ in range(40):  # until what may be drawn is: that is looked for each second
+                time.sleep(0.1)
+                if "fig_samples" in drawn:
+                    break
+
+    monkeypatch.setattr(notebooks.plans, "of", lambda name, preset: plans_of[name])
+    monkeypatch.setattr(notebooks.runs, "check", lambda plan: None)
+    monkeypatch.setattr(notebooks.runs, "run_all", run_all)
+    monkeypatch.setattr(notebooks.store, "is_finished", lambda key, _: key in stored)
+    names = ["fig_lower_bound", "fig_samples", "fig_graphical_model"]
+    ready = lambda name: drawn.setdefault(name, len(stored))  # noqa: E731
+    assert notebooks._train(names, "smoke", ready) == {}
+    assert drawn == {"fig_graphical_model": 0, "fig_samples": 1, "fig_lower_bound": 4}
+
+
 def test_without_its_scheduler_nothing_is_drawn(monkeypatch):
-    def run_all(chosen):
+    def run_all(chosen, in_turn):
         raise executor.ClusterError("nobody answers")
 
     monkeypatch.setattr(notebooks.plans, "of", plan_of)
+    monkeypatch.setattr(notebooks.runs, "check", lambda plan: None)
     monkeypatch.setattr(notebooks.runs, "run_all", run_all)
     with pytest.raises(executor.ClusterError, match="nobody answers"):
-        notebooks._train(["mnist"], "smoke")
+        notebooks._train(["mnist"], "smoke", print)
 
 
 def test_a_figure_whose_runs_failed_is_not_drawn(executed, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(notebooks, "_train", lambda names, preset: {names[-1]: "it diverged"})
+    monkeypatch.setattr(notebooks, "_train", lambda names, *_: {names[-1]: "it diverged"})
     assert notebooks.run([A, B], "smoke", False, tmp_path) == 1
     assert [name for name, *_ in executed] == [A]
     *_, made, failed, _ = capsys.readouterr().out.splitlines()

@@ -9,8 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,9 @@ NAMES = sorted(file.stem for file in paths.NOTEBOOKS.glob("fig_*.ipynb"))
 def run(names: list[str], preset: str, force: bool, folder: Path) -> int:
     """Run each notebook that is not fresh, then print a table; 1 if any failed, else 0.
 
-    First the runs that they all need are trained, in one go, then the notebooks run side by side;
-    what is to be drawn from the runs so far (`presets.so_far`) is drawn anew, and trains nothing.
+    The runs that they all need are trained in one go, those of the figures that take least first,
+    and each notebook runs as soon as its own are there; what is to be drawn from the runs so far
+    (`presets.so_far`) is drawn anew, and trains nothing.
     The figures go to `folder`, the executed notebooks to ``notebooks/<preset>/`` in the store.
     Raises KeyboardInterrupt, with nothing left running, when this process is interrupted or told to
     end, OSError where a folder cannot be written, and ClusterError where no scheduler answers.
@@ -50,21 +51,27 @@ def run(names: list[str], preset: str, force: bool, folder: Path) -> int:
     with (
         _looked_for_data(stale, preset),
         _Notebooks(side_by_side=jobs > 1) as notebooks,
+        ThreadPoolExecutor(jobs) as pool,
     ):
-        failed = {} if presets.so_far() else _train(stale, preset)
-        rows |= {name: ("FAILED", 0.0, why) for name, why in failed.items()}
-        stale = [name for name in stale if name not in failed]
         make = functools.partial(
             _make, preset=preset, force=force, folder=folder, executed=executed, notebooks=notebooks
         )
-        with ThreadPoolExecutor(jobs) as pool:
-            try:
-                for name, row in zip(stale, pool.map(make, stale), strict=True):
-                    rows[name] = row
-            except KeyboardInterrupt:
-                notebooks.stop()
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
+        drawn: dict[str, Future] = {}
+
+        def draw(name: str) -> None:
+            drawn[name] = pool.submit(make, name)
+
+        try:
+            failed = {} if presets.so_far() else _train(stale, preset, draw)
+            for name in stale:
+                if name not in failed and name not in drawn:
+                    draw(name)
+            rows |= {name: ("FAILED", 0.0, why) for name, why in failed.items()}
+            rows |= {name: future.result() for name, future in drawn.items()}
+        except BaseException:
+            notebooks.stop()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
     print(f"\n{'figure':<24} {'state':<7} {'time':>7}")
     for name, (state, seconds, why) in rows.items():
         print(f"{name:<24} {state:<7} {seconds:6.0f}s  {why}".rstrip())
@@ -72,8 +79,11 @@ def run(names: list[str], preset: str, force: bool, folder: Path) -> int:
     return int(any(state == "FAILED" for state, _, _ in rows.values()))
 
 
-def _train(names: list[str], preset: str) -> dict[str, str]:
-    """Train all runs that the figures need; those that cannot be drawn, and why."""
+def _train(names: list[str], preset: str, ready: Callable[[str], None]) -> dict[str, str]:
+    """Train all runs that the figures need; those that cannot be drawn, and why.
+
+    `ready` is called with the name of each figure as soon as its runs are there.
+    """
     chosen: dict[str, plans.Plan] = {}
     failed: dict[str, str] = {}
     for name in names:
@@ -83,18 +93,44 @@ def _train(names: list[str], preset: str) -> dict[str, str]:
             chosen[name] = plan
         except (datasets.DataError, store.StoreError) as error:
             failed[name] = str(error)
-    why = ""
-    if everything := [pair for plan in chosen.values() for pair in plan]:
+    why, waiting = "", dict(chosen)
+
+    def look():
+        for name, plan in list(waiting.items()):
+            if all(store.is_finished(e.key, e.samples) for e, _ in plan):
+                del waiting[name]
+                ready(name)
+
+    in_turn = sorted(chosen.values(), key=lambda plan: sum(e.cost for e, _ in plan))
+    look()
+    if everything := [pair for plan in in_turn for pair in sorted(plan, key=lambda p: -p[0].cost)]:
         try:
-            runs.run_all(everything)
+            with _every_second(look):
+                runs.run_all(everything, in_turn=True)
         except executor.ClusterError:
             raise
         except Exception as error:  # of one run or several; the others are stored
             why = "; ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", [])])
-    for name, plan in chosen.items():
-        if any(not store.is_finished(e.key, e.samples) for e, _ in plan):
-            failed[name] = why
-    return failed
+    look()
+    return failed | dict.fromkeys(waiting, why)
+
+
+@contextlib.contextmanager
+def _every_second(look: Callable[[], None]) -> Iterator[None]:
+    """Call `look` each second, in a thread, for as long as the context lasts."""
+    ended = threading.Event()
+
+    def watch():
+        while not ended.wait(1):
+            look()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _make(

@@ -124,10 +124,13 @@ def taken(name: str, allow_embedded: bool = True) -> Run:
     return run
 
 
-def run_all(chosen: Iterable[tuple[Experiment, Dataset]], models: bool = True) -> list[Run]:
+def run_all(
+    chosen: Iterable[tuple[Experiment, Dataset]], models: bool = True, in_turn: bool = False
+) -> list[Run]:
     """Train what is not in the store, or not far enough, and return all runs, in order.
 
-    What was `chosen` more than once comes once. The longest run begins first. ``VAE_KERAS_JOBS``
+    What was `chosen` more than once comes once. The longest run begins first, or, `in_turn`, the
+    one that was chosen first. ``VAE_KERAS_JOBS``
     says how many are trained at once, by default one a core (0: in this process),
     ``VAE_KERAS_CLUSTER`` the address of a Dask scheduler that trains them instead. What another
     process trains is left to it and waited for. Says which of the runs other versions made. With
@@ -149,7 +152,7 @@ def run_all(chosen: Iterable[tuple[Experiment, Dataset]], models: bool = True) -
     if presets.so_far():
         runs = _so_far(chosen, models)
     else:
-        if tasks := _missing(chosen):
+        if tasks := _missing(chosen, in_turn):
             _train(tasks)
         runs = [Run(e, data, _finished(e, data)) for e, data in chosen]
     _tell_of_others(runs)
@@ -198,8 +201,8 @@ class _Task:
         return all(store.is_finished(self.experiment.key, n) for n in self.targets)
 
 
-def _missing(chosen: list[tuple[Experiment, Dataset]]) -> list[_Task]:
-    """A task a run, the longest first."""
+def _missing(chosen: list[tuple[Experiment, Dataset]], in_turn: bool) -> list[_Task]:
+    """A task a run, the longest first, or as they were chosen."""
     tasks: dict[str, _Task] = {}
     for experiment, data in chosen:
         if store.is_finished(experiment.key, experiment.samples):
@@ -208,7 +211,7 @@ def _missing(chosen: list[tuple[Experiment, Dataset]]) -> list[_Task]:
         task.targets.add(experiment.samples)
         if experiment.samples > task.experiment.samples:
             task.experiment = experiment
-    return sorted(tasks.values(), key=lambda task: -task.experiment.cost)
+    return sorted(tasks.values(), key=lambda task: 0 if in_turn else -task.experiment.cost)
 
 
 def _train(tasks: list[_Task]) -> None:
