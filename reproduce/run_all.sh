@@ -9,13 +9,13 @@ usage() {
 usage: reproduce/run_all.sh [--preset NAME] [--only FIGURE]... [--jobs N] [--cluster ADDRESS]
                             [--force] [--so-far] [--figures-dir DIR] [--help]
 
-Trains the runs that the figures need, side by side, then runs the notebooks reproduce/fig_*.ipynb
-and leaves their figures in figures/<preset>/, the executed notebooks in
+Trains the runs that the figures need, side by side, runs each notebook reproduce/fig_*.ipynb as
+soon as its own are there, and leaves their figures in figures/<preset>/, the executed notebooks in
 results/notebooks/<preset>/. Figures that are fresh are not drawn again, and a run that was trained
 under a smaller preset goes on from there.
 
   --preset NAME      smoke (seconds), quick (the default: minutes), standard (10^7 training samples a
-                     model, real data only) or paper (10^8)
+                     model, real data only), paper (10^8), or a YAML file of your own
   --only FIGURE      only this notebook, fig_manifold for example; may be repeated
   --jobs N           train N runs at once, a process and a thread each (default: one a core, or one a
                      GPU, as memory allows); in a notebook: the variable VAE_KERAS_JOBS

@@ -39,6 +39,57 @@ def left_over(results):
     return found
 
 
+def test_places_begin_where_the_user_stands(monkeypatch, tmp_path):
+    """Whatever folder the process that writes there works in."""
+    seen = {}
+
+    def run(names, preset, force, folder):
+        seen.update(folder=folder, preset=preset, results=os.environ["VAE_KERAS_RESULTS"])
+        return 0
+
+    monkeypatch.setattr(command_line.notebooks, "run", run)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for given, place in (("figs", tmp_path / "figs"), ("~/figs", tmp_path / "home" / "figs")):
+        monkeypatch.setenv("VAE_KERAS_RESULTS", "res")
+        assert command_line.main(["figures", "--figures-dir", given]) == 0
+        assert seen == {"folder": place, "preset": "quick", "results": str(tmp_path / "res")}
+
+
+@pytest.mark.parametrize("jobs", ["abc", "-1", "1.5"])
+def test_jobs_that_are_no_number_are_said(jobs, monkeypatch, capsys):
+    monkeypatch.setenv("VAE_KERAS_JOBS", jobs)
+    with pytest.raises(SystemExit):
+        command_line.main(["figures"])
+    assert f"VAE_KERAS_JOBS is '{jobs}', but must be a whole number" in capsys.readouterr().err
+
+
+def test_a_preset_that_is_none_is_said(capsys):
+    with pytest.raises(SystemExit):
+        command_line.main(["figures", "--preset", "fast"])
+    assert "one of smoke, quick, standard, paper, or a YAML file" in capsys.readouterr().err
+
+
+@pytest.mark.long
+def test_the_command_from_another_folder(tmp_path):
+    """A relative folder is the user's own, and nobody needs to read what is said."""
+    command = ["bash", str(paths.ROOT / "reproduce" / "run_all.sh"), "--preset", "smoke"]
+    command += ["--only", "fig_graphical_model", "--figures-dir", "figs"]
+    environment = os.environ | {"VAE_KERAS_RESULTS": "res", "VAE_KERAS_DATA": ""}
+    done = subprocess.run(
+        [*command], cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "figs" / "fig_graphical_model.png").exists()
+    assert (tmp_path / "res" / "notebooks" / "smoke" / "fig_graphical_model.ipynb").exists()
+    for closed in (">&-", "2>&-", "| head -c 1"):
+        line = f"{sys.executable} -m vae_keras runs {closed}"
+        done = subprocess.run(
+            ["bash", "-c", line], cwd=paths.ROOT, env=environment, capture_output=True, text=True
+        )
+        assert "Traceback" not in done.stdout + done.stderr
+
+
 @pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
 @pytest.mark.parametrize(

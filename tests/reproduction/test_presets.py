@@ -4,6 +4,7 @@ import builtins
 import types
 
 import pytest
+import yaml
 
 from vae_keras.reproduction import presets
 
@@ -110,8 +111,83 @@ def test_what_papermill_injects_must_be_a_parameter_with_a_fitting_value(injecte
     for of_another in ("seeds", "n_train", "mnist_latent_dims"):  # which presets have
         with pytest.raises(ValueError, match=f"no parameter {of_another}: it has dims"):
             injected(**{of_another: "[7]"})
+    injected(**presets.read("smoke"))  # papermill -f, with all that a preset has
     for name, value in (("rows", "[3, 5]"), ("step_size", "[0.02, 0.1]"), ("rows", "[3]")):
         with pytest.raises(ValueError, match=f"{name} is .*, but must be one value"):
             injected(**{name: value})
     with pytest.raises(ValueError, match="rows is 'many', but must be a value like 10"):
         injected(rows="many")
+
+
+OWN = {
+    "samples": "1e5", "allow_embedded": True, "mnist_latent_dims": [3],
+    "frey_face_latent_dims": [2],
+    "n_train": 1000, "seeds": [0, 1],
+}  # fmt: skip
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A function that writes a preset of one's own, OWN but for `changes`; its file."""
+
+    def write(name="mine.yaml", **changes):
+        values = {key: value for key, value in (OWN | changes).items() if value != "left out"}
+        file = tmp_path / name
+        file.write_text(yaml.safe_dump(values))
+        return str(file)
+
+    return write
+
+
+def test_a_preset_of_ones_own(own):
+    file = own(samples_of_other_seeds=5000)
+    assert presets.resolve(file) == presets.Settings(
+        file, 10**5, True, [3], [2], [1000], [0, 1], samples_of_other_seeds=5000
+    )
+    assert presets.label(file) == "mine"
+    assert presets.label("quick") == "quick"
+    assert presets.resolve(file, samples=7).samples == 7
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"samples": 0}, "samples is 0, but must be a whole number of at least 1"),
+        ({"samples": "many"}, "samples is 'many', but must be a whole number"),
+        ({"allow_embedded": "nein"}, "allow_embedded is 'nein', but must be True or False"),
+        ({"seeds": [-1]}, r"seeds is \[-1\], but must be a list of whole numbers of at least 0"),
+        ({"n_train": "left out"}, "it lacks n_train, and has"),
+        ({"colour": 3}, "it lacks none, and has .*colour"),
+        ({"samples_of_other_seeds": 1.5}, "samples_of_other_seeds is 1.5, but must be a whole"),
+    ],
+)
+def test_a_preset_that_is_none(own, changes, message):
+    file = own(**changes)
+    with pytest.raises(ValueError, match=message) as error:
+        presets.read(file)
+    assert file in str(error.value)
+
+
+def test_a_file_that_is_no_preset(own, tmp_path):
+    (tmp_path / "empty.yaml").write_text("")
+    with pytest.raises(ValueError, match="it lacks allow_embedded"):
+        presets.read(str(tmp_path / "empty.yaml"))
+    with pytest.raises(ValueError, match="cannot be read as a preset"):
+        presets.read(str(tmp_path / "nowhere.yaml"))
+    (tmp_path / "bad.yaml").write_text("{")
+    with pytest.raises(ValueError, match="cannot be read as a preset"):
+        presets.read(str(tmp_path / "bad.yaml"))
+    for taken in ("smoke.yaml", "custom.yaml"):  # whose folder is another's
+        with pytest.raises(ValueError, match="called otherwise"):
+            presets.read(own(taken))
+
+
+@pytest.mark.parametrize(("value", "so_far"), [("1", True), ("0", False), ("", False)])
+def test_so_far_is_said_by_a_number(value, so_far, monkeypatch):
+    monkeypatch.setenv("VAE_KERAS_SO_FAR", value)
+    assert presets.so_far() == so_far
+
+
+def test_a_list_that_no_preset_has_must_be_given(injected):
+    with pytest.raises(ValueError, match=r"dims is None, but must be a list like \[2\]"):
+        injected(dims="None")
