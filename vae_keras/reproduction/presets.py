@@ -167,7 +167,7 @@ def _take_from_papermill(of_preset: dict) -> None:
                     f"this notebook has no parameter {', '.join(sorted(unknown))}: it has "
                     f"{', '.join(sorted(defaults))}"
                 )
-            known = set(values) & set(shell.user_ns)
+            known = values.keys() & shell.user_ns.keys() & defaults.keys()
             for name in known - {"figures_dir"}:  # which is a path, whatever it looks like
                 value = typed(shell.user_ns[name], defaults[name])
                 if isinstance(value, str) and not isinstance(defaults[name], str | None):
