@@ -28,9 +28,11 @@ def test_a_record_that_holds_together(record, small):
     assert records.check(record, whole=True) == small
     on_its_way = record | {"samples": 3500, "curve": record["curve"][:-3]}
     assert records.check(on_its_way, whole=False) == small
+    beyond = record | {"samples": 5000}  # it was asked to come further since
+    assert records.check(beyond, whole=False) == small
     not_begun = record | {"samples": 0, "curve": []}
     assert records.check(not_begun, whole=False) == small
-    for unfinished in (on_its_way, not_begun):
+    for unfinished in (on_its_way, beyond, not_begun):
         with pytest.raises(ValueError, match="but was to come to 4000"):
             records.check(unfinished, whole=True)
 
