@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from vae_keras import _quiet_start
 from vae_keras.reproduction import paths
 
 IMPORT = "import vae_keras"
@@ -24,6 +25,14 @@ def run(shell, **environment):
 @pytest.mark.parametrize("streams", ["2>&-", "2>&- >&- <&-", "2>/dev/full"])
 def test_it_can_be_imported_whatever_became_of_the_streams(streams):
     assert run(f'"$python" -c "{IMPORT}" {streams}').returncode == 0
+
+
+def test_where_there_is_a_card_tensorflow_says_why_it_does_not_use_it(monkeypatch):
+    level = f"{IMPORT}, os; print(os.environ['TF_CPP_MIN_LOG_LEVEL'])"
+    assert run(f'"$python" -c "{level}"', TF_CPP_MIN_LOG_LEVEL="0").stdout == "0\n"
+    for there in (True, False):
+        monkeypatch.setattr(os.path, "exists", lambda path, there=there: there)
+        assert _quiet_start._has_card() == there
 
 
 def test_what_python_writes_while_it_is_imported_passes():

@@ -1,5 +1,7 @@
 """What stands beside `fit`: single minibatches, measuring, streams, subclasses, the odd input."""
 
+import inspect
+import re
 import types
 
 import keras
@@ -11,6 +13,7 @@ from tensorflow_probability import distributions as tfd
 
 from vae_keras import (
     VAE,
+    FullVB,
     MonteCarloEM,
     NonFiniteBoundError,
     WakeSleep,
@@ -350,6 +353,19 @@ def test_another_precision_is_refused(make_vae):
             make_vae(weight_decay=0.1)
     finally:
         keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize("model", [VAE, WakeSleep, FullVB])
+def test_what_a_model_takes_can_be_read(model):
+    """In a tooltip of JupyterLab, and on the page of the reference."""
+    parameters = inspect.signature(model).parameters
+    assert {"encoder", "decoder", "prior", "estimator", "n_samples", "weight_decay"} <= set(
+        parameters
+    )
+    assert "args" not in parameters
+    assert ">>> " in model.__doc__
+    for name in set(parameters) - {"kwargs"}:
+        assert re.search(rf"\b{name}\b", model.__doc__), name
 
 
 def test_metrics_are_the_bounds(make_vae):

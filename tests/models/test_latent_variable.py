@@ -169,6 +169,39 @@ def test_the_decay_is_half_its_weight_times_the_squares(make_vae):
     assert float(make_vae(compiled=False).decay(weights)) == 0
 
 
+def test_biases_are_known_by_what_they_are_and_a_learned_prior_is_no_weight(make_vae):
+    """Attention and recurrent layers have biases of rank 2; a prior may be over matrices."""
+    inputs = keras.Input((12,))
+    h = keras.layers.Reshape((4, 3))(inputs)
+    h = keras.layers.GRU(4)(keras.layers.MultiHeadAttention(2, 2)(h, h))
+    h = keras.layers.Reshape((2, 4))(keras.layers.Dense(8)(h))
+    matrices = layers.DiagonalGaussian((2, 2))
+    encoder = keras.Model(inputs, matrices(h))
+    flat = [
+        keras.Input((2, 2)),
+        keras.layers.Flatten(),
+        keras.layers.Dense(12),
+        layers.Bernoulli(12),
+    ]
+    vae = make_vae(
+        encoder,
+        keras.Sequential(flat),
+        prior=priors.Learned(matrices),
+        weight_decay=2.0,
+        compiled=False,
+    )
+    variables = vae.trainable_variables
+    assert sum(len(w.shape) > 1 and w.name == "bias" for w in variables) == 4
+    expected = 0.0
+    for w in variables:
+        if w.name != "bias" and w is not vae._prior.params:
+            expected += float(tf.reduce_sum(w**2))
+    for w in variables:
+        if w.name == "bias" or w is vae._prior.params:
+            w.assign(tf.ones_like(w))
+    assert float(vae.decay(variables)) == pytest.approx(expected, rel=1e-5)
+
+
 def test_a_weight_of_1_over_n_is_the_gaussian_prior_on_the_weights(make_vae):
     """- log N(theta; 0, I) / N, but for a constant: the difference of two thetas has none."""
     vae, n = make_vae(weight_decay=1 / 40, compiled=False), 40

@@ -270,6 +270,21 @@ def test_a_learned_mixture_as_prior(x, make_vae, tmp_path):
     assert again.sample(3).shape == (3, PIXELS)
 
 
+def test_relaxed_categories(x, make_vae, any_encoder, any_decoder, tmp_path):
+    """Concrete, or Gumbel-softmax, latents: the way of a VAE with discrete ones."""
+    layer = TFPDistribution("RelaxedOneHotCategorical", 4, fixed={"temperature": 0.7})
+    prior = tfd.RelaxedOneHotCategorical(0.7, logits=tf.zeros(4))
+    vae = make_vae(any_encoder(layer), any_decoder(latent=4), prior=prior, estimator="A")
+    improves(vae, x)
+    vae.save(tmp_path / "vae.keras")
+    again = keras.saving.load_model(tmp_path / "vae.keras")
+    np.testing.assert_array_equal(again.elbo(x), vae.elbo(x))
+    assert again.sample(3).shape == (3, PIXELS)
+    reals = tfd.Independent(tfd.Normal(tf.zeros(4), 1.0), 1)
+    with pytest.raises(ValueError, match="over a simplex, but the prior"):
+        make_vae(any_encoder(layer), any_decoder(latent=4), prior=reals, estimator="A")
+
+
 def test_a_learned_gaussian_prior_keeps_estimator_b(x, make_vae):
     vae = make_vae(prior=Learned(DiagonalGaussian(LATENT), keras.initializers.Zeros()))
     assert vae.estimator == "B"
