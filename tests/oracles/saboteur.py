@@ -4,6 +4,7 @@ import os
 import pathlib
 import signal
 import sys
+import zipfile
 
 MOMENTS = ("training", "checkpoint", "result")
 
@@ -53,8 +54,10 @@ class Saved:
         self.killed = killed
 
     def save(self, file):
-        file.write_bytes(b"half" if self.killed else b"whole")
+        with zipfile.ZipFile(file, "w") as archive:  # as Keras's files are
+            archive.writestr("config.json", "{}")
         if self.killed:
+            file.write_bytes(file.read_bytes()[:20])
             raise KeyboardInterrupt
 
 

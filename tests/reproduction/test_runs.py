@@ -17,7 +17,7 @@ import pytest
 from oracles import saboteur
 
 from vae_keras.reproduction import drawn, executor, paths, runs, store, training, version
-from vae_keras.reproduction.experiments import Experiment
+from vae_keras.reproduction.experiments import MEASURES, RECIPE, Experiment
 
 SAMPLES = 3000  # two points of a curve and few programs, each of which every process compiles
 
@@ -77,6 +77,16 @@ def dask(cwd):
 # ------------------------------------------------------------------------------- the same tables
 
 
+def record_of(experiment, data, *points):
+    """What `training` would store of a run, with a curve of these points."""
+    about = {name: getattr(experiment, name) for name in MEASURES[experiment.measure]}
+    about |= {"seed": experiment.seed, "lower_bound": -1.0}
+    curve = [about | {"split": s, "samples": n} for n in points for s in ("train", "test")]
+    settings = dataclasses.asdict(experiment)
+    return {"experiment": settings, "recipe": RECIPE, "data_sha256": data.sha256,
+            "samples": points[-1], "curve": curve}  # fmt: skip
+
+
 @pytest.fixture
 def faked(monkeypatch):
     """Trainings that learn nothing and are done at once; whom each run was trained by."""
@@ -86,11 +96,8 @@ def faked(monkeypatch):
         trained.setdefault(experiment.key, []).append(threading.get_ident())
         executor.report({"key": experiment.key, "samples": 7, "of": 9, "objective": "elbo",
                          "nats": -1.0})  # fmt: skip
-        curve = [{"split": "test", "samples": n, "seed": experiment.seed} for n in (1000, 2000)]
-        record = {"data_sha256": data.sha256, "curve": curve}
         for n in targets:
-            settings = dataclasses.asdict(experiment) | {"samples": n}
-            record |= {"experiment": settings, "samples": n}
+            record = record_of(dataclasses.replace(experiment, samples=n), data, 1000, n)
             store.finish(experiment.key, n, saboteur.Saved(), record)
 
     monkeypatch.setattr(training, "train", train)
@@ -170,17 +177,13 @@ def test_so_far_nothing_is_trained_and_each_run_comes_as_far_as_it_is(
 
 def test_so_far_a_curve_ends_where_it_was_asked_to(small, faces, monkeypatch):
     """Though the run, or a figure that was drawn of it, has gone on to points beyond."""
-    curve = [{"split": "test", "samples": n, "lower_bound": -1.0} for n in (1000, 3000, 10_000)]
-    record = {
-        "experiment": dataclasses.asdict(small), "samples": 10_000, "curve": curve,
-        "data_sha256": faces.sha256,
-    }  # fmt: skip
+    record = record_of(small, faces, 1000, 3000, 10_000)
     monkeypatch.setenv("VAE_KERAS_SO_FAR", "1")
     for place, name in ((store, "read_progress"), (drawn, "record")):
         with monkeypatch.context() as patch:
             patch.setattr(place, name, lambda *_: record)
             (run,) = runs.run_all([(small, faces)], models=False)
-        assert [row["samples"] for row in run.record["curve"]] == [1000, 3000]
+        assert [row["samples"] for row in run.record["curve"]] == [1000, 1000, 3000, 3000]
         assert run.samples == run.record["experiment"]["samples"] == small.samples == 4000
 
 
