@@ -113,6 +113,20 @@ def test_a_support_that_depends_on_z_is_not_judged_by_one_z():
         check(np.array([[50.0]], "float32"))
 
 
+def test_a_density_that_takes_no_more_x_than_it_has_z_is_not_judged():
+    class OfPairs(tfd.Exponential):
+        def _log_prob(self, x):
+            return super()._log_prob(tf.concat([x, self.rate], axis=1)[:, :1])
+
+    class Model:
+        prior = tfd.MultivariateNormalDiag([0.0])
+
+        def decode(self, z):
+            return tfd.Independent(OfPairs(tf.exp(z)), 1)
+
+    _supports.density_check(Model())(np.ones((5, 1), "float32"))
+
+
 def test_the_first_bad_datapoint_is_named_however_many_there_are(monkeypatch):
     monkeypatch.setattr(_supports, "ROWS", 16)
 

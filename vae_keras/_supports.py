@@ -105,6 +105,8 @@ def density_check(model: Decoding) -> Callable[[Data], None] | None:
                 return "it needs integers"
         try:
             nats = np.asarray(log_prob(x))
+        except (TypeError, ValueError):  # a density that takes no x but as many as it has z
+            return None
         except tf.errors.InvalidArgumentError as error:
             return error.message.strip().splitlines()[0].strip(" .")
         return None if np.all(np.isfinite(nats)) else f"log p(x|z) = {nats[~np.isfinite(nats)][0]}"

@@ -270,7 +270,7 @@ def test_a_run_that_no_disk_keeps_is_told_as_it_is(small, faces, monkeypatch, ca
 
 def test_the_command_refuses_what_it_does_not_know(capsys):
     for arguments, message in (
-        (["--preset", "fast"], "invalid choice: 'fast'"),
+        (["--preset", "fast"], "fast': one of smoke, quick"),
         (["--only", "fig_nothing"], "invalid choice: 'fig_nothing'"),
         (["--jobs", "-1"], "--jobs is -1, but must be at least 1, or 0: no other process"),
     ):

@@ -16,7 +16,7 @@ import tensorflow as tf
 from oracles.in_process import estimate_nothing, run_cells
 
 from vae_keras import datasets
-from vae_keras.reproduction import command_line, notebooks, paths, presets
+from vae_keras.reproduction import command_line, notebooks, paths, presets, provenance
 
 PAGES = [
     paths.ROOT / "README.md", *(paths.ROOT / "docs").glob("*.md"),
@@ -74,12 +74,13 @@ def test_papermill(words, results, tmp_path, monkeypatch):
     monkeypatch.setattr(papermill.cli, "execute_notebook", lambda **given: asked.update(given))
     done = click.testing.CliRunner().invoke(papermill.cli.papermill, words)
     assert done.exit_code == 0, done.output
-    parameters = asked["parameters"] | {"preset": "smoke", "samples": 200}
-    if "-f" in words:
-        parameters |= presets.read("smoke") | {"samples": 200}
+    name = Path(asked["input_path"]).stem
+    fewer = {"preset": "smoke"}
+    if "samples" in provenance.parameters(name, "smoke"):
+        fewer["samples"] = 200
+    parameters = asked["parameters"] | (presets.read("smoke") if "-f" in words else {}) | fewer
     if "figures_dir" in parameters:
         parameters["figures_dir"] = str(tmp_path / "mine")
-    name = Path(asked["input_path"]).stem
     assert Path(asked["input_path"]) == Path("reproduce", f"{name}.ipynb")
 
     monkeypatch.delenv("VAE_KERAS_DATA", raising=False)
