@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+import scipy.sparse
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 from tensorflow_probability.python.distributions.distribution import DiscreteDistributionMixin
@@ -58,7 +59,7 @@ def one_input(x):
         return tf.convert_to_tensor(x)
     if isinstance(x, np.ma.MaskedArray):
         raise ValueError("the data are a masked array: fill it first, x.filled(value)")
-    if "sparse" in f"{type(x).__module__}{type(x).__name__}".lower():
+    if scipy.sparse.issparse(x) or isinstance(x, tf.SparseTensor | tf.SparseTensorSpec):
         raise ValueError("the data are sparse: make them dense first, x.toarray() or the like")
     if isinstance(x, tf.RaggedTensor | tf.RaggedTensorSpec):
         raise ValueError("the data are ragged: give datapoints of one shape")

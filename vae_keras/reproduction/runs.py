@@ -130,13 +130,12 @@ def run_all(
     """Train what is not in the store, or not far enough, and return all runs, in order.
 
     What was `chosen` more than once comes once. The longest run begins first, or, `in_turn`, the
-    one that was chosen first. ``VAE_KERAS_JOBS``
-    says how many are trained at once, by default one a core (0: in this process),
-    ``VAE_KERAS_CLUSTER`` the address of a Dask scheduler that trains them instead. What another
-    process trains is left to it and waited for. Says which of the runs other versions made. With
-    ``VAE_KERAS_SO_FAR`` it trains nothing and returns the runs as far as they have come, those
-    alone that have been measured at all; where no `models` are needed but curves alone, also as far
-    as the figures in ``figures/`` show them.
+    one that was chosen first. ``VAE_KERAS_JOBS`` says how many are trained at once, by default one
+    a core (0: in this process), ``VAE_KERAS_CLUSTER`` the address of a Dask scheduler that trains
+    them instead. What another process trains is left to it and waited for. Says which of the runs
+    other versions made. With ``VAE_KERAS_SO_FAR`` it trains nothing and returns the runs as far as
+    they have come, those alone that have been measured at all; where no `models` are needed but
+    curves alone, also as far as the figures in ``figures/`` show them.
 
     Raises, before any training, ValueError for an experiment that does not fit its data, or for
     none, ClusterError where no scheduler answers, and StoreError for a run that learned from other
