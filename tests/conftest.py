@@ -17,6 +17,9 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    if not config.getoption("--all"):
+        # oneDNN's allocator never gives memory back: with --all TensorFlow runs as everywhere.
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     if hasattr(config, "workerinput") or config.getoption("dist") == "no":
         config.pluginmanager.import_plugin("oracles.fixtures")
 

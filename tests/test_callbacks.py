@@ -260,12 +260,12 @@ def test_training_stops_at_the_first_minibatch_that_reaches_the_samples():
         assert model.stop_training is stopped
 
 
-def test_a_fit_ends_at_its_samples(make_vae, x):
+def test_a_fit_ends_at_its_samples(make_vae, uneven):
     vae = make_vae()
     vae.compile(steps_per_execution=1)
-    vae.fit(x, epochs=9, verbose=0, callbacks=callbacks.StopAtSamples(350))
+    vae.fit(uneven, epochs=9, verbose=0, callbacks=callbacks.StopAtSamples(350))
     assert vae.samples == 350  # 250 an epoch, 100 a minibatch
-    vae.fit(x, epochs=9, verbose=0, callbacks=callbacks.StopAtSamples(350))
+    vae.fit(uneven, epochs=9, verbose=0, callbacks=callbacks.StopAtSamples(350))
     assert vae.samples == 450  # it looks only after a minibatch
 
 

@@ -120,19 +120,29 @@ def appendix_d(
 
 def _gaussian(z):
     """The log density of the Gaussian fitted to z (L, N, d), a function of (S, N, d) -> (S, N)."""
-    return tfd.MultivariateNormalTriL(tf.reduce_mean(z, 0), _scale(z)).log_prob
+    mean, scale = tf.reduce_mean(z, 0), _scale(z)
+    return lambda values: _log_normal(values - mean, scale)
 
 
 def _kernels(z):
     """The log density of Gaussian kernels on z (L, N, d), as wide as Scott's rule has it."""
     n, _, dimensions = z.shape
     width = n ** (-1 / (dimensions + 4))
-    kernel = tfd.MultivariateNormalTriL(tf.zeros(dimensions), width * _scale(z))
+    scale = width * _scale(z)
 
     def log_density(values):
-        return tf.map_fn(lambda value: _log_mean(kernel.log_prob(value - z)), values)
+        return tf.map_fn(lambda value: _log_mean(_log_normal(value - z, scale)), values)
 
     return log_density
+
+
+def _log_normal(values, scale):
+    """log N(values; 0, S S'), of a Cholesky factor S (N, d, d), summed over the last axis."""
+    # MultivariateNormalTriL in a compiled program is never freed, and its graph with it: TFP's
+    # bijectors remember the tensors that they were given.
+    factor = tf.linalg.LinearOperatorLowerTriangular(scale)
+    log_prob = tf.reduce_sum(tfd.Normal(0.0, 1.0).log_prob(factor.solvevec(values)), -1)
+    return log_prob - factor.log_abs_determinant()
 
 
 def _scale(z):

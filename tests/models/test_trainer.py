@@ -51,6 +51,12 @@ def generator(x, wrap=lambda x: x):
         yield wrap(x[i : i + 100])
 
 
+@pytest.fixture
+def x(uneven):
+    """With a partial minibatch, for it is here that minibatches are told apart."""
+    return uneven
+
+
 # ---------------------------------------------------------------------------- looking on the way
 
 

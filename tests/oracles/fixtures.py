@@ -48,6 +48,12 @@ if not os.environ.get("VAE_KERAS_DATA") and all(map(datasets.locate, datasets.RE
 _suits_xla, _programs.suits_xla = _programs.suits_xla, lambda model: False
 
 
+def pytest_configure(config):
+    """Graphs run as they were traced, but for `--all`: improving them takes longer than a test."""
+    if not config.getoption("--all"):
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
 @pytest.fixture
 def xla(monkeypatch):
     """XLA compiles what a user's would, since that is what is tested."""
@@ -98,7 +104,13 @@ def committed():
 
 
 @pytest.fixture
-def x():
+def x(uneven):
+    """200 grey images of 12 pixels: two minibatches of 100, so that one program is traced."""
+    return uneven[:200]
+
+
+@pytest.fixture
+def uneven():
     """250 grey images of 12 pixels: two full minibatches of 100 and a partial one."""
     return np.random.default_rng(0).uniform(size=(250, PIXELS)).astype("float32")
 
