@@ -20,7 +20,9 @@ tfd = tfp.distributions
 
 
 @pytest.mark.usefixtures("xla")
-@pytest.mark.parametrize("latent", [1, 2, 3])
+@pytest.mark.parametrize(
+    "latent", [pytest.param(1, marks=pytest.mark.long), 2, pytest.param(3, marks=pytest.mark.long)]
+)
 def test_both_estimators_find_the_exact_log_likelihood(latent):
     oracle = alike(latent)
     x, model = oracle.draw(400), loose(oracle)
@@ -57,7 +59,7 @@ def nonlinear(latent):
     return model
 
 
-@pytest.mark.parametrize("latent", [1, 2])
+@pytest.mark.parametrize("latent", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_a_nonlinear_decoder_against_quadrature(latent):
     model = nonlinear(latent)
     x = np.round(model.sample(40))

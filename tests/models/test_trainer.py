@@ -61,7 +61,8 @@ def x(uneven):
 
 
 @pytest.mark.parametrize(
-    "algorithm", [VAE, WakeSleep, FullVB, pytest.param(MonteCarloEM, marks=pytest.mark.long)]
+    "algorithm",
+    [VAE, FullVB, *(pytest.param(a, marks=pytest.mark.long) for a in (WakeSleep, MonteCarloEM))],
 )
 def test_looking_does_not_change_what_is_learned(algorithm, make_vae, x):
     """Neither validation nor any other look at the model moves the noise of training."""

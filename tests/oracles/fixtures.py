@@ -48,12 +48,6 @@ if not os.environ.get("VAE_KERAS_DATA") and all(map(datasets.locate, datasets.RE
 _suits_xla, _programs.suits_xla = _programs.suits_xla, lambda model: False
 
 
-def pytest_configure(config):
-    """Graphs run as they were traced, but for `--all`: improving them takes longer than a test."""
-    if not config.getoption("--all"):
-        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-
-
 @pytest.fixture
 def xla(monkeypatch):
     """XLA compiles what a user's would, since that is what is tested."""

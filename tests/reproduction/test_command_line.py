@@ -191,26 +191,6 @@ def test_papermill_as_a_user_types_it(tmp_path):
     assert (tmp_path / "figures" / "fig_graphical_model.png").exists()
 
 
-@pytest.mark.long
-def test_the_tests_are_the_same_whenever_they_are_collected():
-    """Else two workers disagree: no name or order may depend on time, chance or a hash seed."""
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
-    processes = []
-    for seed in ("1", "2"):
-        environment = os.environ | {"PYTHONHASHSEED": seed}
-        environment.pop("PYTEST_XDIST_WORKER", None)
-        processes.append(
-            subprocess.Popen(
-                [*command, "tests"], cwd=paths.ROOT, env=environment, stdout=subprocess.PIPE
-            )
-        )
-        time.sleep(1.5)  # in different seconds
-    first, second = (p.communicate(timeout=120)[0].decode().splitlines() for p in processes)
-    names = [line for line in first if "::" in line]
-    assert len(names) > 400
-    assert names == [line for line in second if "::" in line]
-
-
 def test_the_store_is_told_of_in_the_words_of_its_states(monkeypatch, tmp_path):
     states = ("finished", "stopped", "training", "unreadable", "finished")
     runs = {f"run{i}": {"state": state} for i, state in enumerate(states)}

@@ -132,22 +132,6 @@ def test_a_cluster_trains_what_is_asked_and_the_store_has_it(
             runs.run(pair(seed=9), chosen[0][1])
 
 
-@pytest.mark.long
-def test_a_cluster_makes_the_tables_of_one_process(chosen, expected, monkeypatch, tmp_path, capfd):
-    """With workers that do not see the store; those that see it are killed further below."""
-    (tmp_path / "theirs").mkdir()
-    (tmp_path / "ours").mkdir()
-    monkeypatch.chdir(tmp_path / "ours")
-    monkeypatch.setenv("VAE_KERAS_RESULTS", "/proc/self/cwd/results")  # a folder of each's own
-    with dask(tmp_path / "theirs") as (address, _):
-        monkeypatch.setenv("VAE_KERAS_CLUSTER", address)
-        assert tables(runs.run_all(chosen)) == expected
-    assert not (tmp_path / "theirs" / "results").exists()
-    assert "Dask's dashboard:" in capfd.readouterr().out
-    monkeypatch.delenv("VAE_KERAS_CLUSTER")
-    assert tables(runs.run_all(chosen)) == expected  # from the store
-
-
 # ---------------------------------------------------------------------------------- so far
 
 
@@ -272,7 +256,10 @@ class CutOff(BaseException):
     """Ends what this process does, whatever that is."""
 
 
-@pytest.mark.parametrize("moment", saboteur.MOMENTS)
+@pytest.mark.parametrize(
+    "moment",
+    ["checkpoint", *(pytest.param(m, marks=pytest.mark.long) for m in ("training", "result"))],
+)
 def test_a_run_that_is_cut_off_goes_on_to_the_same_table(moment, faces, monkeypatch, tmp_path):
     """Twice, unless it was finished by then; what is left to go on from is what a kill leaves."""
     experiment, cut_off = pair(), []
@@ -342,15 +329,22 @@ def test_processes_that_are_killed_make_the_tables_of_one(
 
 
 @pytest.mark.long
-def test_a_worker_of_a_cluster_that_is_killed_changes_nothing(
-    chosen, expected, monkeypatch, tmp_path
-):
+def test_a_cluster_makes_the_tables_of_one_process(chosen, expected, monkeypatch, tmp_path, capfd):
+    """Though two of its workers are killed, and none sees the store."""
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "ours").mkdir()
+    monkeypatch.chdir(tmp_path / "ours")
+    monkeypatch.setenv("VAE_KERAS_RESULTS", "/proc/self/cwd/results")  # a folder of each's own
     for name, value in saboteur.environment(tmp_path, "training", 1).items():
         monkeypatch.setenv(name, value)
-    with dask(tmp_path) as (address, _):
+    with dask(tmp_path / "theirs") as (address, _):
         monkeypatch.setenv("VAE_KERAS_CLUSTER", address)
         assert tables(runs.run_all(chosen)) == expected
     assert len(list((tmp_path / "marks").iterdir())) == 2
+    assert not (tmp_path / "theirs" / "results").exists()
+    assert "Dask's dashboard:" in capfd.readouterr().out
+    monkeypatch.delenv("VAE_KERAS_CLUSTER")
+    assert tables(runs.run_all(chosen)) == expected  # from the store
 
 
 @pytest.mark.long

@@ -21,6 +21,8 @@ from vae_keras.reproduction.command_line import main
 
 NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
 NAMES = [file.stem for file in NOTEBOOKS]
+COMMANDED = ["fig_graphical_model", "fig_manifold"]
+ONLY = [word for name in COMMANDED for word in ("--only", name)]
 
 
 def test_there_are_the_figures_of_the_paper():
@@ -69,9 +71,9 @@ def made(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def commanded(tmp_path_factory):
-    """The same by the command, from kernels and compiled, and what it wrote on the way.
+    """Two of them by the command, from kernels and compiled, and what it wrote on the way.
 
-    Made once, by whichever process comes first; not to be changed.
+    Made once, by whichever process comes first; not to be changed. `.ci/run` makes them all.
     """
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -79,11 +81,11 @@ def commanded(tmp_path_factory):
     folder, said = shared / "figures at smoke", shared / "figures at smoke.json"
     with filelock.FileLock(shared / "figures at smoke.lock"):
         if not said.exists():
-            said.write_text(json.dumps(make_all_figures(folder, shared)))
+            said.write_text(json.dumps(command_figures(folder, shared)))
     return folder
 
 
-def make_all_figures(folder, shared):
+def command_figures(folder, shared):
     command = [sys.executable, "-m", "vae_keras", "figures", "--preset", "smoke", "--jobs", "2"]
     without = ("VAE_KERAS_DATA", "XLA_FLAGS")  # here there is something to run
     environment = {k: v for k, v in os.environ.items() if k not in without} | {
@@ -92,7 +94,7 @@ def make_all_figures(folder, shared):
         "https_proxy": NOWHERE,
     }
     done = subprocess.run(
-        [*command, "--figures-dir", str(folder)],
+        [*command, *ONLY, "--figures-dir", str(folder)],
         env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -110,18 +112,17 @@ def test_the_run_says_once_what_stands_in_and_where_the_figures_are(commanded):
     assert "let VAE_KERAS_DATA name that folder" in sentence
     assert "EMBEDDED" not in out
     assert out.splitlines()[-1] == f"The figures are in {commanded}"
-    assert out.count("made") == len(NAMES)
+    assert out.count("made") == len(COMMANDED)
 
 
 @pytest.mark.filterwarnings("ignore:.*EMBEDDED DATA stand in")
 @pytest.mark.parametrize(
-    "by",
+    ("by", "name"),
     [
-        pytest.param("made", marks=pytest.mark.in_brief),
-        pytest.param("commanded", marks=pytest.mark.long),
+        *(("made", name) for name in NAMES),
+        *(pytest.param("commanded", name, marks=pytest.mark.long) for name in COMMANDED),
     ],
 )
-@pytest.mark.parametrize("name", NAMES)
 def test_a_run_leaves_the_figure_and_how_it_came_about(by, name, request):
     by = request.getfixturevalue(by)
     made = by(name) if callable(by) else by
@@ -152,13 +153,13 @@ def test_a_second_run_does_nothing_and_a_deleted_file_is_made_again(
 ):
     made = shutil.copytree(commanded, tmp_path / "figures")
     monkeypatch.delenv("VAE_KERAS_DATA", raising=False)
-    arguments = ["figures", "--preset", "smoke", "--figures-dir", str(made)]
+    arguments = ["figures", "--preset", "smoke", "--figures-dir", str(made), *ONLY]
     times = {file: file.stat().st_mtime_ns for file in made.iterdir()}
     assert main(arguments) == 0
     assert {file: file.stat().st_mtime_ns for file in made.iterdir()} == times
-    assert capsys.readouterr().out.count("fresh") == len(NAMES)
+    assert capsys.readouterr().out.count("fresh") == len(COMMANDED)
     (made / "fig_graphical_model.pdf").unlink()
-    assert main([*arguments, "--only", "fig_graphical_model"]) == 0
+    assert main(arguments) == 0
     assert (made / "fig_graphical_model.pdf").exists()
     assert "made" in capsys.readouterr().out
 
@@ -168,7 +169,7 @@ def test_another_preset_is_not_fresh(commanded, tmp_path, capsys, monkeypatch):
     made = shutil.copytree(commanded, tmp_path / "figures")
     monkeypatch.setenv("VAE_KERAS_DATA", str(tmp_path / "nowhere"))
     arguments = ["figures", "--preset", "standard", "--figures-dir", str(made)]
-    assert main([*arguments, "--only", "fig_manifold", "--only", "fig_graphical_model"]) == 1
+    assert main([*arguments, *ONLY]) == 1
     out = capsys.readouterr().out
     assert re.search(r"fig_manifold +FAILED .*VAE_KERAS_DATA names .*nowhere", out)
     assert re.search(r"fig_graphical_model +made", out)  # one failure does not stop the others
