@@ -150,7 +150,7 @@ def test_a_figure_that_does_not_exist(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as stop:
         command_line.main(["figures", "--only", "fig_nothing"])
     assert stop.value.code == 2
-    message = "invalid choice: 'fig_nothing' (choose from 'fig_full_vb', 'fig_graphical_model'"
+    message = "invalid choice: 'fig_nothing' (choose from 'fig_differences', 'fig_full_vb'"
     assert message in capsys.readouterr().err
     assert not any(tmp_path.iterdir())
 

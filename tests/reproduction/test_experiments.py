@@ -258,11 +258,27 @@ def test_what_is_not_given_is_as_the_paper_had_it(dataset, algorithm, recipe):
     ]
     assert two == [0.01, 0.02]
     third = Experiment(dataset, 3, 1000, "aevb", measure="marginal_log_likelihood")
-    assert third.step_size == 0.1
+    assert third.step_size == (0.02 if dataset == "mnist" else 0.1)  # by the training points
     assert third.warm_minibatches == third.warm_up == 100
     assert (experiment.warm_up, experiment.deviation, experiment.order) == (
         100, 0.01, "replacement",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "n_train", "recipe"),
+    [
+        ("aevb", 1000, (0.1, 0.1)), ("aevb", None, (0.02, 0.1)), ("aevb", 50_000, (0.02, 0.1)),
+        ("wake_sleep", 1000, (0.1, 0.1)), ("wake_sleep", 50_000, (0.02, 1.0)),
+        ("mcem", 1000, (0.1, 0.1)),
+    ],
+)  # fmt: skip
+def test_figure_3_has_a_step_size_a_training_set(algorithm, n_train, recipe):
+    settings = {"algorithm": algorithm, "n_train": n_train, "measure": "marginal_log_likelihood"}
+    experiment = Experiment("mnist", 3, 1000, **settings)
+    assert (experiment.step_size, experiment.log_variance_scale) == recipe
+    given = dict(zip(("step_size", "log_variance_scale"), recipe, strict=True))
+    assert Experiment("mnist", 3, 1000, **settings, **given).key == experiment.key
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ FIGURE_2 = ("running", "test")  # of the splits that are recorded
 
 def hollow(axis):
     """The lines of an axis that are the paper's points: marks without anything between them."""
-    return [line for line in axis.lines if line.get_linestyle() == "None"]
+    return [line for line in axis.lines if hollow_line(line)]
 
 
 @SEEDS
@@ -204,8 +204,12 @@ def test_where_data_are_embedded_the_axes_fit_what_the_curves_come_to():
         assert low < lowest <= low + 0.1 * (high - low)
         assert high - 0.2 * (high - low) < top < high
     table = curves(REAL, presets.resolve("quick"), ["aevb"], [0])
-    limits = [part.axes[0].get_ylim() for part in figures.lower_bound(table, REAL).subfigs]
-    assert limits == [(-150, -95), (0, 1600)]  # the paper's
+    limits = [[a.get_ylim() for a in p.axes] for p in figures.lower_bound(table, REAL).subfigs]
+    assert limits[0][3] == (-150, -95)  # the paper's
+    assert limits[1][3] == (0, 1600)
+    low, high = limits[0][0]  # N_z = 3: the same length, where its curves are
+    assert low < -150
+    assert high - low == pytest.approx(55)
 
 
 @SEEDS
@@ -229,6 +233,56 @@ def test_figure_3(data, preset, seeds):
     last = table.samples.max()
     drawn = [bool(hollow(axis)) for axis in figure.axes]
     assert drawn == [n in first and first[n] <= last for n in sizes]
+
+
+@SEEDS
+def test_differences(seeds):
+    settings = presets.resolve("paper")
+    of_2 = curves(REAL, settings, ["aevb", "wake_sleep"], seeds)
+    fewer = dataclasses.replace(settings, mnist_latent_dims=[3])
+    measure = "marginal_log_likelihood"
+    of_3 = [curves(["mnist"], fewer, ["aevb"], seeds, measure, n_train=n) for n in (1000, 50_000)]
+    found = pd.concat([paper.differences(of_2), paper.differences(pd.concat(of_3))])
+    figure = figures.differences(found)
+    assert problems(figure) == []
+    titles = [axis.get_title() for axis in figure.axes]
+    assert ["MNIST" in titles[0], "Frey Face" in titles[1], "1,000" in titles[2]] == [True] * 3
+    faces = found.query("dataset == 'frey_face' and latent_dim == 2 and algorithm == 'aevb'")
+    faces = faces[faces.split == "test"]
+    per_cent = 100 * faces.difference / faces.paper.abs()
+    lines = [line.get_ydata() for line in figure.axes[1].lines]
+    assert any(len(y) == len(faces) and np.allclose(y, per_cent) for y in lines)
+    for axis in figure.axes:
+        low, high = axis.get_ylim()
+        assert low == -high
+        assert all(np.all(np.abs(line.get_ydata()) < high) for line in axis.lines)
+
+
+def test_of_embedded_data_there_is_nothing_to_differ_from():
+    table = curves(EMBEDDED, presets.resolve("smoke"), ["aevb"], [0])
+    nothing = paper.differences(table).assign(n_train=np.nan)
+    figure = figures.differences(nothing)
+    assert problems(figure) == []
+    assert "no points of these data" in figure.axes[0].texts[0].get_text()
+
+
+def test_the_bound_is_drawn_where_it_is_what_the_papers_points_are_like():
+    settings = dataclasses.replace(presets.resolve("paper"), mnist_latent_dims=[3])
+    measure = "marginal_log_likelihood"
+    table = pd.concat(
+        curves(["mnist"], settings, ["aevb", "mcem"], [0], measure, n_train=n)
+        for n in (1000, 50_000)
+    )
+    table["lower_bound"] = np.where(table.algorithm == "aevb", table[measure] - 3, np.nan)
+    figure = figures.marginal_likelihood(table, "MNIST")
+    assert problems(figure) == []
+    assert "AEVB's lower bound, test set" in legend_labels(figure)
+    thin = [[line for line in axis.lines if line.get_linewidth() < 1] for axis in figure.axes]
+    assert [len([line for line in lines if not hollow_line(line)]) for lines in thin] == [0, 2]
+
+
+def hollow_line(line):
+    return line.get_linestyle() == "None"
 
 
 @SEEDS
@@ -435,13 +489,13 @@ def test_the_figure_has_a_panel_a_size_with_the_papers_points():
     titles = {"mnist": "MNIST", "synthetic_faces": "faces that nobody has"}
     figure = figures.lower_bound(table, titles)
     shown = {axis.get_title(): axis for axis in figure.axes if axis.get_title()}
-    assert list(shown) == ["$N_z$ = 3", "$N_z$ = 20", "$N_z$ = 2"]
+    assert list(shown) == ["(a) $N_z$ = 3", "(b) $N_z$ = 20", "(c) $N_z$ = 2"]
     assert [part.get_suptitle() for part in figure.subfigs] == list(titles.values())
     lines = [len(axis.lines) for axis in shown.values()]
     assert lines == [8, 8, 4]  # four of ours each; four of the paper's where it has any
     for axis in shown.values():
         assert axis.get_xscale() == "log"
-        assert axis.get_xlabel() == "training samples evaluated"
+    assert {part.get_supxlabel() for part in figure.subfigs} == {"training samples evaluated"}
     legend = {text.get_text() for text in figure.legends[0].texts}
     assert legend >= {"AEVB, test set", "wake-sleep, minibatches (running mean)"}
     assert not any("training set" in text for text in legend)
@@ -455,14 +509,14 @@ def test_the_figure_names_what_lies_below_its_axis():
         for samples in (10**5, 10**6)
     ]
     figure = figures.lower_bound(pd.DataFrame(rows, columns=COLUMNS), {"mnist": "MNIST"})
-    assert figure.axes[0].get_title() == "$N_z$ = 200\nwake-sleep ends at -257"
+    assert figure.axes[0].get_title() == "(a) $N_z$ = 200\nwake-sleep ends at -257"
 
 
 def test_figure_3_has_a_panel_a_training_set_and_the_papers_points():
     figure = figures.marginal_likelihood(figure3_rows(), "MNIST")
     assert [len(axis.lines) for axis in figure.axes] == [12, 10]
     assert [len(hollow(axis)) for axis in figure.axes] == [6, 4]  # Monte Carlo EM's come later
-    assert figure.axes[0].get_xlabel() == "training samples evaluated (millions)"
+    assert figure.subfigs[0].get_supxlabel() == "training samples evaluated (millions)"
     np.testing.assert_allclose(figure.axes[0].lines[0].get_xdata(), [1, 5])
     last = max(line.get_xdata().max() for line in hollow(figure.axes[0]))
     assert 4.5 < last <= 5.1  # the axis is linear, and ours fill it
@@ -514,18 +568,19 @@ def test_the_legend_calls_each_curve_what_it_is():
         assert called == expected
         assert len(drawn) == len(expected)
         assert {label for label in called if called[label][1]} == {
-            label for label in expected if not label.endswith("test set")
+            label for label in expected if not label.endswith("test set") or "EM" in label
         }
 
 
 def test_the_papers_points_are_hollow_marks_upon_ours():
-    """All of them up to where ours end, in the algorithm's colour and with the split's mark."""
+    """Up to where ours end, in the algorithm's colour, with the split's mark, and side by side."""
     table = curves(REAL, presets.resolve("standard"), ["aevb", "wake_sleep"], [0])
     figure, panels = figures.lower_bound(table, REAL), 0
     theirs = paper.figure2().query("run == 0 and samples <= 1.02 * 10**7")
     colours = {to_hex(colour): name for name, colour in style.colours().items()}
     marks = {mark: split for split, mark in style.MARKS.items()}
-    titles = [f"$N_z$ = {n}" for n in (3, 5, 10, 20, 200, 2, 5, 10, 20)]
+    sizes = zip("abcdefghi", (3, 5, 10, 20, 200, 2, 5, 10, 20), strict=True)
+    titles = [f"({letter}) $N_z$ = {n}" for letter, n in sizes]
     axes = [axis for axis in figure.axes if axis.lines]
     for k, (axis, title) in enumerate(zip(axes, titles, strict=True)):
         assert axis.get_title().startswith(title)
@@ -544,8 +599,13 @@ def test_the_papers_points_are_hollow_marks_upon_ours():
         expected = dict(list(panel.groupby(["algorithm", "split"])))
         assert set(lines) == set(expected)
         for curve, line in lines.items():
-            points = expected[curve][["samples", "lower_bound"]]
-            np.testing.assert_array_equal(line.get_xydata(), points)
+            points = expected[curve][["samples", "lower_bound"]].to_numpy()
+            places, shown = np.log(points[:, 0]), line.get_xydata()
+            least = figures.CROWDED * np.ptp(places)
+            assert {tuple(point) for point in shown} <= {tuple(point) for point in points}
+            assert np.all(np.diff(np.log(shown[:, 0])) >= least)
+            near = np.abs(places[:, None] - np.log(shown[:, 0])) < least
+            assert near.any(1).all()  # what is left out has a neighbour that is not
     assert panels == len(titles)
 
 

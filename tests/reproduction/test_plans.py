@@ -38,6 +38,8 @@ def test_a_plan_at_a_preset_is_what_the_notebook_makes_of_its_parameters():
     embedded = plans.of("fig_marginal_likelihood", "quick")[0][1].embedded
     assert sizes == ({1000, 4000} if embedded else {1000, 50_000})
     assert {e.algorithm for e, _ in plans.of("fig_full_vb", "smoke")} == {"aevb", "full_vb"}
+    both = plans.of("fig_lower_bound", "smoke") + plans.of("fig_marginal_likelihood", "smoke")
+    assert [e.key for e, _ in plans.of("fig_differences", "smoke")] == [e.key for e, _ in both]
     assert [e.latent_dim for e, _ in plans.of("fig_samples", "smoke")] == [2, 5, 10, 20]
     assert [e.latent_dim for e, _ in plans.of("fig_manifold", "smoke")] == [2, 2]
 
@@ -62,4 +64,5 @@ def test_at_the_papers_budget_the_first_seed_goes_to_its_end_and_figure_3_ends_w
 def test_which_data_a_figure_needs_is_known_before_they_are_loaded():
     assert plans.data_sets("fig_graphical_model") == []
     assert plans.data_sets("fig_samples") == ["mnist"]
-    assert plans.data_sets("fig_manifold") == ["mnist", "frey_face"]
+    for name in ("fig_manifold", "fig_differences"):
+        assert plans.data_sets(name) == ["mnist", "frey_face"]

@@ -138,7 +138,7 @@ def test_a_run_leaves_the_figure_and_how_it_came_about(by, name, request):
     for run in record["runs"]:
         assert run["samples"] == 2000
         assert run["seed"] == 0
-    if record["runs"]:
+    if record["runs"] and name != "fig_differences":
         header = (made / f"{name}.csv").read_text().splitlines()[0]
         columns = "dataset,latent_dim,algorithm,split,samples,lower_bound,seed"
         if name == "fig_marginal_likelihood":

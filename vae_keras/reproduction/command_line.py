@@ -81,6 +81,8 @@ def main(arguments: list[str] | None = None) -> int:
             "it, and call its reproduce/run_all.sh"
         )
     try:
+        if chosen.cluster and not chosen.so_far:
+            executor.check_cluster(chosen.cluster)
         return notebooks.run(
             chosen.only or notebooks.NAMES,
             chosen.preset,

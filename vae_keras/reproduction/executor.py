@@ -204,20 +204,33 @@ def told(error: Exception) -> Exception:
     return error
 
 
-@contextlib.contextmanager
-def cluster(address: str, on_report: OnReport = lambda message: None) -> Iterator[Executor]:
-    """The executor of the Dask scheduler at `address`. Raises ClusterError where there is none."""
+def check_cluster(address: str) -> None:
+    """Raises ClusterError where no Dask scheduler answers at `address`."""
+    _client(address).close(timeout=5)
+
+
+def _client(address):
     try:
+        import dask
         from distributed import Client
     except ImportError as error:
         raise ClusterError('a cluster needs Dask: pip install "vae-keras[cluster]"') from error
+    # Each task brings its data, so that no worker's death loses what others need.
+    dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"})
     try:
-        client = Client(address, timeout=10, set_as_default=False)
+        return Client(address, timeout=10, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ClusterError(f"no Dask scheduler answers at {address}: {error}") from error
+
+
+@contextlib.contextmanager
+def cluster(address: str, on_report: OnReport = lambda message: None) -> Iterator[Executor]:
+    """The executor of the Dask scheduler at `address`. Raises ClusterError where there is none."""
+    client = _client(address)
     try:
         client.subscribe_topic(TOPIC, lambda event: on_report(event[1]))
-        print(f"Dask's dashboard: {client.dashboard_link}", flush=True)
+        if "dashboard" in client.scheduler_info()["services"]:
+            print(f"Dask's dashboard: {client.dashboard_link}", flush=True)
         yield client.get_executor()
     finally:
         with contextlib.suppress(OSError, TimeoutError):

@@ -35,6 +35,9 @@ LOG_VARIANCE_SCALE = 0.1  # of the encoder: Adagrad moves its variance at a tent
 # 0.1 by the curve, and these come nearest to its own (docs/recipe.md).
 STEP_SIZE = {"lower_bound": 0.02, "marginal_log_likelihood": 0.1}
 STEP_SIZE_ON_FACES, UP_TO = 0.01, 2  # of AEVB in figure 2 with no more latent variables than that
+# Of figure 3 with so many training points or more, by the algorithm; there wake-sleep's encoder
+# is not slow (benchmarks/large_training_set.py).
+MANY, STEP_SIZE_OF_MANY = 50_000, {"aevb": 0.02, "wake_sleep": 0.02}
 EVALUATIONS = {"mcem": 15}  # of p(x|z) for a datapoint that is visited; of all others 1
 UPDATES = {"mcem": 5}  # of the weights, a minibatch; of all others 1
 # Time that a sample takes against AEVB's with as many weights, about: what the longest run is.
@@ -64,9 +67,10 @@ class Experiment:
     come, not part of its name, since what it learns is decided by its counters alone. `hidden`:
     units of each network; `batch_size`: M; `n_train`: learn from the first so many training
     points: None is the paper's for the data set, and of others all points. `step_size`: Adagrad's;
-    None: `STEP_SIZE` of the measure, or `STEP_SIZE_ON_FACES`. `warm_up`: updates in which Adagrad
+    None: `STEP_SIZE` of the measure, or its exceptions. `warm_up`: updates in which Adagrad
     only sums squares, by default `WARM_UP`, of Monte Carlo EM 0. `deviation`: standard deviation of
-    the first weights. `log_variance_scale`: of the encoder (`networks.gaussian_encoder`).
+    the first weights. `log_variance_scale`: of the encoder (`networks.gaussian_encoder`), None:
+    `LOG_VARIANCE_SCALE`, or 1 for wake-sleep in figure 3 with `MANY` training points.
     `measure`: what is recorded along the way (`measures`), the "lower_bound" or, by appendix D, the
     "marginal_log_likelihood".
     `order`: of the data, "replacement", each datapoint drawn by itself, or "passes" over all of
@@ -88,7 +92,7 @@ class Experiment:
     order: str | None = None
     warm_up: int | None = None
     deviation: float = networks.DEVIATION
-    log_variance_scale: float = LOG_VARIANCE_SCALE
+    log_variance_scale: float | None = None
 
     def __post_init__(self):
         for name, known in (
@@ -130,19 +134,28 @@ class Experiment:
         if not isinstance(self.deviation, numbers.Real) or not 0 <= self.deviation < math.inf:
             raise ValueError(f"deviation is {self.deviation!r}, but must be at least 0 and finite")
         object.__setattr__(self, "deviation", float(self.deviation))
-        if self.step_size is None:
-            object.__setattr__(self, "step_size", self._step_size())
-        for name, way_out in (("step_size", ", or None"), ("log_variance_scale", "")):
-            value = getattr(self, name)
+        for name, of_paper in (
+            ("step_size", self._step_size()), ("log_variance_scale", self._log_variance_scale()),
+        ):  # fmt: skip
+            value = of_paper if getattr(self, name) is None else getattr(self, name)
             if not isinstance(value, numbers.Real) or not 0 < value < math.inf:
-                raise ValueError(f"{name} is {value!r}, but must be above 0 and finite{way_out}")
+                raise ValueError(f"{name} is {value!r}, but must be above 0 and finite, or None")
             object.__setattr__(self, name, float(value))  # 1 is 1.0
 
     def _step_size(self):
         of_faces = self.algorithm == "aevb" and self.dataset in FACES and self.latent_dim <= UP_TO
         if self.measure == "lower_bound" and of_faces:
             return STEP_SIZE_ON_FACES
+        if self._of_many() and self.algorithm in STEP_SIZE_OF_MANY:
+            return STEP_SIZE_OF_MANY[self.algorithm]
         return STEP_SIZE[self.measure]
+
+    def _log_variance_scale(self):
+        return 1.0 if self._of_many() and self.algorithm == "wake_sleep" else LOG_VARIANCE_SCALE
+
+    def _of_many(self):
+        in_figure_3 = self.measure == "marginal_log_likelihood"
+        return in_figure_3 and self.n_train is not None and self.n_train >= MANY
 
     @property
     def key(self) -> str:
@@ -152,6 +165,7 @@ class Experiment:
         """
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         defaults |= {"order": "replacement", "warm_up": WARM_UP}
+        defaults |= {"log_variance_scale": LOG_VARIANCE_SCALE}
         settings = json.dumps(
             [RECIPE]
             + [

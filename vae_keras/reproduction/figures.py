@@ -27,12 +27,17 @@ from vae_keras import _files
 from vae_keras.datasets import Dataset
 from vae_keras.models.autoencoder import AutoEncoder
 from vae_keras.reproduction import paper, paths, presets, provenance, style
+from vae_keras.reproduction.experiments import MANY
 from vae_keras.reproduction.runs import Run
 from vae_keras.traversals import VALUES, traversal
 from vae_keras.typing import Encoding
 
 FIRST_SHOWN = 10**5  # training samples, where the paper's axis begins
 ABOUT_ALL = 0.9  # of the samples of the longest curve: what ends before that is said to
+CROWDED = (
+    0.025  # of the axis: of the paper's points that lie nearer to one another some are left out
+)
+LINEAR = 5  # nats or per cent, up to which the axis of differences is linear
 LATE = 0.25  # of the samples: figure 3's axis holds all that lies after it
 
 
@@ -218,20 +223,21 @@ def lower_bound(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
         parts = figure.subfigures(len(titles), 1, squeeze=False)[:, 0]
         rows = [part.subplots(1, columns, squeeze=False)[0] for part in parts]
     drawn = False
-    theirs = paper.figure2().query("run == 0")
+    theirs, letters = paper.figure2().query("run == 0"), iter(string.ascii_lowercase)
     for part, row, (name, title) in zip(parts, rows, titles.items(), strict=True):
         part.suptitle(title)
         curves = table[table.dataset == name]
         limits, sizes = _nats(curves), sorted(set(curves.latent_dim))
+        part.supxlabel("training samples evaluated", fontsize="medium")
         for axis, latent_dim in zip(row, sizes, strict=False):
             panel = {"dataset": name, "latent_dim": latent_dim}
             drawn |= _curves(axis, table, theirs, panel, "lower_bound", _marks(table))
             here = curves[curves.latent_dim == latent_dim]
-            below = _below(here, limits[0])
+            low, high = _moved(limits, here)
             axis.set(
-                title="\n".join([f"$N_z$ = {latent_dim}", *below]),
-                xlabel="training samples evaluated",
-                ylim=limits,
+                title="\n".join([f"({next(letters)}) $N_z$ = {latent_dim}", *_below(here, low)]),
+                xlabel="",
+                ylim=(low, high),
                 ylabel="lower bound (nats)" if axis is row[0] else "",
             )
         for axis in row[len(sizes) :]:
@@ -270,6 +276,15 @@ def _nats(curves: pd.DataFrame) -> tuple[float, float]:
     return lowest - max(0.1 * (high - lowest), 1), high
 
 
+def _moved(limits: tuple[float, float], curves: pd.DataFrame) -> tuple[float, float]:
+    """The same length of axis lower down, for a panel whose curves would fill less than half."""
+    low, high = limits
+    if curves.dataset.iloc[0] not in style.NATS:  # the axis was made for these curves
+        return low, high
+    top = curves.lower_bound.max() + 0.05 * (high - low)
+    return (low, high) if top > (low + high) / 2 else (top - (high - low), top)
+
+
 def _below(curves: pd.DataFrame, low: float) -> list[str]:
     """A line for each algorithm that ends below the axis: nobody would see that it is missing."""
     end = curves[curves.samples == curves.groupby("algorithm").samples.transform("max")]
@@ -286,29 +301,105 @@ def marginal_likelihood(table: pd.DataFrame, title: str) -> Figure:
     `table`: figure 3's columns; otherwise as `lower_bound`.
     """
     sizes = sorted(set(table.n_train))
-    figure, axes = style.subplots(
-        1, len(sizes), figsize=(max(4.8, 3.8 * len(sizes)), 3.8), squeeze=False
-    )
+    with style.context():
+        figure = plt.figure(figsize=(max(4.8, 3.8 * len(sizes)), 4.2))
+        part = figure.subfigures(1, 1)
+        axes = part.subplots(1, len(sizes), squeeze=False)
     unit, unit_name = (1e6, " (millions)") if table.samples.max() >= 1e5 else (1, "")
     ours, theirs = (
         curves.assign(samples=curves.samples / unit) for curves in (table, paper.figure3())
     )
-    drawn = False
-    for axis, n_train in zip(axes[0], sizes, strict=True):
+    drawn, bounds = False, False
+    for axis, n_train, letter in zip(axes[0], sizes, string.ascii_lowercase, strict=False):
         panel = {"dataset": table.dataset.iloc[0], "n_train": n_train}
-        drawn |= _curves(axis, ours, theirs, panel, "marginal_log_likelihood", style.MARKS)
+        drawn |= _curves(axis, ours, theirs, panel, "marginal_log_likelihood", _marks(table))
         here = ours[ours.n_train == n_train]
+        bounds |= n_train >= MANY and _bounds(axis, here)
         late = here[here.samples >= LATE * here.samples.max()].marginal_log_likelihood
-        low, top = axis.get_ylim()
+        top = max(line.get_ydata().max() for line in axis.lines)
+        height = max(top - late.min(), 1)
         # As in the paper, the steep beginning comes from below.
-        axis.set_ylim(max(low, late.min() - 0.1 * (top - late.min())), top)
+        axis.set_ylim(late.min() - 0.3 * height, top + 0.1 * height)
         axis.set(
-            title=r"$N_{\mathrm{train}}$" f" = {n_train:,}",
-            xlabel=f"training samples evaluated{unit_name}",
+            title=rf"({letter}) $N_{{\mathrm{{train}}}}$ = {n_train:,}",
+            xlabel="",
             ylabel="marginal log-likelihood (nats)" if axis is axes[0, 0] else "",
         )
+    part.supxlabel(f"training samples evaluated{unit_name}", fontsize="medium")
     _suptitle(figure, title)
-    _key(figure, table, drawn, style.MARKS)
+    _key(figure, table, drawn, _marks(table), bounds)
+    return figure
+
+
+def _bounds(axis: Axes, curves: pd.DataFrame) -> bool:
+    """A thin line of AEVB's lower bound, where it was recorded of the points of log p(x).
+
+    With `MANY` training points that is what the paper's curves are like (docs/differences.md).
+    """
+    if "lower_bound" not in curves:
+        return False
+    curves = curves[curves.algorithm == "aevb"].dropna(subset="lower_bound")
+    for split, rows in curves.groupby("split"):
+        mean = rows.groupby("samples").lower_bound.mean()
+        axis.plot(mean.index, mean, **_bound_line(split))
+    return not curves.empty
+
+
+def _bound_line(split: str) -> dict[str, Any]:
+    return _line("aevb", split, {}) | {"color": style.colours()["aevb"], "lw": 0.6}
+
+
+def differences(table: pd.DataFrame) -> Figure:
+    """Ours minus the paper's at the paper's own points, a panel a data set and figure.
+
+    `table`: rows of `paper.differences`, of figure 2, of figure 3, or of both. A line a curve, with
+    a band of the seeds' standard deviation: in nats, on faces in per cent of the paper's bound.
+    """
+    parts = {
+        "figure 2, MNIST": table[table.n_train.isna() & (table.dataset == "mnist")],
+        "figure 2, Frey Face": table[table.n_train.isna() & (table.dataset == "frey_face")],
+    } | {
+        rf"figure 3, $N_{{\mathrm{{train}}}}$ = {n:,.0f}": table[table.n_train == n]
+        for n in sorted(table.n_train.dropna().unique())
+    }  # fmt: skip
+    parts = {title: rows for title, rows in parts.items() if len(rows)}
+    with style.context():
+        figure = plt.figure(figsize=(max(4.8, 2.9 * len(parts)), 3.6))
+        part = figure.subfigures(1, 1)
+        axes = part.subplots(1, max(1, len(parts)), squeeze=False)[0]
+    for axis, letter, (title, rows) in zip(
+        axes, string.ascii_lowercase, parts.items(), strict=False
+    ):
+        on_faces = rows.dataset.iloc[0] == "frey_face"
+        unit = rows.paper.abs() / 100 if on_faces else 1.0
+        spread = rows.get("spread", np.nan)  # of one seed there is none
+        rows = rows.assign(difference=rows.difference / unit, spread=spread / unit)
+        curve = ["latent_dim", "algorithm", "split"]
+        for (_, algorithm, split), points in rows.groupby(curve, dropna=False):
+            marks = style.MARKS if len(points) == 1 else {}
+            look = _line(algorithm, split, marks) | {"color": style.colours()[algorithm], "lw": 0.8}
+            axis.plot(points.samples, points.difference, **look)
+            low, high = (points.difference + sign * points.spread for sign in (-1, 1))
+            axis.fill_between(points.samples, low, high, color=look["color"], alpha=0.15, lw=0)
+        axis.plot([rows.samples.min(), rows.samples.max()], [0, 0], color="black", lw=0.6)
+        axis.set_xscale("log")
+        axis.set_yscale("symlog", linthresh=LINEAR, linscale=1.2)
+        most = max(2 * LINEAR, 1.1 * rows.difference.abs().max())
+        ticks = [tick for tick in (2, LINEAR, 20, 100) if tick < most]
+        axis.set(
+            ylim=(-most, most),
+            yticks=[-tick for tick in ticks] + [0, *ticks],
+            yticklabels=[f"-{tick}" for tick in ticks] + ["0", *(f"+{tick}" for tick in ticks)],
+            title=f"({letter}) {title}",
+            ylabel="ours minus the paper's " + ("(%)" if on_faces else "(nats)"),
+        )
+        axis.minorticks_off()
+    if not parts:
+        axes[0].axis("off")
+        axes[0].text(0.5, 0.5, "The paper has no points of these data.", ha="center")
+        return figure
+    part.supxlabel("training samples evaluated", fontsize="medium")
+    _key(figure, table.assign(seed=0, samples=1), False, {})
     return figure
 
 
@@ -352,15 +443,14 @@ def _curves(
     whole = ours.samples.max()
     theirs = theirs[theirs.samples <= 1.02 * whole]  # ours are to fill the axis
     ours, theirs = (t[(t[list(panel)] == pd.Series(panel)).all(axis=1)] for t in (ours, theirs))
-    marked = {"markers": marks, "ms": style.MARK_SIZE, "mew": 0} if marks else {}
     if not ours.empty:
         end = ours.groupby(["algorithm", "seed"]).samples.transform("max")
         ends = end.groupby(ours.algorithm)
-        sns.lineplot(
-            ours[end == ends.transform("max")], x="samples", y=value, hue="algorithm",
-            palette=colours, style="split", dashes=style.DASHES, errorbar=None, legend=False,
-            ax=axis, lw=1.2, **marked,
-        )  # fmt: skip
+        longest = ours[end == ends.transform("max")]
+        for (algorithm, split), rows in longest.groupby(["algorithm", "split"]):
+            mean = rows.groupby("samples")[value].mean()
+            look = _line(algorithm, split, marks)
+            axis.plot(mean.index, mean, color=colours[algorithm], **look)
         stands = ours[(ours.samples == ends.transform("max")) & (end < ABOUT_ALL * whole)]
         for _, last in stands.iterrows():
             axis.plot(last.samples, last[value], color=colours[last.algorithm], **UNDER_WAY)
@@ -374,32 +464,46 @@ def _curves(
                 )  # fmt: skip
     theirs = theirs[theirs.algorithm.isin(set(ours.algorithm)) & theirs.split.isin(set(ours.split))]
     for (algorithm, split), points in theirs.groupby(["algorithm", "split"]):
+        points = points[_apart(points.samples, on_log_axis=value == "lower_bound")]
         axis.plot(points.samples, points[value], color=colours[algorithm], **_of_paper(split))
     return not theirs.empty
 
 
+def _apart(samples: pd.Series, on_log_axis: bool) -> list[bool]:
+    """Which of the paper's points are drawn: where they crowd, one mark would hide the next."""
+    places = np.log(samples) if on_log_axis else samples
+    least, before, kept = CROWDED * np.ptp(places), -np.inf, []
+    for place in places:
+        kept.append(place - before >= least)
+        before = place if kept[-1] else before
+    return kept
+
+
+def _line(algorithm: str, split: str, marks: dict[str, str]) -> dict[str, Any]:
+    """How our curves look."""
+    look = {"lw": 1.2, "marker": marks.get(split), "ms": style.MARK_SIZE, "mew": 0}
+    dashes = style.dashes(algorithm, split)
+    return look | ({"dashes": dashes} if dashes else {})
+
+
 def _of_paper(split: str) -> dict[str, Any]:
     """How the paper's points look."""
-    return {"ls": "", "marker": style.MARKS[split], "ms": 4.5, "mfc": "none", "mew": 0.9}
+    return {"ls": "", "marker": style.MARKS[split], "ms": 3, "mfc": "none", "mew": 0.5}
 
 
 UNDER_WAY: dict[str, Any] = {"ls": "", "marker": "|", "ms": 9, "mew": 1.5}
 
 
-def _key(figure: Figure, ours: pd.DataFrame, theirs: bool, marks: dict[str, str]) -> None:
-    """The legend below all panels."""
+def _key(
+    figure: Figure, ours: pd.DataFrame, theirs: bool, marks: dict[str, str], bounds: bool = False
+) -> None:
+    """The legend below all panels, a column an algorithm where the page is wide enough."""
     colours, labels = style.colours(), []
     handles: list[Artist] = []
     for name, label in style.ALGORITHMS.items():
         splits = set(ours[ours.algorithm == name].split)
-        for split, dashes in ((s, d) for s, d in style.DASHES.items() if s in splits):
-            look: dict[str, Any] = {
-                "lw": 1.2,
-                "dashes": dashes or (1, 0),
-                "marker": marks.get(split),
-                "mew": 0,
-            }
-            handles.append(Line2D([], [], color=colours[name], ms=style.MARK_SIZE, **look))
+        for split in (split for split in style.DASHES if split in splits):
+            handles.append(Line2D([], [], color=colours[name], **_line(name, split, marks)))
             labels.append(f"{label}, {style.SPLITS[split]}")
     curve = [c for c in ("dataset", "latent_dim", "n_train", "algorithm") if c in ours]
     ends = ours.groupby([*curve, "seed"]).samples.max().groupby(curve)
@@ -413,7 +517,11 @@ def _key(figure: Figure, ours: pd.DataFrame, theirs: bool, marks: dict[str, str]
     for split in sorted(set(ours.split)) if theirs else ():
         handles.append(Line2D([], [], color="black", **_of_paper(split)))
         labels.append(f"the paper's own points, {style.SPLITS[split]}")
-    for columns in range(min(len(labels), 6), 0, -1):  # as many as the page is wide
+    for split in sorted(set(ours.split)) if bounds else ():
+        handles.append(Line2D([], [], **_bound_line(split)))
+        labels.append(f"AEVB's lower bound, {style.SPLITS[split]}")
+    splits = ours.split.nunique()  # in whose rows no algorithm is torn apart
+    for columns in [-(-len(labels) // n) for n in range(splits, len(labels), splits)] + [1]:
         legend = figure.legend(
             handles, labels, loc="outside lower center", ncols=columns, frameon=False
         )

@@ -54,6 +54,12 @@ def marginal_likelihood(
     )
 
 
+def differences(settings: presets.Settings) -> Plan:
+    """Figures 2 and 3 as the paper has them, of "mnist" and "frey_face"."""
+    figure_3 = marginal_likelihood(settings, None, ["aevb", "wake_sleep", "mcem"], 3, 100)
+    return lower_bound(settings, None, ["aevb", "wake_sleep"]) + figure_3
+
+
 def manifold(settings: presets.Settings, seed: int, step_size: float | None) -> Plan:
     """Figure 4: AEVB of faces and of digits with two latent dimensions."""
     both = (datasets.load(n, settings.allow_embedded) for n in ("frey_face", "mnist"))
@@ -110,6 +116,7 @@ def _each(
 
 
 PLANS: dict[str, Callable[..., Plan]] = {
+    "fig_differences": differences,
     "fig_full_vb": full_vb,
     "fig_graphical_model": graphical_model,
     "fig_lower_bound": lower_bound,

@@ -16,10 +16,16 @@ ALGORITHMS = {  # name -> how a legend calls it; their order is that of the colo
     "mcem": "Monte Carlo EM",
     "full_vb": "full VB",
 }
-DASHES = {"train": (3, 1.5), "running": (1, 1), "test": ""}
+DASHES: dict[str, Any] = {"train": (3, 1.5), "running": (1, 1), "test": ""}
+DASHES_OF_MCEM: dict[str, Any] = {"train": (1, 1), "test": (6, 1, 1, 1)}  # in grey it is like AEVB
 MARKS, MARK_SIZE = {"train": "^", "running": "v", "test": "o"}, 4
 SPLITS = {"train": "training set", "running": "minibatches (running mean)", "test": "test set"}
 NATS = {"mnist": (-150, -95), "frey_face": (0, 1600)}  # the paper's axes
+
+
+def dashes(algorithm: str, split: str) -> Any:
+    """Dashes of a curve, "" where it is solid."""
+    return (DASHES | DASHES_OF_MCEM if algorithm == "mcem" else DASHES)[split]
 
 
 def colours() -> dict[str, tuple[float, float, float]]:
