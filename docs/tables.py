@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from vae_keras import datasets
-from vae_keras.reproduction import paper
+from vae_keras.reproduction import claims, paper
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -125,6 +125,12 @@ def of_sizes() -> str:
     return markdown(["data", "M", "hidden", "N_z", "samples/s", "products alone", "ratio"], rows)
 
 
+def of_claims() -> str:
+    """As `python -m vae_keras claims` prints it."""
+    figures = ("fig_lower_bound", "fig_marginal_likelihood")
+    return claims.markdown(claims.card(*(curves(name, "paper") for name in figures)))
+
+
 def read(name: str) -> pd.DataFrame:
     """A table of ``benchmarks/``."""
     return pd.read_csv(ROOT / "benchmarks" / f"{name}.csv")
@@ -139,7 +145,7 @@ TABLES = {
     for last in (True, False)
 } | {
     "plateau": of_plateau, "overfitting": of_overfitting, "published": of_published,
-    "sizes": of_sizes, "large training set": of_large_training_set,
+    "sizes": of_sizes, "large training set": of_large_training_set, "claims": of_claims,
 }  # fmt: skip
 
 
@@ -149,5 +155,5 @@ def written(page: str) -> str:
 
 
 if __name__ == "__main__":
-    for file in (ROOT / "docs").glob("*.md"):
+    for file in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
         file.write_text(written(file.read_text()))

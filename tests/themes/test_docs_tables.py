@@ -5,7 +5,7 @@ from oracles.scripts import load
 
 from vae_keras.reproduction import paths
 
-PAGES = sorted((paths.ROOT / "docs").glob("*.md"))
+PAGES = [paths.ROOT / "README.md", *sorted((paths.ROOT / "docs").glob("*.md"))]
 
 
 @pytest.fixture

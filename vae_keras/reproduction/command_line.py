@@ -1,7 +1,7 @@
 """``python -m vae_keras figures`` runs the figure notebooks; ``runs`` looks after stored runs.
 
-``data`` says where the data sets are, or what each source answered. ``reproduce/run_all.sh`` calls
-the first.
+``claims`` says which claims of the paper hold in the committed figures, ``data`` where the data
+sets are, or what each source answered. ``reproduce/run_all.sh`` calls the first.
 """
 
 import argparse
@@ -10,9 +10,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
+
 from vae_keras import datasets
 from vae_keras.reproduction import (
     archives,
+    claims,
     executor,
     experiments,
     notebooks,
@@ -47,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     one.add_argument("--export", metavar="RUN", help="the same: to RUN.zip, in this folder or --to")
     one.add_argument("--import", metavar="FILE", dest="files", nargs="+", help="that was exported")
     command.add_argument("--to", metavar="FOLDER", type=_folder, default=Path(), help="of --export")
+    commands.add_parser("claims", help="which claims of the paper hold in figures/paper")
     commands.add_parser("data", help="say where the data sets are, or what each source answered")
     chosen = parser.parse_args(arguments)
     for name in ("VAE_KERAS_RESULTS", "VAE_KERAS_DATA"):  # processes elsewhere are told of them
@@ -60,6 +64,8 @@ def main(arguments: list[str] | None = None) -> int:
         return each(chosen.files, import_run) if chosen.files else show_runs()
     if chosen.command == "data":
         return datasets.report()
+    if chosen.command == "claims":
+        return show_claims()
     if chosen.jobs is not None:
         if chosen.jobs < 0:
             parser.error(f"--jobs is {chosen.jobs}, but must be at least 1, or 0: no other process")
@@ -132,6 +138,18 @@ def show_runs() -> int:
         values = ", ".join(f"{row['split']} {row[measure]:.1f}" for row in rows)
         values = f"; at {rows[-1]['samples']:,}: {values} nats" if rows else ""
         print(f"{key:<60} {state}: {samples:,} samples{values}")
+    return 0
+
+
+def show_claims() -> int:
+    """Print the card of claims; returns 1 where the figures are not there, else 0."""
+    folder = paths.figures("paper")
+    try:
+        tables = [pd.read_csv(folder / name) for name in (claims.BOUNDS, claims.LIKELIHOODS)]
+    except OSError as error:
+        print(f"{error}: the committed figures are in a checkout of the project", file=sys.stderr)
+        return 1
+    print(claims.markdown(claims.card(*tables)))
     return 0
 
 

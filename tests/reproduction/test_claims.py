@@ -1,0 +1,66 @@
+"""The card of claims: each verdict follows from the curves, and turns with them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vae_keras.reproduction import claims, paper
+
+SAMPLES = (10**5, 10**6, 2 * 10**6, 10**7, 10**8)
+PANELS = [("mnist", 20), ("mnist", 200), ("frey_face", 10), ("frey_face", 20)]
+
+
+def second(lead=5.0, gain=1.0):
+    """Figure 2: AEVB `lead` nats above wake-sleep, and `gain` for each larger N_z."""
+    rows = [
+        (name, size, algorithm, split, n, np.log10(n) + lead * (algorithm == "aevb")
+         + gain * PANELS.index((name, size)), 0)
+        for name, size in PANELS
+        for algorithm in ("aevb", "wake_sleep")
+        for split in ("train", "running", "test")
+        for n in SAMPLES
+    ]  # fmt: skip
+    columns = ["dataset", "latent_dim", "algorithm", "split", "samples", "lower_bound", "seed"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def third(off=0.0):
+    """Figure 3: the paper's own points, `off` nats above them."""
+    table = paper.figure3().assign(latent_dim=3, seed=0)
+    return table.assign(marginal_log_likelihood=table.marginal_log_likelihood + off)
+
+
+def verdicts(*tables):
+    return list(claims.card(*tables).verdict)
+
+
+def test_the_papers_own_curves_have_the_verdicts_of_the_paper():
+    card = claims.card(second(), third())
+    assert list(card.columns) == ["claim", "verdict", "measured", "table"]
+    assert set(card.verdict[:3]) == {claims.HOLDS}
+    assert card.verdict[4] == claims.HOLDS
+    near = card[card.claim.str.contains("figure 3")]
+    assert list(near.verdict) == [claims.HOLDS] * 2
+    counts = near.measured.str.extract(r"(\d+) of (\d+) points")
+    assert (counts[0] == counts[1]).all()
+
+
+@pytest.mark.parametrize(("lead", "gain", "row"), [(-5.0, 1.0, 0), (-5.0, 1.0, 1), (5.0, -2.0, 2)])
+def test_a_claim_that_the_curves_contradict_does_not_hold(lead, gain, row):
+    assert verdicts(second(lead, gain), third())[row] == claims.NOT
+
+
+def test_curves_further_off_than_three_nats_are_not_the_papers():
+    assert verdicts(second(), third(off=2.9))[-2:] == [claims.HOLDS] * 2
+    assert verdicts(second(), third(off=3.1))[-2:] == [claims.NOT] * 2
+
+
+def test_of_embedded_data_the_paper_claims_nothing():
+    with pytest.raises(ValueError, match="claims nothing of mnist_5k"):
+        claims.card(second().replace("mnist", "mnist_5k"), third())
+
+
+def test_it_is_a_table_of_markdown():
+    lines = claims.markdown(claims.card(second(), third())).splitlines()
+    assert lines[0] == "| claim | verdict | measured | table |"
+    assert {line.count("|") for line in lines} == {5}

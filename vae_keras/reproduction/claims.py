@@ -1,0 +1,130 @@
+"""What section 5 of the paper claims, and whether it holds in our curves: a row a claim.
+
+``python -m vae_keras claims`` prints it, of the tables in ``figures/paper/``.
+"""
+
+import numpy as np
+import pandas as pd
+
+from vae_keras.reproduction import paper
+
+HOLDS, BUT, NOT = "holds", "holds, but", "does not hold"
+NEAR = 3.0  # nats, within which a curve is the paper's
+FROM = 2 * 10**6  # training samples: before, seeds differ by more than that
+BOUNDS, LIKELIHOODS = "fig_lower_bound.csv", "fig_marginal_likelihood.csv"
+_PLACES = {"mnist": "MNIST", "frey_face": "Frey Face"}
+
+
+def card(second: pd.DataFrame, third: pd.DataFrame) -> pd.DataFrame:
+    """The claims, judged by the tables of figures 2 and 3, of real data.
+
+    Columns: claim; verdict, one of "holds", "holds, but" and "does not hold"; measured; table. The
+    values are nats per datapoint. Raises ValueError for embedded data, of which the paper claims
+    nothing.
+    """
+    for table in (second, third):
+        if unknown := set(table.dataset) - set(_PLACES):
+            raise ValueError(f"the paper claims nothing of {', '.join(sorted(unknown))}")
+    panels = paper.claims(second)
+    rows = [
+        (*_better(second), BOUNDS), (*_faster(panels), BOUNDS), (*_superfluous(panels), BOUNDS),
+        (*_fastest(third), LIKELIHOODS), (*_not_on_line(third), LIKELIHOODS),
+        (*_near(second, "figure 2, MNIST"), BOUNDS),
+        *((*_near(part, f"figure 3, N_train = {n:,}"), LIKELIHOODS)
+          for n, part in third.groupby("n_train")),
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["claim", "verdict", "measured", "table"])
+
+
+def markdown(rows: pd.DataFrame) -> str:
+    """`card` as a table of Markdown."""
+    lines = [rows.columns, ["---"] * len(rows.columns), *rows.itertuples(index=False)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _millions(samples):
+    return f"{samples / 1e6:,.2g} million samples"
+
+
+def _better(table):
+    last = table[table.split == "test"].sort_values("samples")
+    last = last.groupby(["dataset", "latent_dim", "algorithm"]).lower_bound.last().unstack()
+    lead = last.aevb - last.wake_sleep
+    least, most = (
+        f"{lead[at]:.1f} ({_PLACES[at[0]]}, N_z = {at[1]})" for at in (lead.idxmin(), lead.idxmax())
+    )
+    verdict = HOLDS if (lead > 0).all() else BUT if (lead > 0).mean() >= 0.5 else NOT
+    measured = (
+        f"test bound higher in {(lead > 0).sum()} of {len(lead)} panels, by {least} to {most}"
+    )
+    return "AEVB reaches a better solution than wake-sleep", verdict, measured
+
+
+def _faster(panels):
+    begins = panels.leads_from
+    ahead = begins <= FROM
+    verdict = HOLDS if ahead.all() else BUT if ahead.mean() >= 0.5 else NOT
+    measured = f"test bound higher for good from {_millions(begins.max())} on or earlier"
+    return "AEVB converges faster than wake-sleep", verdict, measured
+
+
+def _superfluous(panels):
+    change, lost = [], []
+    for name, rows in panels.groupby("dataset"):
+        *_, before, end = rows.sort_values("latent_dim").itertuples()
+        change.append(
+            f"{end.test - before.test:+.1f} from N_z = {before.latent_dim} to {end.latent_dim} "
+            f"({_PLACES[name]})"
+        )
+        lost.append(before.test - end.test > 0.01 * abs(before.test))
+    verdict = HOLDS if not any(lost) else BUT if not all(lost) else NOT
+    return (
+        "superfluous latent variables do not overfit", verdict,
+        "AEVB's test bound: " + ", ".join(sorted(change)),
+    )  # fmt: skip
+
+
+def _at(table, samples):
+    """log p(x) at `samples`: n_train, algorithm, split -> nats, of the mean of the seeds."""
+    curves = table.groupby(["n_train", "algorithm", "split", "samples"])
+    curves = curves.marginal_log_likelihood.mean()
+    return {
+        key: float(np.interp(samples, curve.index.get_level_values("samples"), curve))
+        for key, curve in curves.groupby(level=[0, 1, 2])
+    }
+
+
+def _fastest(table):
+    at, leads = _at(table, FROM), []
+    for n in sorted(set(table.n_train)):
+        others = max(at[n, other, "train"] for other in ("wake_sleep", "mcem"))
+        leads.append((n, at[n, "aevb", "train"] - others))
+    ahead = [lead > 0 for _, lead in leads]
+    measured = ", ".join(f"{lead:+.1f} (N_train = {n:,})" for n, lead in leads)
+    return (
+        "AEVB's likelihood rises the fastest", HOLDS if all(ahead) else BUT if any(ahead) else NOT,
+        f"training set, at {_millions(FROM)}, above the best of the others: {measured}",
+    )  # fmt: skip
+
+
+def _not_on_line(table):
+    small, large = sorted(set(table.n_train))
+    end = table[(table.algorithm == "mcem") & (table.n_train == large)].samples.max()
+    at = _at(table, end)
+    behind = {n: at[n, "aevb", "test"] - at[n, "mcem", "test"] for n in (small, large)}
+    verdict = HOLDS if behind[large] > 5 and behind[small] < NEAR else BUT
+    measured = ", ".join(f"{nats:.1f} (N_train = {n:,})" for n, nats in behind.items())
+    return (
+        "Monte Carlo EM cannot be applied efficiently to the large set", verdict,
+        f"behind AEVB on the test set at {_millions(end)}: {measured}",
+    )  # fmt: skip
+
+
+def _near(table, where):
+    found = paper.differences(table)
+    found = found[(found.dataset == "mnist") & (found.samples >= FROM)]
+    share = float((found.difference.abs() <= NEAR).mean())
+    verdict = HOLDS if share >= 0.95 else BUT if share >= 0.5 else NOT
+    count = f"{(found.difference.abs() <= NEAR).sum()} of {len(found)} points"
+    measured = f"{count} from {_millions(FROM)} on lie within {NEAR:.0f} nats"
+    return f"(our curves are the paper's: {where})", verdict, measured
