@@ -270,6 +270,7 @@ def test_what_the_figures_command_asks_for(monkeypatch, tmp_path):
         return 7
 
     monkeypatch.setattr(notebooks, "run", run)
+    monkeypatch.setattr(executor, "check_cluster", lambda address: None)
     monkeypatch.setenv("VAE_KERAS_JOBS", "2")
     monkeypatch.setenv("VAE_KERAS_CLUSTER", "")
     assert command_line.main(["figures"]) == 7
@@ -281,6 +282,27 @@ def test_what_the_figures_command_asks_for(monkeypatch, tmp_path):
         (notebooks.NAMES, "smoke", False, paths.figures("smoke"), "0", ""),
         (["fig_samples"], "quick", True, tmp_path, "3", "tcp://there:8786"),
     ]
+
+
+def test_a_scheduler_that_is_not_there_is_noticed_also_where_nothing_is_trained(
+    monkeypatch, capsys
+):
+    def refuse(address):
+        raise executor.ClusterError(f"no Dask scheduler answers at {address}")
+
+    monkeypatch.setenv("VAE_KERAS_CLUSTER", "")
+    monkeypatch.setattr(executor, "check_cluster", refuse)
+    monkeypatch.setattr(notebooks, "run", lambda *_: pytest.fail("it goes on"))
+    assert command_line.main(["figures", "--cluster", "tcp://there:8786"]) == 1
+    assert capsys.readouterr().err.startswith("no Dask scheduler answers at tcp://there:8786. ")
+
+
+def test_the_card_of_claims_is_printed(capsys, monkeypatch, tmp_path):
+    assert command_line.main(["claims"]) == 0
+    assert capsys.readouterr().out.startswith("| claim | verdict | measured | table |")
+    monkeypatch.setattr(paths, "FIGURES", tmp_path)
+    assert command_line.main(["claims"]) == 1
+    assert "in a checkout of the project" in capsys.readouterr().err
 
 
 def test_a_scheduler_that_is_not_there_is_a_status_and_a_sentence(monkeypatch, capsys):

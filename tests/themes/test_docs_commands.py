@@ -16,7 +16,7 @@ import tensorflow as tf
 from oracles.in_process import estimate_nothing, run_cells
 
 from vae_keras import datasets
-from vae_keras.reproduction import command_line, notebooks, paths, presets, provenance
+from vae_keras.reproduction import command_line, executor, notebooks, paths, presets, provenance
 
 PAGES = [
     paths.ROOT / "README.md", *(paths.ROOT / "docs").glob("*.md"),
@@ -120,6 +120,7 @@ def test_run_all(words, monkeypatch):
         monkeypatch.setenv(option, "")  # what it sets there is taken back
     asked = []
     monkeypatch.setattr(notebooks, "run", lambda *given: asked.append(given) or 0)
+    monkeypatch.setattr(executor, "check_cluster", lambda address: None)
     assert command_line.main(["figures", *words]) == 0
     named = [name for before, name in itertools.pairwise(words) if before == "--only"]
     assert [names for names, *_ in asked] == [named or notebooks.NAMES]

@@ -220,7 +220,7 @@ class Experiment:
                 self.latent_dim,
                 of_encoder,
                 self.deviation,
-                self.log_variance_scale,
+                float(self.log_variance_scale or 0),
             )
             if self.algorithm == "full_vb":
                 common["n_train"] = n

@@ -491,7 +491,7 @@ def _of_paper(split: str) -> dict[str, Any]:
     return {"ls": "", "marker": style.MARKS[split], "ms": 3, "mfc": "none", "mew": 0.5}
 
 
-UNDER_WAY: dict[str, Any] = {"ls": "", "marker": "|", "ms": 9, "mew": 1.5}
+UNDER_WAY: dict[str, Any] = {"ls": "", "marker": "|", "ms": 5, "mew": 1.2}
 
 
 def _key(
