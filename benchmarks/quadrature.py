@@ -48,8 +48,9 @@ def main():
     """Print and write the table."""
     data = datasets.load("mnist")
     experiment = experiments.Experiment(
-        "mnist", 3, 10**7, hidden=100, n_train=50_000, measure="marginal_log_likelihood"
-    )
+        "mnist", 3, 10**7, hidden=100, n_train=50_000, step_size=0.1,
+        measure="marginal_log_likelihood",
+    )  # fmt: skip
     model, x = runs.run(experiment, data).model, data.x_test[:DIGITS]
     exact = log_likelihood(model, datasets.intensities(x).numpy())
     rows = []

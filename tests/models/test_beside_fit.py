@@ -167,6 +167,7 @@ def test_devices_have_a_branch_of_noise_each(make_vae, monkeypatch):
     assert not two & one
 
 
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")  # Keras: of a generator
 def test_a_stream_is_read_as_keras_reads_it(make_vae, x):
     """Nothing is taken from it before training."""
     read, begun = [], []

@@ -366,6 +366,7 @@ def test_a_dataset_of_pairs_is_read_without_its_labels(make_vae, x):
     assert_equal_weights(vae, other)
 
 
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")  # Keras: of a generator
 @pytest.mark.parametrize("stream", [Rows, generator])
 def test_python_streams(make_vae, x, stream):
     def encoder():

@@ -135,6 +135,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_cluster_that_is_none_is_refused_in_a_sentence(monkeypatch):
+    monkeypatch.setattr(executor, "ANSWER_S", 1)
     with (
         pytest.raises(
             executor.ClusterError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"

@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 
 MEMORY = 1.5 * 2**30  # bytes that a process takes, at most
+ANSWER_S = 10  # in which a scheduler answers
 TOPIC = "vae_keras"  # of what tasks report through Dask
 OnReport = Callable[[Any], None]
 
@@ -218,7 +219,7 @@ def _client(address):
     # Each task brings its data, so that no worker's death loses what others need.
     dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"})
     try:
-        return Client(address, timeout=10, set_as_default=False)
+        return Client(address, timeout=ANSWER_S, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ClusterError(f"no Dask scheduler answers at {address}: {error}") from error
 

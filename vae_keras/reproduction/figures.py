@@ -34,9 +34,7 @@ from vae_keras.typing import Encoding
 
 FIRST_SHOWN = 10**5  # training samples, where the paper's axis begins
 ABOUT_ALL = 0.9  # of the samples of the longest curve: what ends before that is said to
-CROWDED = (
-    0.025  # of the axis: of the paper's points that lie nearer to one another some are left out
-)
+CROWDED = 0.025  # of the axis: points of the paper nearer to one another are not all drawn
 LINEAR = 5  # nats or per cent, up to which the axis of differences is linear
 LATE = 0.25  # of the samples: figure 3's axis holds all that lies after it
 
