@@ -16,7 +16,7 @@ import pandas as pd
 from vae_keras.models import LatentVariableModel
 from vae_keras.reproduction.experiments import Experiment
 
-SIZES = (2, 10, 20)
+SIZES = (2, 5, 10, 20)
 TABLE = Path(__file__).with_suffix(".csv")
 
 

@@ -281,6 +281,27 @@ def test_the_bound_is_drawn_where_it_is_what_the_papers_points_are_like():
     assert [len([line for line in lines if not hollow_line(line)]) for lines in thin] == [0, 2]
 
 
+def test_an_encoder_at_rest_is_a_thin_line_on_faces():
+    table = curves(REAL, presets.resolve("standard"), ["aevb", "wake_sleep"], [0])
+    rows = [(2, split, n, 577.0) for split in FIGURE_2 for n in (3 * 10**5, 10**7, 10**8)]
+    at_rest = pd.DataFrame(rows, columns=["latent_dim", "split", "samples", "here"])
+    figure = figures.lower_bound(table, REAL, at_rest)
+    assert problems(figure) == []
+    assert "wake-sleep, encoder at rest, test set" in legend_labels(figure)
+    thin = {
+        axis.get_title(): [
+            line for line in axis.lines if line.get_linewidth() < 1 and not hollow_line(line)
+        ]
+        for axis in figure.axes
+    }
+    (with_it,) = (title for title, lines in thin.items() if lines)
+    assert with_it.endswith("$N_z$ = 2")
+    assert [list(line.get_xdata()) for line in thin[with_it]] == 2 * [[3 * 10**5, 10**7]]
+    embedded = curves(EMBEDDED, presets.resolve("quick"), ["aevb", "wake_sleep"], [0])
+    labels = legend_labels(figures.lower_bound(embedded, EMBEDDED, at_rest))
+    assert not any("at rest" in label for label in labels)
+
+
 def hollow_line(line):
     return line.get_linestyle() == "None"
 

@@ -204,14 +204,18 @@ def samples(runs: list[Run], rows: int) -> Figure:
     return figure
 
 
-def lower_bound(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
+def lower_bound(
+    table: pd.DataFrame, titles: dict[str, str], at_rest: pd.DataFrame | None = None
+) -> Figure:
     """Figure 2: the bound against training samples, a panel a data set and latent size.
 
     `table`: figure 2's columns; of several seeds the mean is drawn, and their range (of seeds that
     have come less far than others, the range alone): the bound of the test set, and the running
     mean of the minibatches, as in the paper. `titles`: data set ->
     what stands above its row of panels. The axes are the paper's where ours come to lie in them,
-    else those of ours. The paper's own points, where they are known, are hollow marks.
+    else those of ours. The paper's own points, where they are known, are hollow marks. `at_rest`:
+    ``latent_dim, split, samples, here`` of wake-sleep on Frey Face with an encoder that does not
+    learn, a thin line.
     """
     table = _shown(table[table.split != "train"])
     titles = {name: title for name, title in titles.items() if name in set(table.dataset)}
@@ -220,7 +224,7 @@ def lower_bound(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
         figure = plt.figure(figsize=(max(4.8, 2.5 * columns), 2.6 * len(titles) + 0.4))
         parts = figure.subfigures(len(titles), 1, squeeze=False)[:, 0]
         rows = [part.subplots(1, columns, squeeze=False)[0] for part in parts]
-    drawn = False
+    drawn = rest = False
     theirs, letters = paper.figure2().query("run == 0"), iter(string.ascii_lowercase)
     for part, row, (name, title) in zip(parts, rows, titles.items(), strict=True):
         part.suptitle(title)
@@ -231,6 +235,8 @@ def lower_bound(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
             panel = {"dataset": name, "latent_dim": latent_dim}
             drawn |= _curves(axis, table, theirs, panel, "lower_bound", _marks(table))
             here = curves[curves.latent_dim == latent_dim]
+            if at_rest is not None and name == "frey_face":
+                rest |= _at_rest(axis, here, at_rest[at_rest.latent_dim == latent_dim])
             low, high = _moved(limits, here)
             axis.set(
                 title="\n".join([f"({next(letters)}) $N_z$ = {latent_dim}", *_below(here, low)]),
@@ -242,8 +248,18 @@ def lower_bound(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
             axis.axis("off")
     shown = [axis for row in rows for axis in row if axis.lines]
     _log_samples(shown)
-    _key(figure, table, drawn, _marks(table))
+    _key(figure, table, drawn, _marks(table), AT_REST if rest else {})
     return figure
+
+
+def _at_rest(axis: Axes, ours: pd.DataFrame, rows: pd.DataFrame) -> bool:
+    """The thin line of an encoder at rest, as far as ours go; whether there is one."""
+    rows = rows[(rows.samples <= ours.samples.max()) & rows.split.isin(set(ours.split))]
+    if "wake_sleep" not in set(ours.algorithm):
+        return False
+    for split, points in rows.groupby("split"):
+        axis.plot(points.samples, points.here, **_thin("wake_sleep", split))
+    return not rows.empty
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
@@ -325,7 +341,7 @@ def marginal_likelihood(table: pd.DataFrame, title: str) -> Figure:
         )
     part.supxlabel(f"training samples evaluated{unit_name}", fontsize="medium")
     _suptitle(figure, title)
-    _key(figure, table, drawn, _marks(table), bounds)
+    _key(figure, table, drawn, _marks(table), BOUND if bounds else {})
     return figure
 
 
@@ -339,12 +355,12 @@ def _bounds(axis: Axes, curves: pd.DataFrame) -> bool:
     curves = curves[curves.algorithm == "aevb"].dropna(subset="lower_bound")
     for split, rows in curves.groupby("split"):
         mean = rows.groupby("samples").lower_bound.mean()
-        axis.plot(mean.index, mean, **_bound_line(split))
+        axis.plot(mean.index, mean, **_thin("aevb", split))
     return not curves.empty
 
 
-def _bound_line(split: str) -> dict[str, Any]:
-    return _line("aevb", split, {}) | {"color": style.colours()["aevb"], "lw": 0.6}
+def _thin(algorithm: str, split: str) -> dict[str, Any]:
+    return _line(algorithm, split, {}) | {"color": style.colours()[algorithm], "lw": 0.6}
 
 
 def differences(table: pd.DataFrame) -> Figure:
@@ -492,8 +508,17 @@ def _of_paper(split: str) -> dict[str, Any]:
 UNDER_WAY: dict[str, Any] = {"ls": "", "marker": "|", "ms": 5, "mew": 1.2}
 
 
+# What a thin line shows, of which algorithm.
+AT_REST = {"wake_sleep": "wake-sleep, encoder at rest"}
+BOUND = {"aevb": "AEVB's lower bound"}
+
+
 def _key(
-    figure: Figure, ours: pd.DataFrame, theirs: bool, marks: dict[str, str], bounds: bool = False
+    figure: Figure,
+    ours: pd.DataFrame,
+    theirs: bool,
+    marks: dict[str, str],
+    thin: dict[str, str] | None = None,
 ) -> None:
     """The legend below all panels, a column an algorithm where the page is wide enough."""
     colours, labels = style.colours(), []
@@ -515,9 +540,10 @@ def _key(
     for split in sorted(set(ours.split)) if theirs else ():
         handles.append(Line2D([], [], color="black", **_of_paper(split)))
         labels.append(f"the paper's own points, {style.SPLITS[split]}")
-    for split in sorted(set(ours.split)) if bounds else ():
-        handles.append(Line2D([], [], **_bound_line(split)))
-        labels.append(f"AEVB's lower bound, {style.SPLITS[split]}")
+    for algorithm, label in (thin or {}).items():
+        for split in sorted(set(ours.split)):
+            handles.append(Line2D([], [], **_thin(algorithm, split)))
+            labels.append(f"{label}, {style.SPLITS[split]}")
     splits = ours.split.nunique()  # in whose rows no algorithm is torn apart
     for columns in [-(-len(labels) // n) for n in range(splits, len(labels), splits)] + [1]:
         legend = figure.legend(
