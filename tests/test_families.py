@@ -148,7 +148,7 @@ def test_a_small_vae_with_it_learns(name, x, make_vae, any_encoder):
         any_encoder(case.layer(size)), latent=size, prior=case.prior, estimator="A", seed=1
     )
     before = vae.elbo(x, n_samples=20).mean()
-    bounds = vae.fit(x, epochs=40, verbose=0).history["elbo"]
+    bounds = vae.fit(x, epochs=100, verbose=0).history["elbo"]
     assert np.all(np.isfinite(bounds))
     assert vae.elbo(x, n_samples=20).mean() > before + 0.1
     assert np.all(np.isfinite(vae.predict(x[:5], verbose=0)))
