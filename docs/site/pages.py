@@ -202,9 +202,10 @@ def how(record: dict, folder: str) -> list[tuple[str, str]]:
         older = f"; today's code trains under recipe {experiments.RECIPE}"
         text = ", ".join(map(str, recipes)) + (older if recipes != [experiments.RECIPE] else "")
         rows.append(("recipe", f"{text} ([what that is](../docs/recipe.md))"))
-        commits = sorted({made["commit"] for run in runs for made in run.get("made_by", [])})
-        if commits:
-            rows.append(("trained by commit", ", ".join(f"`{_short(c)}`" for c in commits)))
+        makers = (made for run in runs for made in run.get("made_by", []))
+        codes = sorted({made["commit"] or f"sources {made['sources']}" for made in makers})
+        if codes:  # sources: the hash of a copy without git
+            rows.append(("trained by commit", ", ".join(f"`{_short(code)}`" for code in codes)))
     rows.append(("drawn by commit", f"`{_short(record['commit'])}`"))
     rows.append(("drawn on", f"{record['device']}, in {record['wall_time_s']:g} s"))
     packages = [f"{package} {number}" for package, number in record["versions"].items()]
@@ -235,8 +236,9 @@ def _numbers(file: Path) -> list[str]:
         ]
     which = ""
     if len(table) > FEW and "samples" in table:
-        curve = [*table.columns[: list(table.columns).index("samples")], "seed"]
-        table = table.sort_values([*curve, "samples"]).groupby(curve).tail(1)
+        curve = [*table.columns[: list(table.columns).index("samples")]]
+        curve += [name for name in ("n_train", "seed") if name in table.columns.drop(curve)]
+        table = table.sort_values([*curve, "samples"]).groupby(curve, dropna=False).tail(1)
         which = ", where each curve ends"
     if len(table) <= FEW:
         parts += [f"### {file.name}{which}", _table(table)]
