@@ -18,7 +18,7 @@ import scipy.stats
 import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Patch
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -262,6 +262,14 @@ def _at_rest(axis: Axes, ours: pd.DataFrame, rows: pd.DataFrame) -> bool:
     return not rows.empty
 
 
+def _panels(n: int, width: float, height: float) -> tuple[Figure, SubFigure, Any]:
+    """`n` panels side by side, inches each, in a part whose label stands above the legend."""
+    with style.context():
+        figure = plt.figure(figsize=(max(4.8, width * n), height))
+        part = figure.subfigures(1, 1)
+        return figure, part, part.subplots(1, n, squeeze=False)[0]
+
+
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
     """Of runs of a million samples and more, what the paper's axis shows, from 10^5 on."""
     return table[table.samples >= FIRST_SHOWN] if table.samples.max() >= 10 * FIRST_SHOWN else table
@@ -315,16 +323,13 @@ def marginal_likelihood(table: pd.DataFrame, title: str) -> Figure:
     `table`: figure 3's columns; otherwise as `lower_bound`.
     """
     sizes = sorted(set(table.n_train))
-    with style.context():
-        figure = plt.figure(figsize=(max(4.8, 3.8 * len(sizes)), 4.2))
-        part = figure.subfigures(1, 1)
-        axes = part.subplots(1, len(sizes), squeeze=False)
+    figure, part, axes = _panels(len(sizes), 3.8, 4.2)
     unit, unit_name = (1e6, " (millions)") if table.samples.max() >= 1e5 else (1, "")
     ours, theirs = (
         curves.assign(samples=curves.samples / unit) for curves in (table, paper.figure3())
     )
     drawn, bounds = False, False
-    for axis, n_train, letter in zip(axes[0], sizes, string.ascii_lowercase, strict=False):
+    for axis, n_train, letter in zip(axes, sizes, string.ascii_lowercase, strict=False):
         panel = {"dataset": table.dataset.iloc[0], "n_train": n_train}
         drawn |= _curves(axis, ours, theirs, panel, "marginal_log_likelihood", _marks(table))
         here = ours[ours.n_train == n_train]
@@ -337,7 +342,7 @@ def marginal_likelihood(table: pd.DataFrame, title: str) -> Figure:
         axis.set(
             title=rf"({letter}) $N_{{\mathrm{{train}}}}$ = {n_train:,}",
             xlabel="",
-            ylabel="marginal log-likelihood (nats)" if axis is axes[0, 0] else "",
+            ylabel="marginal log-likelihood (nats)" if axis is axes[0] else "",
         )
     part.supxlabel(f"training samples evaluated{unit_name}", fontsize="medium")
     _suptitle(figure, title)
@@ -377,10 +382,7 @@ def differences(table: pd.DataFrame) -> Figure:
         for n in sorted(table.n_train.dropna().unique())
     }  # fmt: skip
     parts = {title: rows for title, rows in parts.items() if len(rows)}
-    with style.context():
-        figure = plt.figure(figsize=(max(4.8, 2.9 * len(parts)), 3.6))
-        part = figure.subfigures(1, 1)
-        axes = part.subplots(1, max(1, len(parts)), squeeze=False)[0]
+    figure, part, axes = _panels(max(1, len(parts)), 2.9, 3.6)
     for axis, letter, (title, rows) in zip(
         axes, string.ascii_lowercase, parts.items(), strict=False
     ):
