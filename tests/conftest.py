@@ -39,7 +39,12 @@ def pytest_collection_modifyitems(config, items):
         "real_data": missing
         and f"real data not found: {', '.join(missing)} (let VAE_KERAS_DATA name their folder)",
     }
+    seen = Counter()
     for item in items:
+        test, first = item.nodeid.split("[")[0], item.get_closest_marker("first")
+        seen[test] += 1
+        if first and seen[test] > first.args[0]:
+            item.add_marker("long")
         for name in (name for name, reason in reasons.items() if reason and name in item.keywords):
             item.add_marker(pytest.mark.skip(reason=reasons[name]))
 

@@ -105,6 +105,7 @@ def test_a_has_none_at_the_exact_posterior():
     assert spread(oracle.exact_vae(estimator="B"), x) > 0.5
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("estimator", ["A", "B"])
 def test_more_samples_shrink_the_spread_as_one_over_root_l(estimator):
     oracle = LinearGaussian()
@@ -213,6 +214,7 @@ def test_it_grows_with_k_up_to_log_p():
     assert estimate.mean() == pytest.approx(bounds[2], abs=0.05)  # the same number, in less memory
 
 
+@pytest.mark.long
 def test_as_objective_it_fits_a_model_with_a_poor_encoder_better():
     """The plain bound bends the model towards what its encoder can say; this one less."""
     oracle, keep = LinearGaussian(pixels=1, latent=1, noise=0.5, w=np.array([[1.0]])), {}

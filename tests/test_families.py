@@ -138,9 +138,8 @@ def test_the_gradient_of_an_expectation(name):
 OTHERS = [name for name in CASES if name not in ("laplace", "gamma")]
 
 
-@pytest.mark.parametrize(
-    "name", ["laplace", "gamma", *(pytest.param(n, marks=pytest.mark.long) for n in OTHERS)]
-)
+@pytest.mark.first(2)
+@pytest.mark.parametrize("name", ["laplace", "gamma", *OTHERS])
 def test_a_small_vae_with_it_learns(name, uneven, make_vae, any_encoder):
     case = CASES[name]
     size = case.prior.event_shape[0]

@@ -23,9 +23,8 @@ tfd = tfp.distributions
 
 
 @pytest.mark.usefixtures("xla")
-@pytest.mark.parametrize(
-    "latent", [pytest.param(1, marks=pytest.mark.long), 2, pytest.param(3, marks=pytest.mark.long)]
-)
+@pytest.mark.first(1)
+@pytest.mark.parametrize("latent", [2, 1, 3])
 def test_both_estimators_find_the_exact_log_likelihood(latent):
     oracle = alike(latent)
     x, model = oracle.draw(400), loose(oracle)
@@ -80,7 +79,8 @@ def nonlinear(latent):
     return model
 
 
-@pytest.mark.parametrize("latent", [1, pytest.param(2, marks=pytest.mark.long)])
+@pytest.mark.first(1)
+@pytest.mark.parametrize("latent", [1, 2])
 def test_a_nonlinear_decoder_against_quadrature(latent):
     model = nonlinear(latent)
     x = np.round(model.sample(40))
@@ -96,6 +96,7 @@ def test_a_nonlinear_decoder_against_quadrature(latent):
         assert np.mean(found.log_likelihood - exact) == pytest.approx(0, abs=0.05)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("xla")
 def test_importance_sampling_needs_no_more_memory_for_more_samples():
     oracle = LinearGaussian(latent=2)
@@ -109,6 +110,7 @@ def test_importance_sampling_needs_no_more_memory_for_more_samples():
     assert one.log_likelihood.mean() == pytest.approx(bound, abs=0.1)  # K = 1: the lower bound
 
 
+@pytest.mark.long
 def test_both_estimators_lie_above_the_bound_side_by_side():
     oracle = LinearGaussian()
     x = oracle.draw(100)
@@ -154,7 +156,8 @@ def test_a_decoder_without_a_gradient_is_refused():
         likelihood.appendix_d(model, x)
 
 
-@pytest.mark.parametrize("prior_share", [0.1, 0.5, 0.9])
+@pytest.mark.first(1)
+@pytest.mark.parametrize("prior_share", [0.9, 0.5, 0.1])
 def test_draws_from_the_prior_find_what_the_encoder_misses(prior_share):
     """Each draw counts by the mixture that it comes from, whatever the shares in it."""
     oracle = LinearGaussian(pixels=3, latent=1, noise=0.5)
@@ -224,6 +227,7 @@ def test_a_chain_that_never_moved_gives_a_number():
     assert np.all(np.isfinite(q(tf.ones((10, 3, 2)))))
 
 
+@pytest.mark.long
 def test_appendix_d_of_a_posterior_as_narrow_as_a_hair():
     oracle = LinearGaussian(w=np.ones((4, 1)), b=np.zeros(4), noise=1.4e-4)
     assert np.sqrt(oracle.posterior_covariance) == pytest.approx(7e-5, rel=0.01)
@@ -264,6 +268,7 @@ def test_the_density_is_the_one_that_scipy_fits(density):
 # ------------------------------------------------------------------------------ the errors
 
 
+@pytest.mark.long
 def test_the_error_of_importance_sampling_is_that_over_seeds():
     oracle = LinearGaussian(latent=1)
     x, model = oracle.draw(100), loose(oracle)
@@ -315,6 +320,7 @@ def test_the_table_of_both_has_the_errors_of_means(monkeypatch):
     assert table.estimator[2] == "lower bound"
 
 
+@pytest.mark.long
 def test_datapoints_on_which_the_estimators_disagree_are_named():
     """A chain that begins in the lesser of two modes of p(z|x) stays there, 6 nats too low."""
 

@@ -14,6 +14,7 @@ from vae_keras import posterior
 tfd = tfp.distributions
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("latent", [1, 2, 3])
 def test_hmc_has_the_moments_of_the_exact_posterior(latent):
     oracle = alike(latent)
@@ -40,6 +41,7 @@ def in_a_graph(program):
     return tf.function(program)
 
 
+@pytest.mark.long
 def test_hmc_of_any_densities_adapts_a_step_size_to_each():
     """A chain each of Gaussians whose widths differ by a thousand, and one that is none."""
     width = tf.constant([0.03, 1.0, 30.0, 1.0])

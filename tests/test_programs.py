@@ -77,10 +77,10 @@ def sampled(model, x, **kwargs):
     return likelihood.importance_sampling(model, x, 9, **kwargs).log_likelihood
 
 
-BY_HMC = [pytest.param(estimate, marks=pytest.mark.long) for estimate in (draws, appendix_d)]
-ESTIMATES = pytest.mark.parametrize("estimate", [sampled, *BY_HMC])
+ESTIMATES = pytest.mark.parametrize("estimate", [sampled, draws, appendix_d])
 
 
+@pytest.mark.first(1)
 @ESTIMATES
 def test_a_program_is_compiled_once_and_follows_the_weights(estimate, traced):
     oracle = LinearGaussian()
@@ -100,6 +100,7 @@ def test_a_program_is_compiled_once_and_follows_the_weights(estimate, traced):
     assert len(traced) == 2
 
 
+@pytest.mark.first(1)
 @ESTIMATES
 def test_what_took_the_place_of_an_attribute_is_used(estimate, traced):
     x = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
@@ -146,6 +147,7 @@ def test_a_keras_model_with_another_prior_or_number(traced):
     assert len(traced) == len({values.tobytes() for values in found}) == 3
 
 
+@pytest.mark.first(1)
 @ESTIMATES
 def test_data_of_many_lengths_make_few_programs(estimate, traced, monkeypatch):
     monkeypatch.setattr(_programs, "BATCH", 40)
@@ -158,6 +160,7 @@ def test_data_of_many_lengths_make_few_programs(estimate, traced, monkeypatch):
     assert sorted(one.shape[0] for one in traced) == [8, 16, 32, 40]
 
 
+@pytest.mark.long
 def test_a_longer_data_set_keeps_its_order():
     oracle = LinearGaussian(pixels=1, latent=1)
     a, c = oracle.posterior_map
@@ -171,6 +174,7 @@ def test_a_longer_data_set_keeps_its_order():
     assert np.corrcoef(z.mean(0)[:, 0], (x @ a.T + c)[:, 0])[0, 1] > 0.8
 
 
+@pytest.mark.first(1)
 @ESTIMATES
 @pytest.mark.parametrize("make", [lambda: loose(LinearGaussian(pixels=3)), Plain])
 def test_a_model_is_not_kept_alive_by_what_was_compiled_for_it(estimate, make, traced):
@@ -209,6 +213,7 @@ def test_a_copy_of_a_model_is_a_model_of_its_own(traced):
 # --------------------------------------------------------------------------------------- seeds
 
 
+@pytest.mark.first(1)
 @ESTIMATES
 def test_any_integer_is_a_seed_and_others_are_refused(estimate, traced):
     x = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")

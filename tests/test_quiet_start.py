@@ -35,6 +35,7 @@ def test_where_there_is_a_card_tensorflow_says_why_it_does_not_use_it(monkeypatc
         assert _quiet_start._has_card() == there
 
 
+@pytest.mark.long
 def test_what_python_writes_while_it_is_imported_passes():
     done = run(f'"$python" -W always::DeprecationWarning -c "{IMPORT}"')
     assert "DeprecationWarning" in done.stderr

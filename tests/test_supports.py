@@ -47,6 +47,7 @@ def model_of(make_vae, any_decoder, layer):
     return make_vae(decoder=any_decoder(layer))
 
 
+@pytest.mark.first(6)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_data_outside_the_support_of_a_family(family, make_vae, any_decoder):
     good, value, why, fixed = FAMILIES[family]
@@ -74,6 +75,7 @@ def test_they_are_refused_wherever_data_come_from(make_vae, any_decoder):
     assert vae.samples == 0
 
 
+@pytest.mark.long
 def test_one_block_of_several(make_vae, any_decoder):
     layer = Blockwise([Bernoulli(3), TFPDistribution("Exponential", 9)])
     vae = model_of(make_vae, any_decoder, layer)

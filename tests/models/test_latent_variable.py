@@ -34,6 +34,7 @@ def test_the_darkest_images_and_bits_of_other_types(make_vae, x):
         )
 
 
+@pytest.mark.long
 def test_counts_are_never_scaled(make_vae, any_decoder):
     """Whatever their type, in no use of a model."""
     counts = np.random.default_rng(0).poisson(3, size=(20, 12)).astype("uint8")
@@ -98,6 +99,7 @@ def test_training_is_told_to_the_networks(x, make_vae):
     np.testing.assert_allclose(normalise.moving_mean, x.mean(0), atol=0.05)
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize(
     "prior",
     [

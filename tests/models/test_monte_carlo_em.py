@@ -63,6 +63,7 @@ def test_each_chain_follows_the_posterior_of_its_own_datapoint():
     assert np.mean(history["acceptance"][-20:]) == pytest.approx(0.9, abs=0.03)
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize(("n_train", "variance"), [(1, 0.975), (10, 1.0)])
 def test_one_chain_is_a_little_too_narrow_and_ten_are_not(n_train, variance):
     """As the class and docs/likelihood.md say of a step size that is adapted for ever."""
@@ -121,6 +122,7 @@ def test_what_it_was_not_trained_on_has_a_z_from_a_chain_of_its_own():
     assert float(model.step_size) == pytest.approx(0.02)  # nor is it adapted
 
 
+@pytest.mark.long
 def test_it_counts_an_evaluation_of_a_datapoint_each_leapfrog_step_and_update(make_vae, uneven):
     model = vae_keras.MonteCarloEM(make_vae().decoder, len(uneven), weight_decay=0.01)
     model.compile()
@@ -149,14 +151,14 @@ def test_it_learns_a_linear_gaussian_model():
 def test_it_is_a_keras_model(make_vae, x, tmp_path):
     model = vae_keras.MonteCarloEM(make_vae().decoder, len(x), weight_decay=0.01)
     model.compile()
-    history = model.fit(x, epochs=2, verbose=0, validation_data=x[:50]).history
+    history = model.fit(x, batch_size=50, epochs=2, verbose=0, validation_data=x[:50]).history
     assert set(history) >= {"log_joint", "acceptance", "val_log_joint"}
     assert model.predict(x, verbose=0).shape == x.shape
     assert model.sample(3).shape == (3, 12)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     for one in (model, loaded):
-        one.fit(x, verbose=0)
+        one.fit(x, batch_size=50, verbose=0)
     np.testing.assert_array_equal(model.chains.numpy(), loaded.chains.numpy())
     for a, b in zip(model.get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -202,6 +204,7 @@ def test_each_datapoint_must_find_its_own_chain(make_vae, x, data, message):
     assert model.visits == 0
 
 
+@pytest.mark.long
 def test_a_stream_whose_rows_turn_bad_later(make_vae, x):
     model = vae_keras.MonteCarloEM(make_vae().decoder, 150)
     model.compile()

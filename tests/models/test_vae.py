@@ -12,7 +12,7 @@ from vae_keras import layers, networks
 from vae_keras.models import AutoEncoder, datapoints
 
 tfd = tfp.distributions
-BY_XLA = pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.long)])
+BY_XLA = pytest.mark.parametrize("jit_compile", [False, True])
 
 
 def weights_of(vae):
@@ -93,6 +93,7 @@ def test_mixed_precision(x):
     assert vae.encoder.get_layer("hidden").compute_dtype == "float16"
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize(
     ("policy", "algorithm"),
     [
@@ -175,6 +176,7 @@ def networks_of(x):
     return networks.gaussian_encoder(n, 8, 2), networks.bernoulli_decoder(2, 8, n)
 
 
+@pytest.mark.first(1)
 @BY_XLA
 def test_a_weight_of_1_changes_no_bit(x, jit_compile):
     without = Unweighted(*networks_of(x), seed=3, weight_decay=0.01)
@@ -209,6 +211,7 @@ def written_out(vae, x, weight, number):
     return tape.gradient(loss, vae.trainable_variables, unconnected_gradients="zero")
 
 
+@pytest.mark.first(4)
 @pytest.mark.parametrize("estimator", ["A", "B"])
 @pytest.mark.parametrize("weight", [0, 0.3, 4.0, np.float32(2)])
 def test_a_weighted_step_equals_it_written_out(x, estimator, weight):
@@ -254,6 +257,7 @@ def test_a_schedule_has_its_value_at_the_optimisers_iterations(x, policy):
     np.testing.assert_allclose(weights_seen(vae.fit(x, **given).history), [0.25], atol=1e-3)
 
 
+@pytest.mark.first(1)
 @BY_XLA
 def test_the_schedule_goes_on_within_one_compiled_program(x, jit_compile):
     """Six minibatches at a time and one at a time learn the same."""
@@ -308,6 +312,7 @@ def test_at_the_best_encoder_the_objective_is_the_known_maximum(weight):
     assert np.all(np.abs(draws.mean(0) - oracle.weighted_optimum(x, weight)) < 5 * error + 1e-4)
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("weight", [0.25, 4.0])
 def test_the_encoder_learns_the_posterior_that_the_weight_asks_for(weight):
     """Wider than the exact one above 1, narrower below, from a wrong beginning."""
@@ -328,6 +333,7 @@ def test_the_encoder_learns_the_posterior_that_the_weight_asks_for(weight):
     np.testing.assert_allclose(log_std.mean(0), expected, atol=0.05)
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("weight", [0.5, WARM_UP])
 def test_the_weight_is_saved_and_training_goes_on(x, weight, tmp_path):
     vae = vae_keras.VAE(*moved(x), kl_weight=weight)
@@ -347,6 +353,7 @@ def test_a_file_from_before_there_was_a_weight_has_1(x):
     assert vae_keras.VAE.from_config(config).kl_weight == 1
 
 
+@pytest.mark.long
 def test_full_vb_weighs_the_kl_of_z_alone(x):
     model = vae_keras.FullVB(*moved(x), len(x), kl_weight=3.0)
     model.compile()

@@ -107,6 +107,7 @@ def test_the_two_phases_are_as_if_each_had_an_optimiser_of_its_own(oracle):
         np.testing.assert_allclose(one, two, atol=1e-5)
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("frozen", ["encoder", "decoder"])
 def test_a_minibatch_counts_once_also_where_a_network_is_frozen(oracle, frozen):
     model = wake_sleep(oracle)
@@ -126,6 +127,7 @@ def pulls(oracle, frozen, plain, other, x):
     return [b - a for a, b in zip(steps_of(plain, x), steps_of(other, x), strict=True)]
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize(("frozen", "pulled"), [("encoder", "decoder"), ("decoder", "encoder")])
 def test_the_weight_decay_pulls_both_networks(oracle, frozen, pulled):
     """Their kernels: biases have no prior."""
@@ -138,6 +140,7 @@ def test_the_weight_decay_pulls_both_networks(oracle, frozen, pulled):
     assert np.abs(bias).max() > 0.1
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize(("frozen", "pulled"), [("encoder", "decoder"), ("decoder", "encoder")])
 def test_the_regularisers_of_each_network_pull_it(oracle, frozen, pulled):
     """By the gradient of 0.3 |kernel|^2."""
@@ -176,6 +179,7 @@ def test_asleep_the_encoder_is_told_of_training(any_decoder, gaussian):
     np.testing.assert_allclose(normalise.moving_mean, 0.5, atol=0.06)
 
 
+@pytest.mark.long
 def test_its_bound_is_measured_as_that_of_aevb(oracle):
     x = oracle.draw(1000)
     vae, other = (
@@ -270,6 +274,7 @@ def test_it_is_a_keras_model(make_vae, x, tmp_path):
     np.testing.assert_array_equal(model.elbo(x), loaded.elbo(x))
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("algorithm", [vae_keras.VAE, vae_keras.WakeSleep])
 def test_a_frozen_decoder_stays_as_it_is(make_vae, x, algorithm):
     model = make_vae()

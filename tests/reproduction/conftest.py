@@ -1,5 +1,7 @@
 """What the tests of the reproduction share: small data, a run that was stopped."""
 
+import shutil
+
 import pytest
 
 from vae_keras import datasets
@@ -41,3 +43,33 @@ def checkpointed(monkeypatch):
         return store.runs_folder() / experiment.key / store.CHECKPOINT
 
     return stop
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory):
+    """A function that trains a run into the store, and from then on copies it there."""
+    kept = tmp_path_factory.mktemp("kept")
+
+    def train(how, experiment, data):
+        there, here = kept / how.__name__, store.runs_folder() / experiment.key
+        if there.exists():
+            shutil.copytree(there, here)
+        else:
+            how(experiment, data)
+            shutil.copytree(here, there)
+        return here
+
+    return train
+
+
+@pytest.fixture
+def run(small, faces, once):
+    """The run `small`, in the store."""
+    once(runs.run, small, faces)
+    return runs.run(small, faces)
+
+
+@pytest.fixture
+def checkpoint(small, faces, once, checkpointed):
+    """The checkpoint of the run `small`, which was stopped half-way."""
+    return once(checkpointed, small, faces) / store.CHECKPOINT

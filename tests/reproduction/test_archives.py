@@ -14,9 +14,8 @@ from vae_keras.reproduction.experiments import Experiment
 
 
 @pytest.fixture
-def exported(small, faces, tmp_path, monkeypatch):
+def exported(run, small, tmp_path, monkeypatch):
     """The file of a run, the run, and a store without it."""
-    run = runs.run(small, faces)
     _ = run.model
     assert main(["runs", "--export", small.key, "--to", str(tmp_path)]) == 0
     monkeypatch.setenv("VAE_KERAS_RESULTS", str(tmp_path / "elsewhere"))
@@ -178,8 +177,7 @@ def test_a_file_that_would_unpack_to_more_than_any_run_has_is_not_unpacked(
     assert "it would take more than 256 MiB" in capsys.readouterr().err
 
 
-def test_strangers_in_the_folder_of_a_run_and_folders_that_are_none(small, faces, tmp_path):
-    runs.run(small, faces)
+def test_strangers_in_the_folder_of_a_run_and_folders_that_are_none(run, small, tmp_path):
     folder = store.runs_folder() / small.key
     (folder / "notes.txt").write_text("mine")
     (folder / "more").mkdir()

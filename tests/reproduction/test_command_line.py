@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vae_keras.reproduction import command_line, executor, notebooks, paths, runs, store
+from vae_keras.reproduction import command_line, executor, notebooks, paths, store
 
 RUN_ALL = ["bash", "reproduce/run_all.sh"]
 
@@ -198,13 +198,12 @@ def test_the_store_is_told_of_in_the_words_of_its_states(monkeypatch, tmp_path):
     assert "holds 2 finished runs and 2 stopped on their way" in command_line._stored()
 
 
-def test_foreign_files_and_older_runs_disturb_nothing(small, faces, capsys):
+def test_foreign_files_and_older_runs_disturb_nothing(run, capsys):
     folder = store.runs_folder() / "aevb-mnist-2d-1000-0123456789ab"
     folder.mkdir(parents=True)
     (folder / "run.json").write_text(json.dumps({"recipe": 1, "curve": []}))
     (store.runs_folder() / "notes.txt").write_text("mine")
     (store.runs_folder() / "not a run").mkdir()
-    runs.run(small, faces)
     assert command_line.main(["runs"]) == 0
     out = capsys.readouterr().out
     assert "finished, by another version of the kit" in out
@@ -213,8 +212,7 @@ def test_foreign_files_and_older_runs_disturb_nothing(small, faces, capsys):
     assert re.search(f"finished: 4,000 samples; at 3,000: {values}", out)
 
 
-def test_runs_are_listed_and_dropped(small, faces, capsys, checkpointed):
-    runs.run(small, faces)
+def test_runs_are_listed_and_dropped(run, small, faces, capsys, checkpointed):
     other = dataclasses.replace(small, seed=1)
     checkpointed(other, faces)
     assert {key: run["state"] for key, run in store.records().items()} == {
@@ -229,9 +227,8 @@ def test_runs_are_listed_and_dropped(small, faces, capsys, checkpointed):
     assert store.records() == {}
 
 
-def test_a_run_that_no_disk_keeps_is_told_as_it_is(small, faces, monkeypatch, capsys, checkpointed):
+def test_a_run_that_no_disk_keeps_is_told_as_it_is(checkpoint, small, monkeypatch, capsys):
     """On a read-only disk a stopped run is stopped, and that it cannot be dropped is said."""
-    checkpointed(small, faces)
 
     def read_only(*_, **__):
         raise OSError(30, "Read-only file system")

@@ -52,6 +52,7 @@ def test_a_curve_comes_from_the_figure_that_shows_it(small, faces, draw, monkeyp
     assert so_far(monkeypatch, chosen, models=False)[1].record == before[1].record
 
 
+@pytest.mark.long
 def test_what_is_in_the_store_comes_first_unless_a_figure_shows_more(
     small, faces, draw, monkeypatch
 ):
@@ -71,8 +72,8 @@ def test_what_is_in_the_store_comes_first_unless_a_figure_shows_more(
     assert found.has_model
 
 
-def test_other_data_another_recipe_and_what_is_no_figure_are_passed_over(small, faces, draw):
-    file = draw([runs.run(small, faces)])
+def test_other_data_another_recipe_and_what_is_no_figure_are_passed_over(run, small, faces, draw):
+    file = draw([run])
     assert drawn.record(small, faces.sha256) is not None
     assert drawn.record(small, "0" * 64) is None
     assert drawn.record(dataclasses.replace(small, hidden=6), faces.sha256) is None

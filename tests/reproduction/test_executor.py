@@ -43,6 +43,7 @@ def test_results_errors_and_reports_come_back(pool):
     assert os.getpid() not in pids
 
 
+@pytest.mark.long
 def test_a_death_ends_its_own_task_alone(pool):
     other = pool.submit(time.sleep, 1)
     died = [pool.submit(os._exit, 3), pool.submit(os.abort)]
@@ -53,6 +54,7 @@ def test_a_death_ends_its_own_task_alone(pool):
     assert pool.submit(operator.add, 1, 2).result() == 3
 
 
+@pytest.mark.long
 def test_what_runs_is_ended_at_once_and_what_waits_is_cancelled():
     pool = executor.LocalExecutor(2)
     pids = [pool.submit(os.getpid).result() for _ in range(2)]

@@ -91,6 +91,7 @@ def test_a_run_is_repeated_bit_for_bit(small, faces, monkeypatch, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.long
 def test_the_curve_is_recorded_on_the_grid_and_at_the_end(faces):
     """At the end of the minibatch that reaches it, which is no point of its own twice."""
     for samples, batch_size, taken in (

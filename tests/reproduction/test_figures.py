@@ -25,7 +25,6 @@ from vae_keras.reproduction import (
     paths,
     presets,
     provenance,
-    runs,
     style,
 )
 from vae_keras.reproduction.experiments import Experiment
@@ -95,7 +94,7 @@ CALLED = {
 SEEDS = pytest.mark.parametrize("seeds", [[0], [0, 1, 2]], ids=["one seed", "three seeds"])
 PRESETS = pytest.mark.parametrize(
     "preset",
-    ["quick", "paper", *(pytest.param(n, marks=pytest.mark.long) for n in ("smoke", "standard"))],
+    ["paper", *(pytest.param(n, marks=pytest.mark.long) for n in ("smoke", "quick", "standard"))],
 )
 
 
@@ -462,14 +461,14 @@ def test_a_manifold_needs_two_dimensions(faces):
         figures.manifold_means(model, 5)
 
 
-def test_a_figure_of_embedded_data_says_so(small, faces):
-    run = runs.run(small, faces)
+def test_a_figure_of_embedded_data_says_so(run, faces):
     codes = figures.latent_codes(run.model, dataclasses.replace(faces, y_test=np.arange(400) % 10))
     figure = figures.manifold(run, run, 3, 3, codes)
     titles = [axis.get_title() for axis in figure.axes]
     assert all("embedded faces\n(synthetic, not Frey Face)" in title for title in titles)
 
 
+@pytest.mark.long
 def test_a_figure_with_other_parameters_lies_elsewhere_and_is_not_fresh(tmp_path, monkeypatch):
     """No other run overwrites the figures of a preset."""
     monkeypatch.setattr(paths, "FIGURES", tmp_path)

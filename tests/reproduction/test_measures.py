@@ -124,6 +124,7 @@ def test_a_running_mean_goes_back_to_the_point_before_as_far_as_the_first_from_0
         assert measures.begins(of(), n) == [b for b in begins if b <= n]
 
 
+@pytest.mark.long
 def test_early_measures_are_of_the_first_points_only(faces, monkeypatch):
     bounded = {"train": {0: 30, 400: 1000, 500: None}, "test": {0: 30, 400: None}}
     monkeypatch.setattr(measures, "BOUNDED", bounded)

@@ -94,8 +94,7 @@ def test_a_shipped_model_is_not_said_to_be_trained_with_what_is_asked():
         presets.check_untrained(samples=None, seed=7, step_size=0.5)
 
 
-def test_a_figures_record_tells_of_its_runs_and_their_data(small, faces):
-    run = runs.run(small, faces)
+def test_a_figures_record_tells_of_its_runs_and_their_data(run, faces):
     record = provenance.record("fig_manifold", {"preset": "smoke"}, [run], {"a.png": b"a picture"})
     assert record["data"]["synthetic_faces"]["embedded"]
     assert record["data"]["synthetic_faces"]["sha256"] == faces.sha256
@@ -110,11 +109,9 @@ def test_a_figures_record_tells_of_its_runs_and_their_data(small, faces):
     assert json.loads(json.dumps(record)) == record
 
 
-def test_a_figure_of_a_run_so_far_claims_the_samples_that_it_has(
-    small, faces, checkpointed, monkeypatch
-):
+@pytest.mark.usefixtures("checkpoint")
+def test_a_figure_of_a_run_so_far_claims_the_samples_that_it_has(small, faces, monkeypatch):
     """What the run has come to, and not what was asked for, here and in its settings."""
-    checkpointed(small, faces)
     monkeypatch.setenv("VAE_KERAS_SO_FAR", "1")
     (summary,) = provenance.record(
         "fig_manifold", {"preset": "smoke"}, [runs.run(small, faces)], {}

@@ -135,10 +135,10 @@ def test_a_cluster_trains_what_is_asked_and_the_store_has_it(
 # ---------------------------------------------------------------------------------- so far
 
 
+@pytest.mark.usefixtures("checkpoint")
 def test_so_far_nothing_is_trained_and_each_run_comes_as_far_as_it_is(
-    small, faces, checkpointed, monkeypatch, capsys
+    small, faces, monkeypatch, capsys
 ):
-    checkpointed(small, faces)
     before = store.read_progress(small.key)
     assert 0 < before["samples"] < small.samples
     other = dataclasses.replace(small, seed=1)
@@ -174,10 +174,8 @@ def test_so_far_a_curve_ends_where_it_was_asked_to(small, faces, monkeypatch):
 # ---------------------------------------------------------------------------- runs that grow
 
 
-@pytest.mark.parametrize(
-    "algorithm",
-    ["aevb", *(pytest.param(a, marks=pytest.mark.long) for a in ("wake_sleep", "full_vb", "mcem"))],
-)
+@pytest.mark.first(1)
+@pytest.mark.parametrize("algorithm", ["aevb", "wake_sleep", "full_vb", "mcem"])
 def test_a_run_that_grows_is_the_longer_run(algorithm, faces, monkeypatch, tmp_path):
     """Bit for bit: weights, optimiser, counters, curve."""
     # Of Monte Carlo EM a minibatch is 1,500 samples, and two are the warm-up.
@@ -225,6 +223,7 @@ def test_the_table_has_all_that_is_recorded_or_what_is_at_the_end_of_each_run(fa
     ]
 
 
+@pytest.mark.long
 def test_a_shorter_run_is_the_beginning_of_the_longer_one(faces, monkeypatch, tmp_path):
     """Where the longer run has left no model: trained again up to there; the longer one stays."""
     whole = pair(samples=4000)
@@ -256,10 +255,8 @@ class CutOff(BaseException):
     """Ends what this process does, whatever that is."""
 
 
-@pytest.mark.parametrize(
-    "moment",
-    [m if m == "checkpoint" else pytest.param(m, marks=pytest.mark.long) for m in saboteur.MOMENTS],
-)
+@pytest.mark.first(1)
+@pytest.mark.parametrize("moment", sorted(saboteur.MOMENTS, key="checkpoint".__ne__))
 def test_a_run_that_is_cut_off_goes_on_to_the_same_table(moment, faces, monkeypatch, tmp_path):
     """Twice, unless it was finished by then; what is left to go on from is what a kill leaves."""
     experiment, cut_off = pair(), []
@@ -384,6 +381,7 @@ def test_a_run_that_fails_does_not_hold_up_the_others(faces, monkeypatch):
     assert store.is_finished(some[2].key, 1000)
 
 
+@pytest.mark.long
 def test_in_this_process_a_run_has_ended_before_the_next_begins(faces, monkeypatch):
     """So that what is shown counts it, and not its speed."""
     train, ended, seen = training.train, runs.Board.ended, []

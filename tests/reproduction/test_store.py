@@ -18,12 +18,10 @@ from vae_keras.reproduction import paths, runs, store
 from vae_keras.reproduction.experiments import Experiment
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("content", [b"half", b"", b"PK\x03\x04truncated"])
-def test_a_damaged_checkpoint_is_said_and_the_run_can_be_dropped(
-    small, faces, content, checkpointed
-):
-    file = checkpointed(small, faces)
-    file.write_bytes(content)
+def test_a_damaged_checkpoint_is_said_and_the_run_can_be_dropped(checkpoint, small, faces, content):
+    checkpoint.write_bytes(content)
     with pytest.raises(store.StoreError, match=f"checkpoint.npz cannot be used .*drop {small.key}"):
         runs.run(small, faces)
     assert store.records()[small.key]["state"] == "unreadable"
@@ -31,29 +29,27 @@ def test_a_damaged_checkpoint_is_said_and_the_run_can_be_dropped(
     assert runs.run(small, faces).samples == 4000
 
 
-def test_a_truncated_checkpoint_and_one_of_another_model(small, faces, checkpointed):
-    file = checkpointed(small, faces)
-    whole = file.read_bytes()
-    file.with_name("whole.npz").write_bytes(whole)
-    file.write_bytes(whole[: len(whole) // 2])
+def test_a_truncated_checkpoint_and_one_of_another_model(checkpoint, small, faces, checkpointed):
+    whole = checkpoint.read_bytes()
+    checkpoint.with_name("whole.npz").write_bytes(whole)
+    checkpoint.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(store.StoreError, match="cannot be used"):
         runs.run(small, faces)
     other = checkpointed(dataclasses.replace(small, hidden=6), faces)
-    file.write_bytes(other.read_bytes())
+    checkpoint.write_bytes(other.read_bytes())
     with pytest.raises(store.StoreError, match=f"of other settings.*drop {small.key}"):
         runs.run(small, faces)
-    with np.load(other) as theirs, np.load(file.with_name("whole.npz")) as ours:
+    with np.load(other) as theirs, np.load(checkpoint.with_name("whole.npz")) as ours:
         mixed = dict(theirs) | {"record": ours["record"]}
-    np.savez(file, **mixed)
+    np.savez(checkpoint, **mixed)
     with pytest.raises(store.StoreError, match="cannot be used"):
         runs.run(small, faces)
-    file.write_bytes(whole)
+    checkpoint.write_bytes(whole)
     assert runs.run(small, faces).samples == 4000
 
 
 @pytest.mark.parametrize("name", ["run-4000.json", "model-4000.keras"])
-def test_what_is_not_whole_is_made_again_from_the_checkpoint(small, faces, name, capsys):
-    run = runs.run(small, faces)
+def test_what_is_not_whole_is_made_again_from_the_checkpoint(run, small, faces, name, capsys):
     file = store.runs_folder() / small.key / name
     whole = file.read_bytes()
     for damaged in (b"", whole[: len(whole) // 2]):
@@ -67,15 +63,13 @@ def test_what_is_not_whole_is_made_again_from_the_checkpoint(small, faces, name,
             np.testing.assert_array_equal(a, b)
 
 
-def test_a_model_that_was_damaged_since_is_said(small, faces):
-    run = runs.run(small, faces)
+def test_a_model_that_was_damaged_since_is_said(run, small):
     (store.runs_folder() / small.key / "model-4000.keras").write_bytes(b"half")
     with pytest.raises(store.StoreError, match=r"model-4000.keras .* \(it is not whole"):
         _ = run.model
 
 
-def test_a_record_that_does_not_hold_together_is_refused(small, faces):
-    runs.run(small, faces)
+def test_a_record_that_does_not_hold_together_is_refused(run, small, faces):
     file = store.record_file(small.key, 4000)
     whole = json.loads(file.read_text())
     for change, why in (
@@ -91,8 +85,7 @@ def test_a_record_that_does_not_hold_together_is_refused(small, faces):
         runs.run(small, faces)
 
 
-def test_the_model_of_another_run_is_refused(small, faces):
-    run = runs.run(small, faces)
+def test_the_model_of_another_run_is_refused(run, small, faces):
     other = runs.run(dataclasses.replace(small, algorithm="wake_sleep"), faces)
     longer = runs.run(dataclasses.replace(small, samples=6000), faces)
     for theirs, message in (
@@ -106,9 +99,9 @@ def test_the_model_of_another_run_is_refused(small, faces):
             _ = run.model
 
 
-def test_a_full_disk_is_said_and_loses_nothing(small, faces, monkeypatch, checkpointed):
-    file = checkpointed(small, faces)
-    before = file.read_bytes()
+@pytest.mark.long
+def test_a_full_disk_is_said_and_loses_nothing(checkpoint, small, faces, monkeypatch):
+    before = checkpoint.read_bytes()
     with monkeypatch.context() as patch:
 
         def full(*_):
@@ -117,19 +110,18 @@ def test_a_full_disk_is_said_and_loses_nothing(small, faces, monkeypatch, checkp
         patch.setattr(paths.Path, "write_bytes", full)
         with pytest.raises(store.StoreError, match=r"No space left on device.*make room"):
             runs.run(small, faces)
-    assert file.read_bytes() == before
+    assert checkpoint.read_bytes() == before
     assert runs.run(small, faces).samples == 4000
 
 
 def test_a_run_knows_its_data_and_other_data_of_the_same_name_are_not_mixed_up(
-    small, faces, monkeypatch, checkpointed
+    checkpoint, small, faces, monkeypatch
 ):
     """Neither a finished run nor a checkpoint; said before any run of the list is trained."""
     turned = dataclasses.replace(faces, x_test=255 - faces.x_test)
     theirs, ours = faces.sha256[:12], turned.sha256[:12]
     assert theirs != ours
     said = f"{small.key} holds a run on other data .*{theirs}…, these {ours}….*drop {small.key}"
-    checkpointed(small, faces)
     new = dataclasses.replace(small, seed=9)
     with monkeypatch.context() as patch:
         patch.setattr(Experiment, "build", lambda *_: pytest.fail("trained"))
@@ -151,6 +143,7 @@ with filelock.FileLock(sys.argv[1]):
 """
 
 
+@pytest.mark.long
 def test_two_processes_never_train_the_same_run(small, faces, capsys):
     """While another holds the claim, this one waits; then it takes what was stored."""
     finished = runs.run(small, faces)
@@ -207,10 +200,9 @@ def test_a_finished_run_leaves_its_checkpoint_its_model_and_its_record_alone(
     assert store.read_record(small.key, 4001) is None
 
 
-def test_a_run_that_is_packed_is_the_same_run_elsewhere(small, faces, monkeypatch, tmp_path):
+def test_a_run_that_is_packed_is_the_same_run_elsewhere(run, small, faces, monkeypatch, tmp_path):
     """Without what is hidden: files that a process was killed while writing."""
-    assert store.pack(small.key) == {}
-    run = runs.run(small, faces)
+    assert store.pack("another") == {}
     (store.runs_folder() / small.key / ".checkpoint.npz.123.part").write_bytes(b"half")
     files = store.pack(small.key)
     assert set(files) == {store.CHECKPOINT, "model-4000.keras", "run-4000.json"}
@@ -271,10 +263,8 @@ def test_a_run_that_arrives_is_finished_once_all_of_it_is_there(number):
     assert store.pack("key") == files
 
 
-def test_a_run_that_is_trained_now_is_neither_dropped_nor_called_stopped(
-    small, faces, checkpointed
-):
-    checkpointed(small, faces)
+@pytest.mark.usefixtures("checkpoint")
+def test_a_run_that_is_trained_now_is_neither_dropped_nor_called_stopped(small):
     with store.claim(small.key) as mine:
         assert mine
         with store.claim(small.key) as again:

@@ -25,6 +25,7 @@ def fit_on(model, experiment, x, minibatches):
     return history["elbo"][0]
 
 
+@pytest.mark.long
 def test_taking_the_curve_leaves_what_is_reported_and_learned_alone(small, faces, monkeypatch):
     """The bound of the full sets is not mixed into that of the minibatches, which `fit` has."""
     told, small = [], dataclasses.replace(small, warm_up=0)
@@ -63,6 +64,7 @@ def test_the_running_mean_is_that_of_the_minibatches_since_it_began(small, faces
     assert np.min(np.abs(np.subtract.outer([*running.values()], others))) > 0.05
 
 
+@pytest.mark.long
 def test_a_mean_that_begins_where_a_run_ended_is_of_what_it_goes_on_with(small, faces, monkeypatch):
     """The checkpoint at the end holds it as it begins, after the point was measured."""
     monkeypatch.setattr(measures, "grid", lambda *_: [1000])
@@ -88,6 +90,7 @@ def with_rate(model, rate, experiment, x, minibatches):
     fit_on(model, experiment, x, minibatches)
 
 
+@pytest.mark.long
 def test_while_it_warms_up_nothing_moves_but_adagrads_sums(small, faces):
     experiment = dataclasses.replace(small, samples=1000, warm_up=10)
     at_first, run = experiment.build(faces), runs.run(experiment, faces)
@@ -104,6 +107,7 @@ def test_while_it_warms_up_nothing_moves_but_adagrads_sums(small, faces):
         assert np.any(a.numpy() != b.numpy())
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("algorithm", ["aevb", "wake_sleep"])
 def test_a_run_is_what_keras_alone_makes_of_its_model(small, faces, algorithm):
     """With the step size as a schedule, in one call of `fit`."""
@@ -134,6 +138,7 @@ def test_a_run_that_is_shorter_than_its_warm_up_ends_where_it_ends(small, faces)
     assert store.read_progress(experiment.key)["samples"] == 1000
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("warm_up", [2, 30])
 def test_a_run_that_was_stopped_goes_on_bit_for_bit(
     small, faces, checkpointed, monkeypatch, tmp_path, warm_up
@@ -157,6 +162,7 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(
         np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize(
     ("every", "stored", "seconds"),
     [(20, [3000, 4000], 105), (0, [1000, 3000, 4000, 4000], 165), (1e9, [4000], 75)],

@@ -42,6 +42,7 @@ def improves(vae, x, epochs=30, at_least=0.2):
 # ---------------------------------------------------------------------------- networks
 
 
+@pytest.mark.long
 def test_convolutions(make_vae):
     tone = np.random.default_rng(0).uniform(size=(150, 1, 1, 1))
     images = np.tile(tone, (1, 8, 8, 1)).astype("float32")
@@ -69,6 +70,7 @@ def test_convolutions(make_vae):
     assert vae.sample(2).shape == (2, 8, 8, 1)
 
 
+@pytest.mark.long
 def test_several_decoders_in_one(make_vae, tmp_path):
     """Binary and real numbers side by side, each with a decoder of its own."""
     rng = np.random.default_rng(0)
@@ -136,15 +138,13 @@ class Registered(Written):
         return self.head(self.dense(self.scale * self.hidden(inputs)))
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize(
     ("algorithm", "network"),
     [
         ("encoder", Written),
         ("both", Registered),
-        *(
-            pytest.param(name, Written, marks=pytest.mark.long)
-            for name in ("decoder", "WakeSleep", "FullVB", "MCEM")
-        ),
+        *((name, Written) for name in ("decoder", "WakeSleep", "FullVB", "MCEM")),
     ],
 )
 def test_subclassed_networks(algorithm, network, x, any_encoder, any_decoder, tmp_path):
@@ -238,6 +238,7 @@ class FlowEncoder(keras.Model):
         return tfd.TransformedDistribution(self.gaussian(self.dense(x)), flow)
 
 
+@pytest.mark.long
 def test_an_autoregressive_flow(x, make_vae):
     encoder = FlowEncoder()
     vae = make_vae(encoder)
@@ -256,6 +257,7 @@ def mixture():
     return Learned(GaussianMixture(LATENT, components=3))
 
 
+@pytest.mark.long
 def test_a_learned_mixture_as_prior(x, make_vae, tmp_path):
     prior = mixture()
     with pytest.warns(UserWarning, match="KL.* in closed form, and TFP has none: .*estimator A"):
@@ -270,6 +272,7 @@ def test_a_learned_mixture_as_prior(x, make_vae, tmp_path):
     assert again.sample(3).shape == (3, PIXELS)
 
 
+@pytest.mark.long
 def test_relaxed_categories(x, make_vae, any_encoder, any_decoder, tmp_path):
     """Concrete, or Gumbel-softmax, latents: the way of a VAE with discrete ones."""
     layer = TFPDistribution("RelaxedOneHotCategorical", 4, fixed={"temperature": 0.7})

@@ -21,7 +21,7 @@ def two():
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
-@pytest.fixture(params=["array", pytest.param("stream", marks=pytest.mark.long)])
+@pytest.fixture(params=["array", "stream"])
 def data(request, rows):
     return rows if request.param == "array" else tf.data.Dataset.from_tensor_slices(rows).batch(100)
 
@@ -52,6 +52,7 @@ def assert_equal_weights(one, other, atol=2e-5):
         np.testing.assert_allclose(a, b, atol=atol, err_msg=a.path)
 
 
+@pytest.mark.first(1)
 def test_a_vae(two, data, rows):
     optimizer = keras.optimizers.Adagrad if data is rows else keras.optimizers.SGD
     one = make(VAE, optimizer(0.1))
@@ -74,6 +75,7 @@ def test_a_vae(two, data, rows):
     np.testing.assert_allclose(*predictions, atol=1e-5)
 
 
+@pytest.mark.long
 def test_a_schedule_of_the_weight_of_the_kl(two, rows):
     warm_up = keras.optimizers.schedules.PolynomialDecay(0.0, 4, 1.0)
     one, plain = make(VAE, kl_weight=warm_up), make(VAE)
@@ -88,6 +90,7 @@ def test_a_schedule_of_the_weight_of_the_kl(two, rows):
     assert abs(losses[0][0] - losses[2][0]) > 0.1
 
 
+@pytest.mark.first(1)
 def test_wake_sleep(two, data, monkeypatch):
     """With the same dream of each datapoint."""
 
@@ -104,6 +107,7 @@ def test_wake_sleep(two, data, monkeypatch):
     assert one.samples == shared.samples == 2 * ROWS
 
 
+@pytest.mark.long
 def test_full_vb(two, data, monkeypatch):
     """With theta at its mean, that all draws of it are the same."""
     monkeypatch.setattr(FullVB, "decode_drawn", lambda self, z, training: self.decode(z))
@@ -116,6 +120,7 @@ def test_full_vb(two, data, monkeypatch):
     assert one.samples == shared.samples == 2 * ROWS
 
 
+@pytest.mark.long
 def test_rows_are_shuffled_as_on_one_device(two, rows):
     one = make(VAE)
     with two.scope():
@@ -125,6 +130,7 @@ def test_rows_are_shuffled_as_on_one_device(two, rows):
     assert_equal_weights(one, shared)
 
 
+@pytest.mark.long
 def test_a_minibatch_with_fewer_rows_than_devices(two, rows):
     one = make(VAE)
     with two.scope():
@@ -155,6 +161,7 @@ def test_each_device_has_noise_of_its_own(two):
     assert int(model._draws.numpy()) == int(model._evaluation_draws.numpy()) == 3
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("xla")
 def test_what_was_learned_on_two_devices_is_saved_and_goes_on_on_one(two, rows, tmp_path):
     with two.scope():
