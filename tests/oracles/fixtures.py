@@ -10,11 +10,10 @@ import sys
 
 os.environ.setdefault("MPLBACKEND", "agg")
 # XLA compiles for three times as long as the small programs of the tests then run: here it makes
-# the same programs without optimising their machine code. What the figures run is optimised.
-os.environ.setdefault(
-    "XLA_FLAGS",
+# the same programs without optimising their machine code. What other processes run is optimised.
+os.environ["XLA_FLAGS"] = (
     "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
-    "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
+    "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 )
 
 import vae_keras  # first: it imports TensorFlow without the words that this begins with
@@ -36,6 +35,8 @@ from vae_keras.reproduction import paths
 tf.config.set_logical_device_configuration(  # two devices, for those tests that divide the work
     tf.config.list_physical_devices("CPU")[0], 2 * [tf.config.LogicalDeviceConfiguration()]
 )
+tf.function(lambda: tf.zeros(1), jit_compile=True)()  # XLA reads its flags
+del os.environ["XLA_FLAGS"]
 gc.freeze()  # what was imported stays: the collector need not go through it time and again
 PIXELS, LATENT = 12, 2
 _libc, _tests = ctypes.CDLL(None), itertools.count(1)

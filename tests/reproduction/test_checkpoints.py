@@ -45,7 +45,7 @@ def kill_at_random(seed):
 
 def train(csv):
     experiment = experiments.Experiment(
-        "synthetic_faces", 2, 80_000, "wake_sleep", hidden=5, batch_size=100, warm_up=30
+        "synthetic_faces", 2, 20_000, "wake_sleep", hidden=5, batch_size=100, warm_up=30
     )
     run = runs.run(experiment, datasets.load("synthetic_faces"))
     runs.table([run]).to_csv(csv, index=False)

@@ -55,6 +55,7 @@ def address(project, tmp_path_factory):
     }
     environment |= {
         "VAE_KERAS_RESULTS": str(tmp_path_factory.mktemp("results")),
+        "VAE_KERAS_JOBS": "0",
         **settings(tmp_path_factory.mktemp("settings")),
     }
     server = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
