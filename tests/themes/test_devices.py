@@ -21,11 +21,6 @@ def two():
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
-@pytest.fixture(params=["array", "stream"])
-def data(request, rows):
-    return rows if request.param == "array" else tf.data.Dataset.from_tensor_slices(rows).batch(100)
-
-
 def make(cls, optimizer=None, **kwargs):
     """A model whose noise does not matter, so that the numbers compare.
 
@@ -53,7 +48,9 @@ def assert_equal_weights(one, other, atol=2e-5):
 
 
 @pytest.mark.first(1)
-def test_a_vae(two, data, rows):
+@pytest.mark.parametrize("kind", ["array", "stream"])
+def test_a_vae(two, kind, rows):
+    data = rows if kind == "array" else tf.data.Dataset.from_tensor_slices(rows).batch(100)
     optimizer = keras.optimizers.Adagrad if data is rows else keras.optimizers.SGD
     one = make(VAE, optimizer(0.1))
     with two.scope():
@@ -90,8 +87,7 @@ def test_a_schedule_of_the_weight_of_the_kl(two, rows):
     assert abs(losses[0][0] - losses[2][0]) > 0.1
 
 
-@pytest.mark.first(1)
-def test_wake_sleep(two, data, monkeypatch):
+def test_wake_sleep(two, rows, monkeypatch):
     """With the same dream of each datapoint."""
 
     def dream(self, n):
@@ -102,20 +98,20 @@ def test_wake_sleep(two, data, monkeypatch):
     with two.scope():
         shared = make(WakeSleep, keras.optimizers.SGD(0.1))
     for model in (one, shared):
-        model.fit(data, epochs=2, shuffle=False, verbose=0)
+        model.fit(rows, epochs=2, shuffle=False, verbose=0)
     assert_equal_weights(one, shared, atol=1e-4)
     assert one.samples == shared.samples == 2 * ROWS
 
 
 @pytest.mark.long
-def test_full_vb(two, data, monkeypatch):
+def test_full_vb(two, rows, monkeypatch):
     """With theta at its mean, that all draws of it are the same."""
     monkeypatch.setattr(FullVB, "decode_drawn", lambda self, z, training: self.decode(z))
     one = make(FullVB)
     with two.scope():
         shared = make(FullVB)
     for model in (one, shared):
-        model.fit(data, epochs=2, shuffle=False, verbose=0)
+        model.fit(rows, epochs=2, shuffle=False, verbose=0)
     assert_equal_weights(one, shared)
     assert one.samples == shared.samples == 2 * ROWS
 

@@ -8,8 +8,6 @@ import doctest
 import importlib.resources
 import inspect
 import re
-import subprocess
-import sys
 import types
 import typing
 
@@ -94,14 +92,6 @@ def unannotated(obj):
 @pytest.mark.parametrize("obj", OBJECTS, ids=lambda obj: f"{obj.__module__}.{obj.__name__}")
 def test_its_example_does_what_it_says(obj):
     assert run_example(obj) == ""
-
-
-@pytest.mark.long
-def test_every_example_does_what_it_says():
-    """In a process of its own, as a reader's: `python tests/themes/test_docstrings.py`."""
-    done = subprocess.run([sys.executable, __file__], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout == f"{len(OBJECTS)} examples\n"
 
 
 @pytest.mark.parametrize("obj", EVERY_OBJECT, ids=lambda obj: f"{obj.__module__}.{obj.__name__}")
@@ -216,9 +206,3 @@ def test_these_tests_are_able_to_fail():
     assert unannotated(Half) == ["Half.__init__: a", "Half.method: return", "Half.make: c"]
     module = types.SimpleNamespace(__all__=["bare", "Half", "n"], bare=bare, Half=Half, n=1)
     assert public(module) == [bare, Half]
-
-
-if __name__ == "__main__":
-    failures = "".join(map(run_example, OBJECTS))
-    print(failures or f"{len(OBJECTS)} examples")
-    sys.exit(bool(failures))
