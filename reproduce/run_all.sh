@@ -37,8 +37,12 @@ VAE_KERAS_RESULTS names the store of runs (default: results/).
 TEXT
 }
 
-for argument in "$@"; do
-  case "$argument" in -h | --help) usage; exit 0 ;; esac
+for argument in "$@"; do # at once, where Python would import TensorFlow first
+  case "${argument%%=*}" in
+    -h | --help) usage; exit 0 ;;
+    --preset | --only | --jobs | --cluster | --force | --so-far | --figures-dir) ;;
+    -[a-zA-Z-]*) echo "run_all.sh: no option $argument; --help lists them" >&2; exit 2 ;;
+  esac
 done
 . reproduce/environment.sh
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"

@@ -39,6 +39,12 @@ def pytest_collection_modifyitems(config, items):
         "real_data": missing
         and f"real data not found: {', '.join(missing)} (let VAE_KERAS_DATA name their folder)",
     }
+    files: dict = {}
+    for (
+        item
+    ) in items:  # those that take the longest, file by file, begin first: --no-loadscope-reorder
+        files.setdefault(item.path, []).append("long" in item.keywords)
+    items.sort(key=lambda item: -sum(files[item.path]) / len(files[item.path]))
     seen = Counter()
     for item in items:
         test, first = item.nodeid.split("[")[0], item.get_closest_marker("first")

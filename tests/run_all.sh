@@ -7,4 +7,4 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 "$PYTHON" -m ruff check --no-cache .
 "$PYTHON" -m ruff format --no-cache --check .
 "$PYTHON" -m mypy --cache-dir=/dev/null
-exec "$PYTHON" -m pytest -n auto --dist loadfile "$@"
+exec "$PYTHON" -m pytest -n auto --dist loadfile --no-loadscope-reorder "$@"

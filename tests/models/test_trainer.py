@@ -180,6 +180,7 @@ for folder in folders:
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("xla")
 def test_backup_and_restore_goes_on_bit_for_bit(tmp_path):
     folders = [tmp_path / name for name in ("killed", "undisturbed")]
 

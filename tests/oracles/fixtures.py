@@ -10,8 +10,9 @@ import sys
 
 os.environ.setdefault("MPLBACKEND", "agg")
 # XLA compiles for three times as long as the small programs of the tests then run: here it makes
-# the same programs without optimising their machine code. What other processes run is optimised.
-os.environ["XLA_FLAGS"] = (
+# the same programs without optimising their machine code; so it does in the processes of a test
+# that asks for the fixture `xla`. All others may have something to run.
+XLA_FLAGS = os.environ["XLA_FLAGS"] = (
     "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
     "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 )
@@ -51,7 +52,8 @@ _suits_xla, _programs.suits_xla = _programs.suits_xla, lambda model: False
 
 @pytest.fixture
 def xla(monkeypatch):
-    """XLA compiles what a user's would, since that is what is tested."""
+    """XLA compiles what a user's would, here and in processes that a test starts."""
+    monkeypatch.setenv("XLA_FLAGS", XLA_FLAGS)
     monkeypatch.setattr(_programs, "suits_xla", _suits_xla)
 
 

@@ -62,6 +62,7 @@ for seed in map(int, sys.argv[2:]):
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("xla")
 def test_a_run_killed_at_random_moments_ends_with_the_same_csv(tmp_path):
     def start(results, *seeds):
         """Train in one process after the other; seed -1 is not killed. Returns the statuses."""

@@ -56,6 +56,30 @@ def test_places_begin_where_the_user_stands(monkeypatch, tmp_path):
         assert seen == {"folder": place, "preset": "quick", "results": str(tmp_path / "res")}
 
 
+def test_help_and_a_mistyped_option_need_no_python(capsys):
+    """Which would import TensorFlow first; what the one lists the other takes."""
+
+    def said(*arguments):
+        environment = {"PATH": os.environ["PATH"], "PYTHON": "/nowhere"}
+        done = subprocess.run(
+            [*RUN_ALL, *arguments], cwd=paths.ROOT, env=environment, capture_output=True, text=True
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    status, usage, _ = said("--help")
+    assert status == 0
+    with pytest.raises(SystemExit):
+        command_line.main(["figures", "--help"])
+    options = set(re.findall(r"--[a-z-]+", usage)) - {"--drop"}
+    assert options == set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+    for wrong in ("--presett=quick", "-n"):
+        assert said("--force", wrong) == (
+            2, "", f"run_all.sh: no option {wrong}; --help lists them\n",
+        )  # fmt: skip
+    script = (paths.ROOT / RUN_ALL[1]).read_text()
+    assert options - {"--help"} == set(re.findall(r"(--[a-z-]+)(?= \||\) ;;)", script)) - {"--help"}
+
+
 @pytest.mark.parametrize("jobs", ["abc", "-1", "1.5"])
 def test_jobs_that_are_no_number_are_said(jobs, monkeypatch, capsys):
     monkeypatch.setenv("VAE_KERAS_JOBS", jobs)

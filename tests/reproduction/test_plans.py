@@ -25,8 +25,11 @@ def test_a_plan_at_a_preset_is_what_the_notebook_makes_of_its_parameters():
     found = plans.lower_bound(settings, 0.02, ["aevb", "wake_sleep"])
     assert len(found) == 3 * 2 * 2
     assert {(e.latent_dim, e.samples, e.step_size) for e, _ in found} == {
-        (size, 10**6, 0.02) for size in (3, 20, 2)
+        (size, 300_000, 0.02) for size in (3, 20, 2)
     }
+    third = plans.marginal_likelihood(settings, None, ["aevb"], 3, 100)
+    assert {e.samples for e, _ in third} == {300_000}
+    assert {e.samples for e, _ in plans.samples(settings, 0, None, [2, 5])} == {10**6}
     at_smoke = plans.of("fig_lower_bound", "smoke")
     assert [(e.dataset, e.latent_dim, e.algorithm, e.seed) for e, _ in at_smoke] == [
         (data.name, size, algorithm, 0)

@@ -18,7 +18,11 @@ def test_presets():
     assert seeds == {"smoke": [0], "quick": [0], "standard": [0, 1, 2], "paper": [0, 1, 2]}
     others = [presets.resolve(name).samples_of_other_seeds for name in presets.NAMES]
     assert others == [None, None, None, 10**7]
-    assert presets.resolve("quick", samples=5).samples == 5
+    curves = [presets.resolve(name).samples_of_curves for name in presets.NAMES]
+    assert curves == [None, 300_000, None, None]
+    assert presets.resolve("quick", samples=10**6) == presets.resolve("quick")
+    fewer = presets.resolve("quick", samples=5)
+    assert (fewer.samples, fewer.samples_of_curves) == (5, None)
     assert presets.resolve("quick", seeds=[2, 0]).seeds == [2, 0]
     with pytest.raises(ValueError, match=r"seeds is \[-1\], but must be .* of at least 0"):
         presets.resolve("quick", seeds=[-1])

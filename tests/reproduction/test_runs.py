@@ -350,6 +350,7 @@ def test_a_cluster_makes_the_tables_of_one_process(two, expected, monkeypatch, t
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("xla")
 def test_a_scheduler_that_dies_is_told_in_a_sentence(faces, monkeypatch, tmp_path):
     """What is stored stays, and the next start goes on."""
     long = [(pair(samples=10**8), faces)]

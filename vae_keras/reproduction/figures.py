@@ -21,6 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Patch
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from vae_keras import _files
@@ -147,7 +148,7 @@ def _show_images(axes, picture, title):
 def manifold(
     faces: Run, digits: Run, face_grid: int, digit_grid: int, codes: pd.DataFrame
 ) -> Figure:
-    """Figure 4: (a) the manifold of faces, (b) of digits; and the digits' test set in the plane.
+    """Figure 4: (a) the manifold of faces, (b) of digits; (c) the digits' test set in the plane.
 
     `face_grid`, `digit_grid`: tiles along each side. `codes`: columns z1, z2, digit, as
     `latent_codes` gives them.
@@ -164,14 +165,18 @@ def manifold(
     axis = axes[2]
     sns.scatterplot(
         codes, x="z1", y="z2", hue="digit", palette=sns.color_palette("colorblind", 10), s=5,
-        linewidth=0, alpha=0.6, ax=axis, legend="full", rasterized=True,
+        linewidth=0, alpha=0.5, ax=axis, legend=False, rasterized=True,
     )  # fmt: skip
-    legend = axis.legend(title="digit", loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    for handle in legend.legend_handles:
-        handle.set(markersize=7, alpha=1)
     edge = max(4, 1.05 * codes[["z1", "z2"]].abs().to_numpy().max())
+    medians = codes.groupby("digit")[["z1", "z2"]].median()
+    places = _pushed_apart(medians.to_numpy(), 0.1 * edge)
+    for digit, place in zip(medians.index, places, strict=True):
+        axis.text(
+            *place, str(digit), ha="center", va="center", weight="bold",
+            path_effects=[withStroke(linewidth=2.5, foreground="white")],
+        )  # fmt: skip
     axis.set(
-        title=f"test set of {_in_two(digits.data.title)}, mean of q(z|x)",
+        title=f"(c) test set of {_in_two(digits.data.title)}, mean of q(z|x)",
         xlabel="$z_1$",
         ylabel="$z_2$",
         xlim=(-edge, edge),
@@ -182,6 +187,18 @@ def manifold(
     for _ in range(3):  # beside pictures of fixed shape the layout settles slowly
         figure.draw_without_rendering()
     return figure
+
+
+def _pushed_apart(places: np.ndarray, least: float) -> np.ndarray:
+    """Places (n, 2), moved as little as it takes for a distance of `least` between any two."""
+    for _ in range(1000):
+        away = places[:, None] - places
+        distance = np.linalg.norm(away, axis=-1) + least * np.eye(len(places))
+        if distance.min() >= least:
+            break
+        push = np.clip(1.01 * least / np.maximum(distance, 1e-9) - 1, 0, None) / 2
+        places = places + np.einsum("ijk,ij->ik", away, push) / 2
+    return places
 
 
 def latent_codes(model: AutoEncoder, data: Dataset) -> pd.DataFrame:

@@ -24,6 +24,7 @@ def graphical_model() -> Plan:
 
 def lower_bound(settings: presets.Settings, step_size: float | None, algorithms: list[str]) -> Plan:
     """Figure 2: each latent size of both data sets, by each algorithm."""
+    settings = _of_curves(settings)
     sizes = {"mnist": settings.mnist_latent_dims, "frey_face": settings.frey_face_latent_dims}
     return [
         pair
@@ -42,6 +43,7 @@ def marginal_likelihood(
     hidden: int,
 ) -> Plan:
     """Figure 3: each size of the training set, by each algorithm."""
+    settings = _of_curves(settings)
     return _each(
         "mnist",
         dataclasses.replace(settings, samples=min(settings.samples, FIGURE_3_ENDS)),
@@ -97,6 +99,10 @@ def full_vb(
         algorithm=["aevb", "full_vb"],
         step_size=[step_size],
     )
+
+
+def _of_curves(settings: presets.Settings) -> presets.Settings:
+    return dataclasses.replace(settings, samples=settings.samples_of_curves or settings.samples)
 
 
 def _each(

@@ -19,8 +19,9 @@ NAMES = ("smoke", "quick", "standard", "paper")
 class Settings:
     """A preset, as its YAML file has it or as overridden.
 
-    `samples`: training samples evaluated by each model. `allow_embedded`: whether embedded data
-    may stand in for real data that are not found. `mnist_latent_dims`, `frey_face_latent_dims`:
+    `samples`: training samples evaluated by each model; those of which figures 2 and 3 draw curves
+    end at `samples_of_curves`: None is `samples`. `allow_embedded`: whether embedded data may stand
+    in for real data that are not found. `mnist_latent_dims`, `frey_face_latent_dims`:
     the sizes N_z of figure 2's panels. `n_train`: the sizes of the training sets of figure 3's.
     `seeds`: of the first weights, the minibatches and the noise, a run each; of all but the first
     the runs end at `samples_of_other_seeds` at the latest: None is `samples`.
@@ -34,6 +35,10 @@ class Settings:
     n_train: list[int]
     seeds: list[int]
     samples_of_other_seeds: int | None = None
+    samples_of_curves: int | None = None
+
+
+OPTIONAL = {"samples_of_other_seeds", "samples_of_curves"}
 
 
 def so_far() -> bool:
@@ -66,13 +71,13 @@ def read(preset: str) -> dict:
     keys = {field.name for field in fields(Settings)} - {"preset"}
     given = dict(values) if isinstance(values, dict) else {}
     given.pop("preset", None)
-    missing = keys - set(given) - {"samples_of_other_seeds"}
+    missing = keys - set(given) - OPTIONAL
     if missing or set(given) - keys:
         raise ValueError(
             f"{file} must say {', '.join(sorted(keys))}: it lacks "
             f"{', '.join(sorted(missing)) or 'none'}, and has {', '.join(map(str, given))}"
         )
-    standard = read("standard") | {"samples_of_other_seeds": 1}
+    standard = read("standard") | dict.fromkeys(OPTIONAL, 1)
     try:
         checked = {name: _checked(name, typed(v, standard[name])) for name, v in given.items()}
     except ValueError as error:
@@ -108,6 +113,8 @@ def resolve(
     for name, value in given.items():
         value = typed(value, values[name])
         if value is not None:
+            if name == "samples" and value != values[name]:  # whatever is drawn of them
+                values["samples_of_curves"] = None
             values[name] = _checked(name, value)
     return Settings(**values)
 
@@ -118,7 +125,7 @@ def _checked(name: str, value: Any) -> Any:
         if value not in (True, False):
             raise ValueError(f"allow_embedded is {value!r}, but must be True or False")
         return bool(value)
-    if name in ("samples", "samples_of_other_seeds"):
+    if name in OPTIONAL | {"samples"}:
         if not _is_whole(value) or value < 1:
             raise ValueError(f"{name} is {value!r}, but must be a whole number of at least 1")
         return value
