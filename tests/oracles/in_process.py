@@ -1,6 +1,7 @@
 """Runs a notebook's cells as papermill would, in a shell of the test process: no kernel."""
 
 import builtins
+import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -25,6 +26,9 @@ def run_cells(name, parameters, monkeypatch):
 
 def run(notebook, monkeypatch):
     """The error that ended a notebook, or None."""
+    monkeypatch.setitem(
+        sys.modules, "__main__", sys.modules["__main__"]
+    )  # the shell takes its place
     shell = Shell(config=Config({"HistoryManager": {"enabled": False}}))
     monkeypatch.setattr(builtins, "get_ipython", lambda: shell, raising=False)
     try:
