@@ -92,7 +92,7 @@ def full_vb(
     """Full VB and the MAP estimate on few digits."""
     return _each(
         "mnist",
-        settings,
+        _of_curves(settings),
         [training_points],
         latent_dim=[latent_dim],
         hidden=[hidden],

@@ -19,9 +19,9 @@ NAMES = ("smoke", "quick", "standard", "paper")
 class Settings:
     """A preset, as its YAML file has it or as overridden.
 
-    `samples`: training samples evaluated by each model; those of which figures 2 and 3 draw curves
-    end at `samples_of_curves`: None is `samples`. `allow_embedded`: whether embedded data may stand
-    in for real data that are not found. `mnist_latent_dims`, `frey_face_latent_dims`:
+    `samples`: training samples evaluated by each model; those of which a figure draws curves end at
+    `samples_of_curves`: None is `samples`. `allow_embedded`: whether embedded data may stand in for
+    real data that are not found. `mnist_latent_dims`, `frey_face_latent_dims`:
     the sizes N_z of figure 2's panels. `n_train`: the sizes of the training sets of figure 3's.
     `seeds`: of the first weights, the minibatches and the noise, a run each; of all but the first
     the runs end at `samples_of_other_seeds` at the latest: None is `samples`.
