@@ -167,6 +167,8 @@ def plan_of(name, preset):
         (["mnist", "frey_face mnist", "mnist_5k"], ["frey_face"],
          [["mnist", "mnist_5k", "mnist", "frey_face"]],
          {"frey_face mnist": "ValueError: it fell over; the first"}),
+        (["frey_face synthetic_faces", "mnist"], [],  # few runs first, though they take longer
+         [["mnist", "frey_face", "synthetic_faces"]], {}),
         (["no data", "mnist"], [], [["mnist"]], {"no data": "it is nowhere"}),
         (["", "no data"], [], [], {"no data": "it is nowhere"}),
     ],

@@ -101,7 +101,8 @@ def _train(names: list[str], preset: str, ready: Callable[[str], None]) -> dict[
                 del waiting[name]
                 ready(name)
 
-    in_turn = sorted(chosen.values(), key=lambda plan: sum(e.cost for e, _ in plan))
+    # Pictures come of few runs and curves of many: so there is something to see early on.
+    in_turn = sorted(chosen.values(), key=lambda plan: (len(plan), sum(e.cost for e, _ in plan)))
     look()
     if everything := [pair for plan in in_turn for pair in sorted(plan, key=lambda p: -p[0].cost)]:
         try:
