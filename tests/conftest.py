@@ -39,10 +39,8 @@ def pytest_collection_modifyitems(config, items):
         "real_data": missing
         and f"real data not found: {', '.join(missing)} (let VAE_KERAS_DATA name their folder)",
     }
-    files: dict = {}
-    for (
-        item
-    ) in items:  # those that take the longest, file by file, begin first: --no-loadscope-reorder
+    files: dict = {}  # those with the most long tests begin first, as run_all.sh leaves them
+    for item in items:
         files.setdefault(item.path, []).append("long" in item.keywords)
     items.sort(key=lambda item: -sum(files[item.path]) / len(files[item.path]))
     seen = Counter()

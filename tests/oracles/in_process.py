@@ -26,9 +26,8 @@ def run_cells(name, parameters, monkeypatch):
 
 def run(notebook, monkeypatch):
     """The error that ended a notebook, or None."""
-    monkeypatch.setitem(
-        sys.modules, "__main__", sys.modules["__main__"]
-    )  # the shell takes its place
+    # The shell takes its place, and autograph fails on what is defined there.
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     shell = Shell(config=Config({"HistoryManager": {"enabled": False}}))
     monkeypatch.setattr(builtins, "get_ipython", lambda: shell, raising=False)
     try:

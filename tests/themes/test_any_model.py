@@ -144,7 +144,7 @@ class Registered(Written):
     [
         ("encoder", Written),
         ("both", Registered),
-        *((name, Written) for name in ("WakeSleep", "FullVB", "MCEM")),
+        *((name, Written) for name in ("decoder", "WakeSleep", "FullVB", "MCEM")),
     ],
 )
 def test_subclassed_networks(algorithm, network, x, any_encoder, any_decoder, tmp_path):

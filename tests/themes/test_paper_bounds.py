@@ -9,7 +9,7 @@ from vae_keras import datasets
 from vae_keras.reproduction import paper, runs
 from vae_keras.reproduction.experiments import Experiment
 
-SAMPLES = 800_000  # just after a point of the paper's
+SAMPLES = 1_030_000  # just after a point of the paper's
 NATS = 4  # a seed is 1 or 2 from another, and the paper's points are read off to 0.2
 
 
@@ -27,5 +27,5 @@ def test_the_bound_of_the_test_set_comes_to_lie_on_the_papers_points(monkeypatch
     )
     expected = [n for n in theirs.samples if 7 * 10**5 <= n <= SAMPLES]
     assert late.samples.tolist() == expected
-    assert expected
+    assert len(expected) >= 2
     assert (late.difference.abs() <= NATS).all()
