@@ -21,7 +21,7 @@ import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from vae_keras import likelihood
+from vae_keras import marginal_likelihood
 from vae_keras.reproduction import provenance
 
 tfd = tfp.distributions
@@ -64,11 +64,13 @@ def main() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # that it is not reliable is shown here
             found = {
-                f"appendix D, L = {L}": likelihood.appendix_d(model, x, L, seed=SEED),
-                f"appendix D by kernels, L = {L}": likelihood.appendix_d(
+                f"appendix D, L = {L}": marginal_likelihood.appendix_d(model, x, L, seed=SEED),
+                f"appendix D by kernels, L = {L}": marginal_likelihood.appendix_d(
                     model, x, L, density="kde", seed=SEED
                 ),
-                f"importance sampling, K = {K:,}": likelihood.importance_sampling(model, x, K),
+                f"importance sampling, K = {K:,}": marginal_likelihood.importance_sampling(
+                    model, x, K
+                ),
             }
         for estimator, estimate in found.items():
             error = estimate.log_likelihood - exact.logpdf(x)

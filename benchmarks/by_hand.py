@@ -38,7 +38,7 @@ def curve(task: Task) -> pd.DataFrame:
     x = tf.convert_to_tensor(splits["train"])
     points, begins = (
         {experiment.minibatches(n) for n in places(experiment, experiment.samples)}
-        for places in (measures.grid, measures.begins)
+        for places in (measures.grid, measures.running_mean_starts)
     )
     warm = experiment.warm_minibatches
     done, seen, bounds, rows = 0, 0, 0.0, []
@@ -54,7 +54,7 @@ def curve(task: Task) -> pd.DataFrame:
             ).history
             bounds, seen, done = bounds + steps * history["elbo"][-1], seen + steps, stop
         if stop in points:
-            rows += measures.take(experiment, model, splits, bounds / seen)
+            rows += measures.measure(experiment, model, splits, bounds / seen)
         if stop in begins:
             bounds, seen = 0.0, 0
     return pd.DataFrame(rows).assign(variation=variation)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vae_keras import likelihood
+from vae_keras import marginal_likelihood
 from vae_keras.reproduction import measures, plans, runs
 
 SEEDS = range(6)
@@ -33,7 +33,7 @@ def main() -> None:
         sets = {"train": experiment.training_set(run.data), "test": run.data.x_test}
         n = measures.points(measures.ESTIMATED, run.samples)
         x = np.concatenate([experiment.pixels(points[:n]) for points in sets.values()])
-        estimates = [likelihood.appendix_d(run.model, x, seed=seed) for seed in SEEDS]
+        estimates = [marginal_likelihood.appendix_d(run.model, x, seed=seed) for seed in SEEDS]
         nats = np.reshape([found.log_likelihood for found in estimates], (len(SEEDS), 2, n))
         for split, found in zip(sets, np.moveaxis(nats, 1, 0), strict=True):
             means = found.mean(1)

@@ -71,7 +71,7 @@ def main() -> None:
     ]
     os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max(1, executor.at_once()), spawn) as pool:
+    with ProcessPoolExecutor(max(1, executor.n_jobs()), spawn) as pool:
         found = [row for rows in pool.map(bounds, *zip(*chosen, strict=True)) for row in rows]
     table = pd.DataFrame(found)
     table.to_csv(Path(__file__).with_name("first_iterations.csv"), index=False)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vae_keras import datasets, likelihood
+from vae_keras import datasets, marginal_likelihood
 from vae_keras.reproduction import runs
 from vae_keras.reproduction.experiments import Experiment
 
@@ -39,7 +39,7 @@ def main() -> None:
             some = np.random.default_rng(0).permutation(len(x))[:POINTS]
             x = experiment.pixels(x[some])
             bound = run.model.evaluate(x, batch_size=100, verbose=0, return_dict=True)["elbo"]
-            found = likelihood.importance_sampling(run.model, x, prior_share=0.1)
+            found = marginal_likelihood.importance_sampling(run.model, x, prior_share=0.1)
             rows.append(
                 {
                     "dataset": experiment.dataset,

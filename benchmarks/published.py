@@ -196,7 +196,7 @@ def train(name: str, seed: int, data: datasets.Dataset) -> pd.DataFrame:
     rows = [
         {
             "project": name, "metric": example.metric, "epoch": epoch,
-            "samples": vae.samples * epoch // example.fit["epochs"],
+            "samples": vae.samples_evaluated * epoch // example.fit["epochs"],
             "published": round(bound, 4), "here": round(float(here[epoch]), 4),
             **about, "device": provenance.device(), "source": source,
         }

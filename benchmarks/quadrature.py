@@ -18,7 +18,7 @@ import pandas as pd
 import tensorflow as tf
 from tqdm import tqdm
 
-from vae_keras import datasets, likelihood
+from vae_keras import datasets, marginal_likelihood
 from vae_keras.reproduction import experiments, provenance, runs
 
 HERE = Path(__file__).parent
@@ -61,10 +61,10 @@ def main():
 
     add("sum over the grid", exact)
     for n in (50, 200):
-        add(f"appendix D, L = {n}", likelihood.appendix_d(model, x, n).log_likelihood)
+        add(f"appendix D, L = {n}", marginal_likelihood.appendix_d(model, x, n).log_likelihood)
     for share in (0.0, 0.5):
         for k in (1_000, 10_000, 100_000):
-            found = likelihood.importance_sampling(model, x, k, prior_share=share)
+            found = marginal_likelihood.importance_sampling(model, x, k, prior_share=share)
             add(f"importance sampling, K = {k:,}, {share:.0%} from p(z)", found.log_likelihood)
     add("lower bound", model.elbo(x, n_samples=100))
     columns = ["estimator", "mean", "mean_error", "median_error", "largest_error"]

@@ -42,7 +42,7 @@ def main() -> None:
     asked = parser.parse_args()
     settings = presets.resolve("quick", samples=asked.samples)
     plan = plans.lower_bound(settings, step_size=None, algorithms=asked.algorithms)
-    measures.take = timed(measures.take)
+    measures.measure = timed(measures.measure)
     # A task asks for one thread, which it gets where TensorFlow has not begun to compute.
     tf.zeros(())
     seconds, tables = {}, []

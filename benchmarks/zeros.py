@@ -23,7 +23,7 @@ CURVES = (("mnist", 20), ("frey_face", 10))
 def no_zero(model: LatentVariableModel) -> None:
     """The weights of the encoder's log variance begin like all others."""
     kernel = model.encoder.get_layer("log_variance").kernel
-    kernel.assign(np.random.default_rng(0).normal(0, networks.DEVIATION, kernel.shape))
+    kernel.assign(np.random.default_rng(0).normal(0, networks.STDDEV, kernel.shape))
 
 
 def means_from_zero(model: LatentVariableModel) -> None:

@@ -16,7 +16,7 @@ import h5py
 import keras
 import numpy as np
 
-from vae_keras import _files, likelihood, pretrained
+from vae_keras import _files, marginal_likelihood, pretrained
 from vae_keras.models.autoencoder import AutoEncoder
 from vae_keras.reproduction import plans, presets, runs
 
@@ -79,7 +79,7 @@ def measured(model: keras.Model, run: runs.Run) -> dict[str, float]:
     model.set_evaluation_noise(0)
     if isinstance(model, AutoEncoder):
         return {"lower_bound": round(float(model.elbo(x).mean()), 2)}
-    nats = likelihood.appendix_d(model, x[:ESTIMATED]).log_likelihood
+    nats = marginal_likelihood.appendix_d(model, x[:ESTIMATED]).log_likelihood
     return {"marginal_log_likelihood": round(float(nats.mean()), 2)}
 
 

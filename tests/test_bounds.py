@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 from oracles.linear_gaussian import LinearGaussian
 
 import vae_keras
-from vae_keras import likelihood
+from vae_keras import marginal_likelihood
 from vae_keras.bounds import ESTIMATORS, importance_weighted, sgvb_a, sgvb_b
 from vae_keras.distributions import standard_normal
 from vae_keras.layers import DiagonalGaussian
@@ -210,7 +210,7 @@ def test_it_grows_with_k_up_to_log_p():
     assert bounds[0] == pytest.approx(oracle.bound(x, a, c, wide).mean(), abs=0.1)
     assert np.all(np.diff(bounds) > 0.01)
     assert exact - 0.1 < bounds[-1] < exact + 0.02
-    estimate = likelihood.importance_sampling(oracle.vae(a, c, wide), x, 10).log_likelihood
+    estimate = marginal_likelihood.importance_sampling(oracle.vae(a, c, wide), x, 10).log_likelihood
     assert estimate.mean() == pytest.approx(bounds[2], abs=0.05)  # the same number, in less memory
 
 

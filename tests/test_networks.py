@@ -14,32 +14,32 @@ MAKERS = [
 
 
 @pytest.mark.parametrize(("make", "sizes", "shapes"), MAKERS)
-@pytest.mark.parametrize("deviation", [None, 0.1])
-def test_appendix_c_networks_are_drawn_from_n_0_001(make, sizes, shapes, deviation):
+@pytest.mark.parametrize("stddev", [None, 0.1])
+def test_appendix_c_networks_are_drawn_from_n_0_001(make, sizes, shapes, stddev):
     """The hidden layer's biases too; but those of the parameters begin at 0."""
     keras.utils.set_random_seed(0)
-    network = make(*sizes) if deviation is None else make(*sizes, deviation=deviation)
+    network = make(*sizes) if stddev is None else make(*sizes, stddev=stddev)
     weights = network.get_weights()
     assert [w.shape for w in weights] == shapes
     *drawn, head_bias = weights
     if make is networks.gaussian_encoder:
         drawn[2] = drawn[2][:, :20]  # the means'
     values = np.concatenate([w.ravel() for w in drawn])
-    assert np.std(values) == pytest.approx(deviation or 0.01, rel=0.02)
+    assert np.std(values) == pytest.approx(stddev or 0.01, rel=0.02)
     assert abs(np.mean(values)) < 4 * np.std(values) / np.sqrt(len(values))
-    assert all(np.std(w) == pytest.approx(deviation or 0.01, rel=0.15) for w in drawn)
+    assert all(np.std(w) == pytest.approx(stddev or 0.01, rel=0.15) for w in drawn)
     assert not np.any(head_bias)
     assert network.get_layer("hidden").activation is keras.activations.tanh
 
 
 def test_an_encoder_begins_with_a_variance_of_1_for_every_x():
-    encoder = networks.gaussian_encoder(6, 5, 2, deviation=3.0)
+    encoder = networks.gaussian_encoder(6, 5, 2, stddev=3.0)
     kernel = encoder.get_weights()[2]
     assert np.all(kernel[:, :2])
     assert not np.any(kernel[:, 2:])
     x = np.random.default_rng(0).normal(size=(4, 6))
     np.testing.assert_array_equal(encoder(x).stddev(), np.ones((4, 2)))
-    decoder = networks.gaussian_decoder(2, 5, 6, deviation=3.0)
+    decoder = networks.gaussian_decoder(2, 5, 6, stddev=3.0)
     assert np.all(decoder.get_weights()[2])  # its log variances are drawn
 
 
@@ -63,10 +63,10 @@ def test_a_scale_of_the_log_variance_slows_its_weights_and_nothing_else():
 
 def test_a_deviation_of_0_is_all_zeros_and_one_below_is_refused():
     for make, sizes, _ in MAKERS:
-        assert not any(np.any(w) for w in make(*(3 for _ in sizes), deviation=0).get_weights())
-        message = f"{make.__name__[-7:]}: deviation is -0.1, but must be at least 0"
+        assert not any(np.any(w) for w in make(*(3 for _ in sizes), stddev=0).get_weights())
+        message = f"{make.__name__[-7:]}: stddev is -0.1, but must be at least 0"
         with pytest.raises(ValueError, match=message):
-            make(*sizes, deviation=-0.1)
+            make(*sizes, stddev=-0.1)
 
 
 def by_hand(network, x):

@@ -15,7 +15,7 @@ import tensorflow_probability as tfp
 from oracles.linear_gaussian import LinearGaussian, Plain, loose
 
 import vae_keras
-from vae_keras import _programs, likelihood, posterior
+from vae_keras import _programs, marginal_likelihood, mcmc
 
 tfd = tfp.distributions
 
@@ -52,29 +52,29 @@ def test_uint8_are_read_as_intensities():
 @pytest.fixture
 def traced(monkeypatch):
     """The sizes of the programs that were traced."""
-    sizes, log_joint = [], posterior.log_joint
+    sizes, log_joint = [], mcmc.log_joint
 
     def counted(model, x, z):
         if not sizes or sizes[-1] is not x:
             sizes.append(x)  # HMC traces the density several times, of the same tensor
         return log_joint(model, x, z)
 
-    monkeypatch.setattr(posterior, "log_joint", counted)
+    monkeypatch.setattr(mcmc, "log_joint", counted)
     return sizes
 
 
 def draws(model, x, **kwargs):
-    return posterior.draw(model, x, 9, burn_in=5, **kwargs).log_prob.numpy().T
+    return mcmc.draw(model, x, 9, burn_in=5, **kwargs).log_prob.numpy().T
 
 
 def appendix_d(model, x, **kwargs):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that so short a burn-in is too short
-        return likelihood.appendix_d(model, x, 9, burn_in=5, **kwargs).log_likelihood
+        return marginal_likelihood.appendix_d(model, x, 9, burn_in=5, **kwargs).log_likelihood
 
 
 def sampled(model, x, **kwargs):
-    return likelihood.importance_sampling(model, x, 9, **kwargs).log_likelihood
+    return marginal_likelihood.importance_sampling(model, x, 9, **kwargs).log_likelihood
 
 
 ESTIMATES = pytest.mark.parametrize("estimate", [sampled, appendix_d])  # which draws
@@ -167,9 +167,9 @@ def test_a_longer_data_set_keeps_its_order():
     exact = oracle.vae(a, c, np.log(np.diag(oracle.posterior_covariance)))
     x = oracle.draw(1011)
     for n in (3, 9, 1011):
-        found = likelihood.importance_sampling(exact, x[:n], 2).log_likelihood
+        found = marginal_likelihood.importance_sampling(exact, x[:n], 2).log_likelihood
         np.testing.assert_allclose(found, oracle.log_likelihood(x[:n]), atol=0.01)
-    z = posterior.draw(exact, x, 20, burn_in=50).z.numpy()
+    z = mcmc.draw(exact, x, 20, burn_in=50).z.numpy()
     assert z.shape == (20, 1011, 1)
     assert np.corrcoef(z.mean(0)[:, 0], (x @ a.T + c)[:, 0])[0, 1] > 0.8
 
@@ -190,10 +190,10 @@ def test_importance_sampling_has_one_program_for_every_number_of_samples(traced)
     oracle = LinearGaussian()
     x, model = oracle.draw(8), loose(oracle)
     for k in (1, 10, 100):
-        likelihood.importance_sampling(model, x, k)
+        marginal_likelihood.importance_sampling(model, x, k)
     for k in (10, 100):
         for share in (0.1, 0.5):
-            likelihood.importance_sampling(model, x, k, prior_share=share)
+            marginal_likelihood.importance_sampling(model, x, k, prior_share=share)
     assert len(traced) == 2
 
 
@@ -229,13 +229,15 @@ def test_any_integer_is_a_seed_and_others_are_refused(estimate, traced):
 def test_each_batch_has_noise_of_its_own_however_many_there_are(monkeypatch, traced):
     """After 256,000 datapoints it would come again, were the seed counted modulo 2^31."""
     for seed in (0, 2**40):
-        begin = np.array([likelihood._seed_of(seed, batch).numpy() for batch in range(1000)])
+        begin = np.array(
+            [marginal_likelihood._seed_of(seed, batch).numpy() for batch in range(1000)]
+        )
         for first in np.unique(begin[:, 0]):
             second = begin[begin[:, 0] == first, 1].astype("int64")
             assert len(second) == 2
             assert 10**9 < (second[1] - second[0]) % 2**32 < 3 * 10**9
     before = [[3, 2**20 * (1000 * batch + 1)] for batch in range(2)]  # as the stored runs have it
-    assert [likelihood._seed_of(3, batch).numpy().tolist() for batch in range(2)] == before
+    assert [marginal_likelihood._seed_of(3, batch).numpy().tolist() for batch in range(2)] == before
     monkeypatch.setattr(_programs, "BATCH", 8)
     x = np.ones((8 * 260, 3), "float32")
     for estimate in (sampled, draws):

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from vae_keras import _supports, likelihood
+from vae_keras import _supports, marginal_likelihood
 from vae_keras.layers import Bernoulli, Blockwise, DiagonalGaussian, TFPDistribution
 
 N, D = 40, 12
@@ -68,11 +68,11 @@ def test_they_are_refused_wherever_data_come_from(make_vae, any_decoder):
         lambda: vae.fit(stream, verbose=0),
         lambda: vae.evaluate(bad, verbose=0),
         lambda: vae.train_on_batch(bad),
-        lambda: likelihood.importance_sampling(vae, bad, 10),
+        lambda: marginal_likelihood.importance_sampling(vae, bad, 10),
     ):
         with pytest.raises(ValueError, match="datapoint 7, with values from"):
             call()
-    assert vae.samples == 0
+    assert vae.samples_evaluated == 0
 
 
 @pytest.mark.long

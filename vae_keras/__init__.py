@@ -7,7 +7,7 @@ not imported here, has the paper's experiments.
 
 __version__ = "1.0.0"
 
-import vae_keras._quiet_start  # noqa: F401  (before anything that imports TensorFlow)
+import vae_keras._import_tensorflow  # noqa: F401  (before anything that imports TensorFlow)
 from vae_keras import (
     bounds,
     callbacks,
@@ -15,10 +15,10 @@ from vae_keras import (
     distributions,
     families,
     layers,
-    likelihood,
+    marginal_likelihood,
+    mcmc,
     models,
     networks,
-    posterior,
     pretrained,
     priors,
     traversals,
@@ -39,10 +39,10 @@ __all__ = [
     "distributions",
     "families",
     "layers",
-    "likelihood",
+    "marginal_likelihood",
+    "mcmc",
     "models",
     "networks",
-    "posterior",
     "pretrained",
     "priors",
     "traversals",

@@ -36,7 +36,7 @@ class FiniteBound(keras.callbacks.Callback):
         self._good: Any = None
 
     def _take(self):
-        self._taken_at = self.model.samples
+        self._taken_at = self.model.samples_evaluated
         variables = [*self.model.variables, *self.model.optimizer.variables]
         return [(variable, tf.identity(variable)) for variable in variables]  # on its device
 
@@ -52,7 +52,7 @@ class FiniteBound(keras.callbacks.Callback):
         if not math.isfinite(loss):
             self._give_up(f"the loss became {loss}")
         self._good = self._candidate
-        if self.model.samples - self._taken_at >= self.every:
+        if self.model.samples_evaluated - self._taken_at >= self.every:
             self._candidate = self._take()
 
     def on_train_end(self, logs: Any = None) -> None:
@@ -61,13 +61,13 @@ class FiniteBound(keras.callbacks.Callback):
             self._give_up("the weights stopped being finite")
 
     def _give_up(self, what: str) -> None:
-        samples = self.model.samples
+        samples = self.model.samples_evaluated
         for variable, value in self._good:
             variable.assign(value)
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         raise NonFiniteBoundError(
             f"{what} at {samples:,} training samples; the model has its weights of "
-            f"{self.model.samples:,} samples again. Try a smaller learning rate "
+            f"{self.model.samples_evaluated:,} samples again. Try a smaller learning rate "
             f"(now {rate:g}), or look for extreme values "
             "in the data"
         )
@@ -92,7 +92,7 @@ class StopAtSamples(keras.callbacks.Callback):
         self.samples = samples
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: D102
-        if self.model.samples >= self.samples:
+        if self.model.samples_evaluated >= self.samples:
             self.model.stop_training = True
 
 
@@ -107,7 +107,7 @@ class Progress(keras.callbacks.Callback):
         stream = sys.stdout if "ipykernel" in sys.modules else sys.stderr  # not in a red box
         self._bar = tqdm(
             total=self.samples,
-            initial=self.model.samples,
+            initial=self.model.samples_evaluated,
             desc=self.description,
             unit=" samples",
             unit_scale=True,
@@ -120,7 +120,7 @@ class Progress(keras.callbacks.Callback):
         found = ((n, s) for n, s in OBJECTIVES.items() if n in logs)
         name, shown = next(found, ("loss", "loss"))
         self._bar.set_postfix_str(f"{shown} {float(logs[name]):.1f} nats", refresh=False)
-        self._bar.update(min(self.model.samples, self.samples) - self._bar.n)
+        self._bar.update(min(self.model.samples_evaluated, self.samples) - self._bar.n)
 
     def on_train_end(self, logs: Any = None) -> None:  # noqa: D102
         self._bar.close()

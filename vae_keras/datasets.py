@@ -68,7 +68,7 @@ __all__ = [  # the reproduction uses the others
     "unit",
 ]
 
-TOLD = "VAE_KERAS_TOLD"  # of a run's notebooks: missing data sets that the run has told of already
+ANNOUNCED = "VAE_KERAS_ANNOUNCED"  # missing data sets that the run has told its user of
 
 
 class DataError(RuntimeError):
@@ -545,7 +545,7 @@ def load(name: str, allow_embedded: bool = False) -> Dataset:
     if name not in NAMES:
         raise ValueError(f"unknown data set {name!r}: one of {', '.join(NAMES)}")
     if allow_embedded and name in STAND_IN and locate(name) is None:
-        told = name in os.environ.get(TOLD, "").split(",")
+        told = name in os.environ.get(ANNOUNCED, "").split(",")
         missing = {} if told else stand_ins([name])
         if missing:
             # One line, once a process, and not the path and the source line of some cell.

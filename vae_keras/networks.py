@@ -4,7 +4,7 @@ The paper does not say whether 0.01 is a variance or a standard deviation: in it
 the time it is the standard deviation, and output biases and the encoder's log variances start at 0.
 All are functional Keras models from a flat vector to a distribution; `seed` is that of the first
 weights, None: drawn from Python's generator. They raise ValueError for sizes below 1 and a standard
-`deviation` below 0.
+`stddev` below 0.
 """
 
 import keras
@@ -15,7 +15,7 @@ from vae_keras.layers import Bernoulli, DiagonalGaussian, DistributionLayer, Sig
 
 __all__ = ["bernoulli_decoder", "gaussian_decoder", "gaussian_encoder", "mlp"]
 
-DEVIATION = 0.01  # of the first weights
+STDDEV = 0.01  # of the first weights
 
 
 def mlp(
@@ -24,11 +24,11 @@ def mlp(
     head: DistributionLayer,
     name: str,
     seed: int | None = None,
-    deviation: float = DEVIATION,
+    stddev: float = STDDEV,
 ) -> keras.Model:
     """head(W2 tanh(W1 x + b1) + b2) of x, (M, n_inputs), with `hidden` units.
 
-    W1, b1 and W2 begin at draws from N(0, `deviation`^2), b2 at 0.
+    W1, b1 and W2 begin at draws from N(0, `stddev`^2), b2 at 0.
 
     >>> from vae_keras.layers import Bernoulli
     >>> network = mlp(3, 8, Bernoulli(5), "network")
@@ -37,17 +37,15 @@ def mlp(
     """
     n_inputs = _checks.count(f"{name}: the number of inputs", n_inputs)
     hidden = _checks.count(f"{name}: the number of hidden units", hidden)
-    if deviation < 0:
-        raise ValueError(f"{name}: deviation is {deviation}, but must be at least 0")
+    if stddev < 0:
+        raise ValueError(f"{name}: stddev is {stddev}, but must be at least 0")
 
     seeds = iter([None] * 3 if seed is None else np.random.SeedSequence(seed).generate_state(3))
 
     def normal():
         # A new one each time: one instance gives the same values again for the same shape.
         drawn = next(seeds)
-        return keras.initializers.RandomNormal(
-            0.0, deviation, None if drawn is None else int(drawn)
-        )
+        return keras.initializers.RandomNormal(0.0, stddev, None if drawn is None else int(drawn))
 
     inputs = keras.Input((n_inputs,))
     first = keras.layers.Dense(
@@ -64,7 +62,7 @@ def gaussian_encoder(
     hidden: int,
     latent_dim: int,
     seed: int | None = None,
-    deviation: float = DEVIATION,
+    stddev: float = STDDEV,
     log_variance_scale: float = 1.0,
 ) -> keras.Model:
     """q(z|x) = N(mu(x), diag sigma^2(x)), equation 9: (M, n_pixels) -> Gaussian over latent_dim.
@@ -84,7 +82,7 @@ def gaussian_encoder(
         )
     head = DiagonalGaussian(latent_dim)
     (latent_dim,) = head.event_shape
-    encoder = mlp(n_pixels, hidden, head, "encoder", seed, deviation)
+    encoder = mlp(n_pixels, hidden, head, "encoder", seed, stddev)
     kernel = encoder.get_layer("parameters").kernel
     if log_variance_scale == 1:
         of_log_variance = np.zeros((hidden, latent_dim))
@@ -107,7 +105,7 @@ def bernoulli_decoder(
     hidden: int,
     n_pixels: int,
     seed: int | None = None,
-    deviation: float = DEVIATION,
+    stddev: float = STDDEV,
 ) -> keras.Model:
     """p(x|z) of independent Bernoulli pixels, equation 11: (M, latent_dim) -> over n_pixels.
 
@@ -116,7 +114,7 @@ def bernoulli_decoder(
     >>> print(p.log_prob(tf.ones(4)).numpy().round())  # untrained, near 4 log(1/2) = -2.8
     [-3. -3. -3.]
     """
-    return mlp(latent_dim, hidden, Bernoulli(n_pixels), "decoder", seed, deviation)
+    return mlp(latent_dim, hidden, Bernoulli(n_pixels), "decoder", seed, stddev)
 
 
 def gaussian_decoder(
@@ -124,7 +122,7 @@ def gaussian_decoder(
     hidden: int,
     n_pixels: int,
     seed: int | None = None,
-    deviation: float = DEVIATION,
+    stddev: float = STDDEV,
 ) -> keras.Model:
     """p(x|z) = N(sigmoid(a(z)), diag sigma^2(z)), appendix C.2 with section 5's bounded mean.
 
@@ -133,4 +131,4 @@ def gaussian_decoder(
     >>> print(p.mean().numpy().round(1), p.stddev().numpy().round())  # untrained
     [[0.5 0.5 0.5 0.5]] [[1. 1. 1. 1.]]
     """
-    return mlp(latent_dim, hidden, SigmoidMeanGaussian(n_pixels), "decoder", seed, deviation)
+    return mlp(latent_dim, hidden, SigmoidMeanGaussian(n_pixels), "decoder", seed, stddev)

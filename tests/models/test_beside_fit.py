@@ -18,7 +18,7 @@ from vae_keras import (
     NonFiniteBoundError,
     WakeSleep,
     callbacks,
-    likelihood,
+    marginal_likelihood,
     networks,
 )
 from vae_keras.layers import Bernoulli, DiagonalGaussian
@@ -38,8 +38,8 @@ class Tempered(VAE):
 
 def tempered():
     keras.utils.set_random_seed(0)
-    encoder = networks.gaussian_encoder(12, 8, 2, deviation=0.5)
-    vae = Tempered(encoder, networks.bernoulli_decoder(2, 8, 12, deviation=0.5))
+    encoder = networks.gaussian_encoder(12, 8, 2, stddev=0.5)
+    vae = Tempered(encoder, networks.bernoulli_decoder(2, 8, 12, stddev=0.5))
     vae.compile()
     return vae
 
@@ -67,7 +67,11 @@ def test_what_measures_follows_the_model(change, uneven):
         bound = vae.elbo(uneven).mean()
         vae.set_evaluation_noise(0)
         sample = vae.sample(2, mean=True).mean()
-        return bound, sample, likelihood.importance_sampling(vae, uneven, 20).log_likelihood.mean()
+        return (
+            bound,
+            sample,
+            marginal_likelihood.importance_sampling(vae, uneven, 20).log_likelihood.mean(),
+        )
 
     vae = tempered()
     before = measured(vae)
@@ -214,14 +218,14 @@ def test_counts_out_of_range(count, make_vae, x):
         lambda: vae.elbo(x, count),
         lambda: vae.bound(x, count),
         lambda: vae.sample(count),
-        lambda: likelihood.importance_sampling(vae, x, count),
-        lambda: likelihood.appendix_d(vae, x, count),
+        lambda: marginal_likelihood.importance_sampling(vae, x, count),
+        lambda: marginal_likelihood.appendix_d(vae, x, count),
         lambda: networks.gaussian_encoder(12, count, 2),
         lambda: make_vae(n_samples=count),
     ):
         with pytest.raises(ValueError, match=f"is {count!r}, but must be an integer of at least"):
             call()
-    assert vae.samples == 0
+    assert vae.samples_evaluated == 0
 
 
 def test_counts_may_be_numpys(x):
@@ -233,7 +237,7 @@ def test_counts_may_be_numpys(x):
     vae.compile()
     vae.fit(x, batch_size=np.int64(50), verbose=0)
     assert vae.elbo(x, np.int64(2)).shape == (200,)
-    assert likelihood.importance_sampling(vae, x[:9], np.int64(30)).error.shape == (9,)
+    assert marginal_likelihood.importance_sampling(vae, x[:9], np.int64(30)).error.shape == (9,)
     assert vae.get_config()["n_samples"] == 3
 
 
@@ -252,7 +256,12 @@ KINDS = {
 def test_what_is_no_array_of_numbers(kind, make_vae, x):
     make, message = KINDS[kind]
     vae = make_vae()
-    for call in (vae.fit, vae.elbo, vae.bound, lambda x: likelihood.importance_sampling(vae, x, 9)):
+    for call in (
+        vae.fit,
+        vae.elbo,
+        vae.bound,
+        lambda x: marginal_likelihood.importance_sampling(vae, x, 9),
+    ):
         with pytest.raises(ValueError, match=message):
             call(make(x))
 
@@ -268,7 +277,8 @@ def test_a_variable_and_a_stream_are_measured_as_the_array_is(make_vae, x):
     np.testing.assert_array_equal(measured(tf.Variable(x)), measured(x))
     np.testing.assert_array_equal(measured(stream), measured(x))
     found = [
-        likelihood.importance_sampling(vae, data, 20)[0] for data in (x, tf.Variable(x), stream)
+        marginal_likelihood.importance_sampling(vae, data, 20)[0]
+        for data in (x, tf.Variable(x), stream)
     ]
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
@@ -399,4 +409,4 @@ def test_monte_carlo_em_counts_the_rows_that_it_would_train_on(x):
     with pytest.raises(ValueError, match=r"on 100 rows, .*n_train=100"):
         model.fit(x, validation_split=0.5, verbose=0)
     model.fit(x, validation_split=0.2, verbose=0)
-    assert model.visits == 160
+    assert model.examples_seen == 160

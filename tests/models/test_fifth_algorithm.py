@@ -34,7 +34,7 @@ class ScoreFunction(AutoEncoder):
             loss = self.scaled(self.loss_of(bound, decay) - score, x)
         gradients = tape.gradient(loss, self.trainable_variables)
         self.optimizer.apply(gradients, self.trainable_variables)
-        self.count_visits(x)
+        self.count_examples(x)
         return self.record_bound(bound, decay)
 
 
@@ -136,7 +136,7 @@ def test_it_fits_is_saved_loaded_and_goes_on(tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert type(loaded) is ScoreFunction
-    assert loaded.samples == model.samples == 10_000
+    assert loaded.samples_evaluated == model.samples_evaluated == 10_000
     for one in (model, loaded):
         one.fit(x, epochs=2, verbose=0)
     np.testing.assert_allclose(model.elbo(x), loaded.elbo(x), rtol=1e-4)
@@ -161,10 +161,10 @@ def test_fit_takes_arrays_and_streams(model, x, kind):
     assert set(history) == set(AutoEncoder.METRICS)
     last = [history[name][-1] for name in ("loss", "weight_decay", "elbo")]
     assert last[0] == pytest.approx(last[1] - last[2], rel=1e-5)
-    assert model.samples == 400
+    assert model.samples_evaluated == 400
 
 
 def test_xla_compiles_it(model, x):
     model.compile()
     model.fit(x, batch_size=125, verbose=0)
-    assert model.samples == 200
+    assert model.samples_evaluated == 200

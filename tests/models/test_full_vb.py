@@ -162,7 +162,7 @@ def test_each_draw_of_theta_is_one_of_q_theta(regression):
 
     @tf.function
     def draw(training):
-        return model.decode_drawn(z, training).mean()[:, 2]
+        return model.decode_sampled(z, training).mean()[:, 2]
 
     for training in (True, False):
         y = np.array([draw(training) for _ in range(2000)])

@@ -46,7 +46,7 @@ def test_counts_are_never_scaled(make_vae, any_decoder):
         vae.fit(data, verbose=0)
         vae.fit(tf.data.Dataset.from_tensor_slices(data).batch(10), verbose=0)
         outputs = vae.elbo(data), vae.evaluate(data, verbose=0), vae.predict(data, verbose=0)
-        estimate = vae_keras.likelihood.importance_sampling(vae, data, 5).log_likelihood
+        estimate = vae_keras.marginal_likelihood.importance_sampling(vae, data, 5).log_likelihood
         chains = vae_keras.MonteCarloEM(decoder, 20, seed=1)
         loss = chains.measure(data, chains.chains)[0]
         found.append([*vae.get_weights(), *outputs, vae.encode(data).mean(), estimate, loss])

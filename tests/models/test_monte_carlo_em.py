@@ -127,8 +127,8 @@ def test_it_counts_an_evaluation_of_a_datapoint_each_leapfrog_step_and_update(ma
     model = vae_keras.MonteCarloEM(make_vae().decoder, len(uneven), weight_decay=0.01)
     model.compile()
     history = model.fit(uneven, epochs=2, verbose=0).history
-    assert model.visits == 500
-    assert model.samples == 500 * (10 + 5)
+    assert model.examples_seen == 500
+    assert model.samples_evaluated == 500 * (10 + 5)
     assert int(model.optimizer.iterations.numpy()) == 2 * 3 * 5
     assert history["loss"][0] == pytest.approx(
         history["weight_decay"][0] - history["log_joint"][0], rel=1e-5
@@ -165,7 +165,7 @@ def test_it_is_a_keras_model(make_vae, x, tmp_path):
     rows = np.arange(200, dtype="int32")
     stream = tf.data.Dataset.from_tensor_slices((x, rows)).batch(50)
     model.fit(stream, verbose=0)
-    assert model.visits == 800
+    assert model.examples_seen == 800
 
 
 def streamed(x, rows, size=50):
@@ -197,11 +197,11 @@ def test_each_datapoint_must_find_its_own_chain(make_vae, x, data, message):
     model.compile()
     if message is None:
         model.fit(data(x), verbose=0)
-        assert model.visits == 200
+        assert model.examples_seen == 200
         return
     with pytest.raises(ValueError, match=message):
         model.fit(data(x), verbose=0)
-    assert model.visits == 0
+    assert model.examples_seen == 0
 
 
 @pytest.mark.long

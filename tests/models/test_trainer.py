@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vae_keras import VAE, FullVB, MonteCarloEM, WakeSleep, _orders, layers, likelihood, networks
+from vae_keras import (
+    VAE,
+    FullVB,
+    MonteCarloEM,
+    WakeSleep,
+    _orders,
+    layers,
+    marginal_likelihood,
+    networks,
+)
 from vae_keras.layers import DiagonalGaussian
 from vae_keras.models import trainer
 
@@ -23,7 +32,7 @@ def visited(vae, x, *calls, **kwargs):
     """The rows of `x` that `fit` visits, in their order; `calls`: (steps, epochs) of each."""
     seen, minibatch = [], vae.minibatch
     vae.minibatch = lambda x, rows: seen.extend(np.ravel(rows)) or minibatch(x, rows)
-    vae.train_step = lambda x: vae.count_visits(x) or {}  # the order hangs on nothing else
+    vae.train_step = lambda x: vae.count_examples(x) or {}  # the order hangs on nothing else
     vae.compile(steps_per_execution=1)
     for steps, epochs in calls or [(None, 1)]:
         vae.fit(x, steps_per_epoch=steps, epochs=epochs, verbose=0, **kwargs)
@@ -132,7 +141,7 @@ vae = keras.saving.load_model(sys.argv[1] + "/vae.keras")
 x = np.load(sys.argv[1] + "/x.npy")
 outputs = {"reconstruct": vae.reconstruct(x), "sample": vae.sample(5), "elbo": vae.elbo(x)}
 vae.fit(x, epochs=2, shuffle=False, verbose=0)
-outputs |= {"bound_after": vae.elbo(x), "samples": vae.samples}
+outputs |= {"bound_after": vae.elbo(x), "samples": vae.samples_evaluated}
 np.savez(sys.argv[1] + "/outputs.npz", **outputs)
 """
 
@@ -154,7 +163,7 @@ def test_a_model_loaded_in_a_new_process_goes_on_identically(make_vae, x, tmp_pa
         np.testing.assert_array_equal(loaded[name], expected)
     vae.fit(x, epochs=2, shuffle=False, verbose=0)  # the optimiser's state was saved as well
     np.testing.assert_array_equal(loaded["bound_after"], vae.elbo(x))
-    assert loaded["samples"] == vae.samples == 1000
+    assert loaded["samples"] == vae.samples_evaluated == 1000
 
 
 KILLED = """
@@ -275,7 +284,7 @@ def test_rows_begin_where_a_callback_has_brought_the_model(make_vae, x):
     vae, later = make_vae(seed=1), make_vae(seed=1)
     seen = visited(vae, x, (None, 3))
     restore = keras.callbacks.LambdaCallback(
-        on_train_begin=lambda logs: later._visits.value.assign(250)
+        on_train_begin=lambda logs: later._examples_seen.value.assign(250)
     )
     assert visited(later, x, (None, 2), callbacks=[restore]) == seen[250:]
 
@@ -310,16 +319,16 @@ def test_validation_split_takes_the_last_rows(make_vae, x):
     x = np.concatenate([x[:200], np.ones((50, 12), "float32")])
     vae = make_vae()
     history = vae.fit(x, validation_split=0.2, verbose=0).history
-    assert vae.samples == 200
+    assert vae.samples_evaluated == 200
     assert history["val_elbo"][0] == pytest.approx(vae.elbo(x[200:]).mean(), abs=0.1)
 
 
 def test_steps_per_epoch(make_vae, x):
     vae = make_vae()
     vae.fit(x, steps_per_epoch=1, epochs=2, verbose=0)
-    assert vae.samples == 200
+    assert vae.samples_evaluated == 200
     vae.fit(x, steps_per_epoch=3, verbose=0)  # all of them, the partial one too
-    assert vae.samples == 450
+    assert vae.samples_evaluated == 450
     with pytest.raises(ValueError, match="steps_per_epoch is 4, but these data have 3 minibatches"):
         vae.fit(x, steps_per_epoch=4)
 
@@ -408,7 +417,9 @@ def test_pixels_out_of_range_in_a_python_stream(make_vae, x, stream, use):
     }.get(use) or (lambda: getattr(vae, use)(bad, verbose=0))
     with pytest.raises(ValueError, match=r"pixels lie in .*\[0, 1\]"):
         call()
-    assert vae.samples == (250 if use == "validation" and stream is Rows else 0)  # not read ahead
+    assert vae.samples_evaluated == (
+        250 if use == "validation" and stream is Rows else 0
+    )  # not read ahead
     late = stream(np.concatenate([x[:100], 255 * x]))  # only its second minibatch is bad
     with pytest.raises(ValueError, match=r"pixels lie in .*\[0, 1\]"):
         vae.fit(late, verbose=0)
@@ -579,7 +590,7 @@ def test_convolutions_are_not_compiled_on_a_cpu_unless_asked_for(layer, monkeypa
     x = np.zeros((20, 4, 4, 1), "float32")
     vae.compile()
     vae.fit(x, batch_size=10, verbose=0)
-    assert likelihood.importance_sampling(vae, x[:2], 5).log_likelihood.shape == (2,)
+    assert marginal_likelihood.importance_sampling(vae, x[:2], 5).log_likelihood.shape == (2,)
     program = next(iter(vars(vae)["_programs"].values()))[-1]
     assert not program._jit_compile
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["one"])
@@ -590,7 +601,7 @@ def test_convolutions_are_not_compiled_on_a_cpu_unless_asked_for(layer, monkeypa
 def test_many_minibatches_are_run_in_parts_as_even_as_can_be(make_vae, x):
     vae, calls = make_vae(), []
     note = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: calls.append(vae.visits)
+        on_train_batch_end=lambda batch, logs: calls.append(vae.examples_seen)
     )
     vae.fit(x[:201], batch_size=1, verbose=0, callbacks=note)
     assert calls == [67, 134, 201]  # not 100, 200 and one more
@@ -624,7 +635,7 @@ def test_as_on_a_gpu_more_minibatches_are_run_at_a_time_and_the_same_is_learned(
     usual.fit(x[:201], batch_size=1, verbose=0)
     monkeypatch.setattr(trainer._programs, "on_gpu", lambda: True)
     note = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: calls.append(vae.visits)
+        on_train_batch_end=lambda batch, logs: calls.append(vae.examples_seen)
     )
     vae.fit(x[:201], batch_size=1, verbose=0, callbacks=note)
     assert calls == [201]
@@ -646,7 +657,7 @@ def test_an_order_without_end_goes_on_where_it_was(shuffle, make_vae, x):
     def rows(*calls):
         vae = make_vae(seed=3)
         seen = visited(vae, x, *calls, shuffle=shuffle)
-        assert vae.visits == len(seen) == 100 * sum(s * e for s, e in calls)
+        assert vae.examples_seen == len(seen) == 100 * sum(s * e for s, e in calls)
         return seen
 
     once = rows((10, 1))

@@ -166,7 +166,7 @@ class Unweighted(AutoEncoder):
             loss = self.scaled(self.loss_of(bound, decay), x)
         gradients = tape.gradient(loss, self.trainable_variables)
         self.optimizer.apply(gradients, self.trainable_variables)
-        self.count_visits(x)
+        self.count_examples(x)
         return self.record_bound(bound, decay)
 
 

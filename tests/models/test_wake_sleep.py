@@ -266,7 +266,7 @@ def test_it_is_a_keras_model(make_vae, x, tmp_path):
         history["weight_decay"][-1] - history["elbo"][-1], rel=1e-5
     )
     assert "val_elbo" in history
-    assert model.samples == 600
+    assert model.samples_evaluated == 600
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     for one in (model, loaded):

@@ -9,7 +9,7 @@ import papermill
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from vae_keras import likelihood
+from vae_keras import marginal_likelihood
 from vae_keras.reproduction import paths
 
 
@@ -45,7 +45,7 @@ def estimate_nothing(monkeypatch):
     """Estimators of log p(x) are slow, and tested elsewhere: let them give ones."""
 
     def nothing_estimated(model, x, *_, **__):
-        return likelihood.Estimate(*np.ones((3, len(x))))
+        return marginal_likelihood.Estimate(*np.ones((3, len(x))))
 
     for estimator in ("appendix_d", "importance_sampling"):
-        monkeypatch.setattr(likelihood, estimator, nothing_estimated)
+        monkeypatch.setattr(marginal_likelihood, estimator, nothing_estimated)

@@ -22,7 +22,7 @@ def prepare(moment, strike, patch=setattr, checkpoint_every_s=0.2):
         follow = training._Follow.on_train_batch_end
 
         def end(self, batch, logs=None):
-            if self.model.samples > 2000:  # the last checkpoint is older
+            if self.model.samples_evaluated > 2000:  # the last checkpoint is older
                 strike(self.training.experiment.key)
             follow(self, batch, logs)
 

@@ -31,7 +31,7 @@ def checkpointed(monkeypatch):
 
         def stop_half_way(key, model, record):
             write(key, model, record)
-            if model.samples >= experiment.samples / 2:
+            if model.samples_evaluated >= experiment.samples / 2:
                 raise ZeroDivisionError
 
         monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", 0)

@@ -202,7 +202,7 @@ def test_a_run_of_another_recipe_is_so_when_a_later_kit_exports_it(
     exported, small, monkeypatch, tmp_path, capsys
 ):
     file, _ = exported
-    archives.take(file)
+    archives.import_run(file)
     monkeypatch.setattr(archives, "RECIPE", experiments.RECIPE + 1)
     again = archives.export(small.key, tmp_path / "again")
     monkeypatch.setenv("VAE_KERAS_RESULTS", str(tmp_path / "third"))
@@ -215,7 +215,7 @@ def test_what_is_trained_now_is_neither_exported_nor_replaced(exported, small, c
     with store.claim(small.key):
         assert main(["runs", "--import", str(file)]) == 1
         assert "is being trained" in capsys.readouterr().err
-    archives.take(file)
+    archives.import_run(file)
     with store.claim(small.key):
         assert main(["runs", "--export", small.key]) == 1
         assert "is being trained" in capsys.readouterr().err

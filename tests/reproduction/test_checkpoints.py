@@ -96,7 +96,7 @@ def test_a_model_goes_on_from_its_checkpoint_as_if_nothing_had_been(small, faces
     assert checkpoints.read_record(file) == checkpoints.read(file)[1] == record
     other = small.build(faces)
     assert checkpoints.restore(file, other) == record
-    assert (other.samples, other.visits) == (1600, 1600)
+    assert (other.samples_evaluated, other.examples_seen) == (1600, 1600)
     for a, b in zip(model.metrics_variables, other.metrics_variables, strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=a.path)
     assert {float(metric.count) for metric in other.metrics} == {1600}

@@ -74,7 +74,7 @@ def test_each_process_has_one_thread_and_a_gpu_of_its_own(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
     assert executor.gpus() == ["4", "7"]
     monkeypatch.delenv("VAE_KERAS_JOBS")
-    assert executor.at_once() == 2
+    assert executor.n_jobs() == 2
     with executor.LocalExecutor(2) as pool:
         asleep = pool.submit(time.sleep, 2)  # so that the others have the other process
         time.sleep(0.5)
@@ -94,16 +94,16 @@ def test_as_many_at_once_as_cores_and_memory_allow(monkeypatch):
     monkeypatch.setattr(
         executor.psutil, "virtual_memory", lambda: type("Memory", (), {"available": memory})
     )
-    assert executor.at_once() == 64
+    assert executor.n_jobs() == 64
     memory = 3.5 * executor.MEMORY
-    assert executor.at_once() == 3
+    assert executor.n_jobs() == 3
     memory = 0
-    assert executor.at_once() == 1
+    assert executor.n_jobs() == 1
     monkeypatch.setenv("VAE_KERAS_JOBS", "17")
-    assert executor.at_once() == 17
+    assert executor.n_jobs() == 17
     monkeypatch.setenv("VAE_KERAS_JOBS", "two")
     with pytest.raises(ValueError, match="VAE_KERAS_JOBS is 'two', but must be a whole number"):
-        executor.at_once()
+        executor.n_jobs()
 
 
 def test_none_at_once_is_this_process_itself(monkeypatch):

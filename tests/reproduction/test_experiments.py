@@ -27,8 +27,8 @@ from vae_keras.reproduction.experiments import Experiment
         ({"measure": "mse"}, "unknown measure 'mse': one of lower_bound, marginal_log_likelihood"),
         ({"order": "random"}, "unknown order 'random': one of replacement, passes"),
         ({"warm_up": -1}, "warm_up is -1, but must be an integer, at least 0"),
-        ({"deviation": -0.1}, "deviation is -0.1, but must be at least 0 and finite"),
-        ({"deviation": "wide"}, "deviation is 'wide', but must be at least 0 and finite"),
+        ({"stddev": -0.1}, "stddev is -0.1, but must be at least 0 and finite"),
+        ({"stddev": "wide"}, "stddev is 'wide', but must be at least 0 and finite"),
         ({"log_variance_scale": 0.0}, "log_variance_scale is 0.0, but must be above 0 and finite"),
         ({"log_variance_scale": "low"}, "log_variance_scale is 'low', but must be above 0"),
         ({"algorithm": "mcem"}, "no encoder, hence no lower bound: measure="),
@@ -43,7 +43,7 @@ def test_every_setting_but_how_far_it_is_to_come_is_part_of_the_key(small):
     changes = {
         "dataset": "mnist", "latent_dim": 3, "seed": 1, "step_size": 0.01, "batch_size": 50,
         "n_samples": 2, "algorithm": "wake_sleep", "hidden": 9, "n_train": 100,
-        "measure": "marginal_log_likelihood", "order": "passes", "warm_up": 100, "deviation": 0.1,
+        "measure": "marginal_log_likelihood", "order": "passes", "warm_up": 100, "stddev": 0.1,
         "log_variance_scale": 0.5,
     }  # fmt: skip
     assert set(changes) | {"samples"} == {field.name for field in dataclasses.fields(Experiment)}
@@ -72,7 +72,7 @@ def test_no_experiment_is_an_error():
 
 def test_a_finished_run_is_taken_from_the_store(small, faces, monkeypatch):
     first = runs.run(small, faces)
-    assert first.model.samples == small.samples
+    assert first.model.samples_evaluated == small.samples
     monkeypatch.setattr(Experiment, "build", lambda *_: pytest.fail("trained again"))
     second = runs.run(small, faces)
     assert first.record == second.record
@@ -107,7 +107,9 @@ def test_the_curve_is_recorded_on_the_grid_and_at_the_end(faces):
         table = runs.table([run])
         for split in ("train", "test", "running"):
             assert list(table[table.split == split].samples) == taken
-        assert run.samples == run.model.samples == experiment.reached(samples) == taken[-1]
+        assert (
+            run.samples == run.model.samples_evaluated == experiment.reached(samples) == taken[-1]
+        )
 
 
 def test_the_first_n_train_points(faces):
@@ -261,7 +263,7 @@ def test_what_is_not_given_is_as_the_paper_had_it(dataset, algorithm, recipe):
     third = Experiment(dataset, 3, 1000, "aevb", measure="marginal_log_likelihood")
     assert third.step_size == (0.02 if dataset == "mnist" else 0.1)  # by the training points
     assert third.warm_minibatches == third.warm_up == 100
-    assert (experiment.warm_up, experiment.deviation, experiment.order) == (
+    assert (experiment.warm_up, experiment.stddev, experiment.order) == (
         100, 0.01, "replacement",
     )  # fmt: skip
 

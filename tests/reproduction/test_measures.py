@@ -7,7 +7,7 @@ import types
 import numpy as np
 import pytest
 
-from vae_keras import likelihood
+from vae_keras import marginal_likelihood
 from vae_keras.models.vae import VAE
 from vae_keras.reproduction import measures, paper, runs, store
 from vae_keras.reproduction.experiments import Experiment
@@ -30,8 +30,8 @@ def test_a_run_may_record_the_marginal_likelihood(faces, algorithm, checkpointed
     ]  # fmt: skip
     assert list(table.split) == ["train", "test"]
     assert (table.samples == 4500).all()
-    assert run.model.visits == (4500 if algorithm == "aevb" else 300)
-    estimate = likelihood.appendix_d(run.model, faces.x_test[:100])
+    assert run.model.examples_seen == (4500 if algorithm == "aevb" else 300)
+    estimate = marginal_likelihood.appendix_d(run.model, faces.x_test[:100])
     nats = table.set_index("split").marginal_log_likelihood
     assert nats["test"] == pytest.approx(estimate.log_likelihood.mean(), abs=0.5)
     if algorithm == "aevb":  # how it goes on is tested elsewhere
@@ -60,7 +60,7 @@ CURVES = [
 
 
 @pytest.mark.parametrize("curve", CURVES)
-@pytest.mark.parametrize("points", [measures.grid, measures.begins])
+@pytest.mark.parametrize("points", [measures.grid, measures.running_mean_starts])
 def test_a_longer_run_is_measured_as_a_shorter_one_and_then_on(points, curve):
     """So its curve begins as the shorter one's, and seeds have their points in common."""
     measure, dataset, algorithm, latent_dim = curve
@@ -121,7 +121,7 @@ def test_a_running_mean_goes_back_to_the_point_before_as_far_as_the_first_from_0
     """The paper took a point every so many minutes; of the later ones some are not read off."""
     monkeypatch.setattr(paper, "points", lambda *_: theirs)
     for n in (0, 99, 100, 600, 1000):
-        assert measures.begins(of(), n) == [b for b in begins if b <= n]
+        assert measures.running_mean_starts(of(), n) == [b for b in begins if b <= n]
 
 
 @pytest.mark.long
@@ -154,11 +154,11 @@ def test_of_how_many_points_a_measure_is_taken(samples, train, test, estimated):
     assert measures.points(measures.ESTIMATED, samples) == estimated
 
 
-def model_at(visits, elbo=None):
+def model_at(seen, elbo=None):
     """As much of a model as a measure needs; `noise`: where its noise was set to."""
     noise = []
     model = types.SimpleNamespace(
-        samples=visits, visits=visits, set_evaluation_noise=noise.append, noise=noise
+        samples_evaluated=seen, examples_seen=seen, set_evaluation_noise=noise.append, noise=noise
     )
     if elbo is not None:
         model.elbo = elbo
@@ -173,10 +173,10 @@ def test_log_likelihood_is_averaged_a_split_with_its_error(small, monkeypatch):
         x = x[:, 0]
         return -x, 3 * x, x / 100  # nats, their errors, HMC's acceptance
 
-    monkeypatch.setattr(likelihood, "appendix_d", appendix_d)
+    monkeypatch.setattr(marginal_likelihood, "appendix_d", appendix_d)
     experiment = dataclasses.replace(small, measure="marginal_log_likelihood", n_train=5)
     bounded = model_at(1600, lambda x: -x[:, 0] - 1)
-    train, test = measures.take(experiment, bounded, splits, running=-9.0)
+    train, test = measures.measure(experiment, bounded, splits, running=-9.0)
     about = {
         "dataset": "synthetic_faces", "n_train": 5, "latent_dim": 2, "algorithm": "aevb",
         "samples": 1600, "seed": 0,
@@ -195,16 +195,16 @@ def test_log_likelihood_is_averaged_a_split_with_its_error(small, monkeypatch):
         "acceptance": 0.15,
         "lower_bound": -16.0,
     }
-    without_encoder, _ = measures.take(experiment, model_at(1600), splits, None)
+    without_encoder, _ = measures.measure(experiment, model_at(1600), splits, None)
     assert without_encoder == train | {"lower_bound": None}
 
 
 def test_each_measure_is_a_column_of_that_name(small, monkeypatch):
     splits = {"train": np.full((3, 1), 2.004), "test": np.full((2, 1), 1.0)}
-    monkeypatch.setattr(likelihood, "appendix_d", lambda _, x: (x[:, 0], x[:, 0], x[:, 0]))
+    monkeypatch.setattr(marginal_likelihood, "appendix_d", lambda _, x: (x[:, 0], x[:, 0], x[:, 0]))
     for name, columns in measures.MEASURES.items():
         experiment = dataclasses.replace(small, measure=name, seed=3)
-        rows = measures.take(experiment, model_at(1600, lambda x: -x[:, 0]), splits, None)
+        rows = measures.measure(experiment, model_at(1600, lambda x: -x[:, 0]), splits, None)
         for row in rows:
             assert {**row, "seed": 3, "samples": 1600} == row
             assert all(row[column] == getattr(experiment, column) for column in columns)
@@ -215,21 +215,21 @@ def test_each_measure_is_a_column_of_that_name(small, monkeypatch):
 def test_the_running_mean_is_a_split_of_the_bound_where_there_is_one(small):
     splits = {"train": np.full((3, 1), 2.0), "test": np.full((2, 1), 1.0)}
     model = model_at(1600, lambda x: -x[:, 0])
-    assert measures.take(small, model, splits, -3.14159)[:2] == measures.take(
+    assert measures.measure(small, model, splits, -3.14159)[:2] == measures.measure(
         small, model, splits, None
     )
-    *_, test, running = measures.take(small, model, splits, -3.14159)
+    *_, test, running = measures.measure(small, model, splits, -3.14159)
     assert running == test | {"split": "running", "lower_bound": -3.14}
 
 
 def test_the_noise_of_a_measure_follows_from_where_it_is_taken(small, faces):
     """Not from what was measured before; and two measures of one run have noise of their own."""
     model, splits = small.build(faces), {"train": faces.x_train, "test": faces.x_test}
-    first = measures.take(small, model, splits, None)
+    first = measures.measure(small, model, splits, None)
     model.elbo(faces.x_test)
-    assert measures.take(small, model, splits, None) == first
-    for visits, batch_size, noise in ((1600, 100, 16), (1600, 50, 32), (1700, 100, 17)):
+    assert measures.measure(small, model, splits, None) == first
+    for seen, batch_size, noise in ((1600, 100, 16), (1600, 50, 32), (1700, 100, 17)):
         experiment = dataclasses.replace(small, batch_size=batch_size)
-        one = model_at(visits, lambda x: x[:, 0])
-        measures.take(experiment, one, splits, None)
+        one = model_at(seen, lambda x: x[:, 0])
+        measures.measure(experiment, one, splits, None)
         assert one.noise == [noise * 10**6]

@@ -246,24 +246,24 @@ def test_a_folder_that_cannot_be_written_is_said_before_anything_runs(executed, 
 def test_missing_data_are_told_of_once_for_all_notebooks(monkeypatch, capsys, before):
     """They learn of it from the environment, which is as it was thereafter, also after an error."""
     if before is None:
-        monkeypatch.delenv(datasets.TOLD, raising=False)
+        monkeypatch.delenv(datasets.ANNOUNCED, raising=False)
     else:
-        monkeypatch.setenv(datasets.TOLD, before)
+        monkeypatch.setenv(datasets.ANNOUNCED, before)
     missing = {"mnist": datasets.DataError("", "there is no network")}
     asked = []
     monkeypatch.setattr(datasets, "stand_ins", lambda names: asked.append(names) or missing)
     told = []
     with contextlib.suppress(ZeroDivisionError), notebooks._looked_for_data([A, B, B], "smoke"):
-        told.append(os.environ[datasets.TOLD])
+        told.append(os.environ[datasets.ANNOUNCED])
         _ = 1 / 0
     assert told == ["mnist"]
-    assert os.environ.get(datasets.TOLD) == before
+    assert os.environ.get(datasets.ANNOUNCED) == before
     assert asked == [{"mnist"}]
     (said,) = capsys.readouterr().err.splitlines()
     assert "EMBEDDED DATA stand in, mnist_5k" in said
     for names, preset in (([A], "smoke"), ([B], "standard")):  # needs none; takes only real ones
         with notebooks._looked_for_data(names, preset):
-            assert os.environ.get(datasets.TOLD) == before
+            assert os.environ.get(datasets.ANNOUNCED) == before
     assert len(asked) == 1
 
 

@@ -21,7 +21,9 @@ RUNS = {f"run{k}": Experiment("mnist", 20, 1_000_000, seed=k) for k in range(16)
 
 
 def tell(board, key, samples, nats=-120.25):
-    board.take({"key": key, "samples": samples, "of": 1_000_000, "objective": "elbo", "nats": nats})
+    board.update(
+        {"key": key, "samples": samples, "of": 1_000_000, "objective": "elbo", "nats": nats}
+    )
 
 
 def test_a_line_a_run_and_one_for_the_whole(clock):

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from oracles import saboteur
 
-from vae_keras.reproduction import drawn, executor, paths, runs, store, training, version
+from vae_keras.reproduction import executor, figure_curves, paths, runs, store, training, version
 from vae_keras.reproduction.experiments import MEASURES, RECIPE, Experiment
 
 SAMPLES = 3000  # two points of a curve and few programs, each of which every process compiles
@@ -151,7 +151,7 @@ def test_so_far_nothing_is_trained_and_each_run_comes_as_far_as_it_is(
     monkeypatch.setattr(runs, "_train", lambda tasks: pytest.fail("trained"))
     (run,) = runs.run_all([(small, faces), (other, faces)])
     assert capsys.readouterr().out == f"not begun so far, and left out: {other.title}\n"
-    assert run.samples == run.model.samples == before["samples"]
+    assert run.samples == run.model.samples_evaluated == before["samples"]
     assert run.record["experiment"]["samples"] == before["samples"]
     assert run.record["curve"] == before["curve"]
     with pytest.raises(ValueError, match="none of these runs has been begun so far"):
@@ -168,7 +168,7 @@ def test_so_far_a_curve_ends_where_it_was_asked_to(small, faces, monkeypatch):
     """Though the run, or a figure that was drawn of it, has gone on to points beyond."""
     record = record_of(small, faces, 1000, 3000, 10_000)
     monkeypatch.setenv("VAE_KERAS_SO_FAR", "1")
-    for place, name in ((store, "read_progress"), (drawn, "record")):
+    for place, name in ((store, "read_progress"), (figure_curves, "record")):
         with monkeypatch.context() as patch:
             patch.setattr(place, name, lambda *_: record)
             (run,) = runs.run_all([(small, faces)], models=False)
@@ -250,7 +250,7 @@ def test_a_run_leaves_a_model_at_each_preset_that_it_passes(faces, monkeypatch):
     key = pair().key
     assert [n for n in (1000, 2000, 3000, 8000) if store.is_finished(key, n)] == [1000, 2000, 3000]
     monkeypatch.setattr(runs, "_train", lambda tasks: pytest.fail("trained again"))
-    assert runs.run(pair(samples=2000), faces).model.samples == 2000
+    assert runs.run(pair(samples=2000), faces).model.samples_evaluated == 2000
 
 
 # ---------------------------------------------------------------------------------- deaths

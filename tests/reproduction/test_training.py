@@ -120,7 +120,7 @@ def test_a_run_is_what_keras_alone_makes_of_its_model(small, faces, algorithm):
     )
     x = faces.x_train.astype("float32") / 256
     model.fit(x, batch_size=100, shuffle="replacement", steps_per_epoch=40, verbose=0)
-    assert model.samples == run.model.samples == 4000
+    assert model.samples_evaluated == run.model.samples_evaluated == 4000
     for a, b in zip(run.model.trainable_variables, model.trainable_variables, strict=True):
         np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6)
 
@@ -134,7 +134,7 @@ def test_lengths_that_end_with_the_same_minibatch_are_stored_each(small, faces):
 
 def test_a_run_that_is_shorter_than_its_warm_up_ends_where_it_ends(small, faces):
     experiment = dataclasses.replace(small, samples=1000, warm_up=30)
-    assert runs.run(experiment, faces).model.samples == 1000
+    assert runs.run(experiment, faces).model.samples_evaluated == 1000
     assert store.read_progress(experiment.key)["samples"] == 1000
 
 
@@ -179,7 +179,9 @@ def test_checkpoints_are_taken_now_and_then_and_at_the_end_and_the_time_is_count
     monkeypatch.setattr(training, "time", types.SimpleNamespace(perf_counter=lambda: next(clock)))
     monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", every)
     taken = []
-    monkeypatch.setattr(store, "checkpoint", lambda key, model, record: taken.append(model.samples))
+    monkeypatch.setattr(
+        store, "checkpoint", lambda key, model, record: taken.append(model.samples_evaluated)
+    )
     run = runs.run(dataclasses.replace(small, warm_up=0), faces)
     assert taken == stored
     assert run.record["training_s"] == seconds
@@ -189,7 +191,7 @@ def test_the_curve_has_a_row_a_split_at_each_recorded_sample(small, faces, monke
     """Train is what the run learns from, test the data's test set, running what it learned."""
 
     def sizes(model, splits, samples):
-        assert samples == model.samples
+        assert samples == model.samples_evaluated
         return {split: {"lower_bound": len(x)} for split, x in splits.items()}
 
     monkeypatch.setattr(measures, "_lower_bound", sizes)

@@ -46,7 +46,7 @@ def test_data_that_the_model_cannot_read(make_vae, x, name, use):
     }[use]
     with pytest.raises(ValueError, match=message):
         call(spoil(x))
-    assert vae.samples == 0
+    assert vae.samples_evaluated == 0
 
 
 @pytest.mark.parametrize("name", sorted(set(BAD_DATA) - {"vector"}))
@@ -177,7 +177,7 @@ def test_several_inputs(make_vae, x, name, use):
         "predict": lambda data: vae.predict(data, verbose=0),
         "elbo": vae.elbo,
         "encode": vae.encode,
-        "estimate": lambda data: vae_keras.likelihood.importance_sampling(vae, data),
+        "estimate": lambda data: vae_keras.marginal_likelihood.importance_sampling(vae, data),
     }[use]
     with pytest.raises(ValueError, match=message):
         call(several(x))
@@ -216,4 +216,4 @@ def test_a_stream_of_several_inputs(make_vae, x, gaussian, name, whole, built):
         for use in (vae.fit, vae.evaluate, vae.predict):
             with pytest.raises(ValueError, match=message):
                 use(data, verbose=0)
-    assert vae.samples == 0
+    assert vae.samples_evaluated == 0

@@ -62,7 +62,7 @@ def test_a_vae(two, kind, rows):
         max(np.abs(w - b).max() for w, b in zip(one.trainable_variables, before, strict=True))
         > 0.05
     )
-    assert one.samples == shared.samples == 2 * ROWS
+    assert one.samples_evaluated == shared.samples_evaluated == 2 * ROWS
     for name in one.METRICS:
         np.testing.assert_allclose(histories[0][name], histories[1][name], rtol=1e-4)
     evaluations = [m.evaluate(rows, verbose=0, return_dict=True) for m in (one, shared)]
@@ -100,20 +100,20 @@ def test_wake_sleep(two, rows, monkeypatch):
     for model in (one, shared):
         model.fit(rows, epochs=2, shuffle=False, verbose=0)
     assert_equal_weights(one, shared, atol=1e-4)
-    assert one.samples == shared.samples == 2 * ROWS
+    assert one.samples_evaluated == shared.samples_evaluated == 2 * ROWS
 
 
 @pytest.mark.long
 def test_full_vb(two, rows, monkeypatch):
     """With theta at its mean, that all draws of it are the same."""
-    monkeypatch.setattr(FullVB, "decode_drawn", lambda self, z, training: self.decode(z))
+    monkeypatch.setattr(FullVB, "decode_sampled", lambda self, z, training: self.decode(z))
     one = make(FullVB)
     with two.scope():
         shared = make(FullVB)
     for model in (one, shared):
         model.fit(rows, epochs=2, shuffle=False, verbose=0)
     assert_equal_weights(one, shared)
-    assert one.samples == shared.samples == 2 * ROWS
+    assert one.samples_evaluated == shared.samples_evaluated == 2 * ROWS
 
 
 @pytest.mark.long
@@ -136,7 +136,7 @@ def test_a_minibatch_with_fewer_rows_than_devices(two, rows):
     assert_equal_weights(one, shared)
     metrics = shared.evaluate(rows[:101], batch_size=100, verbose=0, return_dict=True)
     assert np.isfinite(list(metrics.values())).all()
-    assert shared.samples == 202
+    assert shared.samples_evaluated == 202
 
 
 def test_each_device_has_noise_of_its_own(two):
@@ -165,7 +165,7 @@ def test_what_was_learned_on_two_devices_is_saved_and_goes_on_on_one(two, rows, 
     shared.fit(rows, verbose=0)
     shared.save(tmp_path / "vae.keras")
     loaded = keras.saving.load_model(tmp_path / "vae.keras")
-    assert loaded.samples == ROWS
+    assert loaded.samples_evaluated == ROWS
     for model in (shared, loaded):
         model.fit(rows, verbose=0)
     assert_equal_weights(shared, loaded)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from oracles.linear_gaussian import LinearGaussian
 
-from vae_keras import likelihood
+from vae_keras import marginal_likelihood
 from vae_keras.layers import TFPDistribution
 from vae_keras.reproduction import paths
 
@@ -102,7 +102,7 @@ def test_the_conditional_bound_is_of_log_p_of_x_given_y(conditional):
     model = type(vae)(encoder, decoder, estimator="A")
     rows = np.concatenate([x, y], axis=1).astype("float32")
     np.testing.assert_allclose(model.elbo(rows), exact, atol=1e-3)
-    estimate = likelihood.importance_sampling(model, rows, 10)
+    estimate = marginal_likelihood.importance_sampling(model, rows, 10)
     np.testing.assert_allclose(estimate.log_likelihood, exact, atol=1e-3)
     # With a wider q it lies below by KL(q || p(z|x, y)), in closed form.
     encoder.layers[0].set_weights([kernel, np.concatenate([c, log_variance + 1])])

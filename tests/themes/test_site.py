@@ -87,7 +87,7 @@ def test_a_widget_is_shown_as_it_was_stored():
     [
         ("p(x|z) of (M, *event) -> w_j.", r"p(x\|z) of (M, \*event) → w\_j."),
         ("A *local* file.", "A *local* file."),
-        ("N(0, `deviation`^2)", r"N(0, \ ``deviation``\ ^2)"),
+        ("N(0, `stddev`^2)", r"N(0, \ ``stddev``\ ^2)"),
         ("see `sgvb_a`", r"see \ :py:obj:`sgvb_a <vae_keras.bounds.sgvb_a>`\ "),
         ("by `Bernoulli(2)`", r"by \ :py:obj:`Bernoulli(2) <vae_keras.layers.Bernoulli>`\ "),
         (">>> 2 * 3\n6", ">>> 2 * 3\n6"),

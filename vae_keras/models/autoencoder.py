@@ -53,7 +53,7 @@ class AutoEncoder(LatentVariableModel):
 
     It may override:
         check_posterior(posterior): raise ValueError for a q(z|x) that the algorithm cannot learn.
-        decode_drawn(z, training): p(x|z) as `bound` has it, where theta is drawn too.
+        decode_sampled(z, training): p(x|z) as `bound` has it, where theta is drawn too.
         build(input_shape): further weights, and checks.
         decay(variables): the MAP term.
         METRICS, SETTINGS, get_config: where it has metrics or arguments of its own.
@@ -63,7 +63,7 @@ class AutoEncoder(LatentVariableModel):
         bound, loss_of, decay: the bound estimated with fresh samples, and what becomes the loss.
         record_bound, test_step, call: the metrics, what `evaluate` and `predict` do.
         elbo, score, reconstruct, sample: what a user calls.
-        fit, noise_seed, scaled, count_visits: all that `LatentVariableModel` and `Trainer` have.
+        fit, noise_seed, scaled, count_examples: all that `LatentVariableModel` and `Trainer` have.
 
     So a further algorithm is one method. The score-function estimator, which section 2.2 calls
     naive, has grad E_q[f(z)] = E_q[f(z) grad log q(z|x)], f(z) = log p(x, z) - log q(z|x):
@@ -88,13 +88,13 @@ class AutoEncoder(LatentVariableModel):
     ...             loss = self.scaled(self.loss_of(bound, decay) - score, x)
     ...         gradients = tape.gradient(loss, self.trainable_variables)
     ...         self.optimizer.apply(gradients, self.trainable_variables)
-    ...         self.count_visits(x)
+    ...         self.count_examples(x)
     ...         return self.record_bound(bound, decay)
     >>> encoder, decoder = networks.gaussian_encoder(3, 8, 2), networks.bernoulli_decoder(2, 8, 3)
     >>> model = ScoreFunction(encoder, decoder)
     >>> model.compile(jit_compile=False)
     >>> history = model.fit(np.ones((20, 3)), epochs=2, verbose=0).history
-    >>> print(sorted(history), model.samples)
+    >>> print(sorted(history), model.samples_evaluated)
     ['elbo', 'kl', 'loss', 'reconstruction', 'weight_decay'] 40
     """
 
@@ -182,7 +182,7 @@ class AutoEncoder(LatentVariableModel):
         """
         return distributions.centre(self.decode(distributions.centre(self.encode(x))))
 
-    def decode_drawn(self, z: Codes, training: bool) -> tfd.Distribution:
+    def decode_sampled(self, z: Codes, training: bool) -> tfd.Distribution:
         """p(x|z) as the bound has it: `decode`, unless the decoder's parameters are drawn too."""
         return self.decode(z, training)
 
@@ -196,7 +196,7 @@ class AutoEncoder(LatentVariableModel):
         flat = tf.reshape(z, (-1, *z.shape[2:]))
         repeated = tf.tile(x, [n_samples] + [1] * len(self.event_shape))
         log_likelihood = tf.reshape(
-            self.decode_drawn(flat, training).log_prob(repeated), (n_samples, -1)
+            self.decode_sampled(flat, training).log_prob(repeated), (n_samples, -1)
         )
         return ESTIMATORS[str(self.estimator)](posterior, self.prior, z, log_likelihood)
 

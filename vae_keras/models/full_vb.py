@@ -112,7 +112,7 @@ class FullVB(VAE):
             )
         ]
 
-    def decode_drawn(self, z: Codes, training: bool) -> tfd.Distribution:
+    def decode_sampled(self, z: Codes, training: bool) -> tfd.Distribution:
         """p(x|z, theta) for a draw theta = mu + sigma zeta, zeta from N(0, I)."""
         theta = [q.sample(seed=self.noise_seed(training)) for q in self.q_theta()]
         likelihood, _ = self.decoder.stateless_call(theta, [], z)

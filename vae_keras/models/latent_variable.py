@@ -46,7 +46,7 @@ class LatentVariableModel(Trainer):
         read: x as the networks see it, for a step to call.
         decay, record: the MAP term; a minibatch's values taken into `metrics`.
         get_config, from_config: networks, prior, `weight_decay` and `seed` saved and loaded.
-        fit, evaluate, noise_seed, scaled, count_visits: all that `Trainer` has.
+        fit, evaluate, noise_seed, scaled, count_examples: all that `Trainer` has.
     """
 
     NETWORKS: tuple[str, ...] = ("decoder",)

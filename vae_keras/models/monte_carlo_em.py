@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
-from vae_keras import _checks, _noise, _programs, _streams, distributions, posterior
+from vae_keras import _checks, _noise, _programs, _streams, distributions, mcmc
 from vae_keras.models.latent_variable import LatentVariableModel, datapoints, total
 from vae_keras.models.trainer import held_out
 from vae_keras.typing import Codes, Data, Minibatch, Nats, Rows, Shape
@@ -121,7 +121,7 @@ class MonteCarloEM(LatentVariableModel):
                 loss = self.scaled(values[0], x)
             gradients = tape.gradient(loss, self.trainable_variables)
             self.optimizer.apply(gradients, self.trainable_variables)
-        self.count_visits(x)
+        self.count_examples(x)
         return self.record_z(values, acceptance)
 
     def move(self, x: Minibatch, z: Codes) -> tuple[Codes, tf.Tensor]:
@@ -138,8 +138,8 @@ class MonteCarloEM(LatentVariableModel):
     def transition(self, x: Minibatch) -> tfp.mcmc.TransitionKernel:
         """HMC on p(z|x) with the step size so far."""
         x = self.read(x)
-        return posterior.Jittered(
-            lambda z: posterior.log_joint(self, x, z),
+        return mcmc.Jittered(
+            lambda z: mcmc.log_joint(self, x, z),
             tf.convert_to_tensor(self.step_size),
             self.leapfrog_steps,
             store_parameters_in_results=True,
@@ -190,7 +190,7 @@ class MonteCarloEM(LatentVariableModel):
 
     def infer(self, x: Minibatch) -> tuple[Codes, tf.Tensor]:
         """Draw z of p(z|x) for each of x by chains that begin anew: (M, d), and the acceptance."""
-        start = posterior.begin(self, self.read(x), self.noise_seed())
+        start = mcmc.begin(self, self.read(x), self.noise_seed())
         z, log_accept = tfp.mcmc.sample_chain(
             1,
             tf.ensure_shape(start, (None, *self.prior.event_shape)),  # of x of any number of rows
@@ -217,7 +217,7 @@ class MonteCarloEM(LatentVariableModel):
         log_joint = _programs.compiled(
             self,
             ("log joint",),
-            lambda x: posterior.log_joint(self, self.read(x), self.infer(x)[0]),
+            lambda x: mcmc.log_joint(self, self.read(x), self.infer(x)[0]),
             jit_compile=False,
             reduce_retracing=True,
         )

@@ -37,7 +37,7 @@ class Trainer(keras.Model):
             `unit_interval`, whether its values must lie in [0, 1], or which of them, `pixels`,
             whether uint8 values are pixels, and last `built`. Called twice, it does nothing.
         train_step(data): learn from a minibatch, whose x is `datapoints(data)`: differentiate
-            `scaled(loss, x)`, apply the gradients with `optimizer`, call `count_visits(x)`, and
+            `scaled(loss, x)`, apply the gradients with `optimizer`, call `count_examples(x)`, and
             return the metrics, `loss` among them. All in TensorFlow, since XLA compiles it; any
             noise from `noise_seed(training=True)`.
         test_step(data): the same metrics of a minibatch, nothing learned; noise from
@@ -54,8 +54,9 @@ class Trainer(keras.Model):
 
     It inherits:
         compile, fit, evaluate, predict, export: as in Keras, data checked, arrays at full speed.
-        noise_seed, scaled, count_visits: for the steps to call.
-        visits, samples: how far training has come; saved with the model, as is the noise.
+        noise_seed, scaled, count_examples: for the steps to call.
+        examples_seen, samples_evaluated: how far training has come; saved with the model, as is
+            the noise.
         set_evaluation_noise: to measure the same twice.
         forget_programs: for a change that no compiled program can see.
 
@@ -75,7 +76,7 @@ class Trainer(keras.Model):
         # Evaluation has one of its own, so that looking does not change what is learned.
         self._draws = self._counter("noise_draws", "only_first_replica")
         self._evaluation_draws = self._counter("evaluation_draws", "only_first_replica")
-        self._visits = self._counter("visits", "sum")
+        self._examples_seen = self._counter("examples_seen", "sum")
         self._array = None  # what `fit` walks over, while it does
         self._minibatches: int | None = None
         self._train_functions: dict[str, Any] = {}
@@ -86,19 +87,19 @@ class Trainer(keras.Model):
         )
 
     @property
-    def samples(self) -> int:
-        """Training samples evaluated so far, in all calls of `fit`: visits times `evaluations`."""
-        return self.visits * self.evaluations
+    def samples_evaluated(self) -> int:
+        """Training samples evaluated so far: `examples_seen` times `evaluations`."""
+        return self.examples_seen * self.evaluations
 
     @property
-    def visits(self) -> int:
-        """Datapoints visited so far, each as often as it was."""
-        return int(self._visits.numpy())
+    def examples_seen(self) -> int:
+        """Datapoints of all minibatches so far, in all calls of `fit`."""
+        return int(self._examples_seen.numpy())
 
-    def count_visits(self, x: Minibatch) -> None:
+    def count_examples(self, x: Minibatch) -> None:
         """Count the datapoints of a minibatch x: for a `train_step` to call."""
         # Keras's own assign_add would, with several devices, add up what they had counted before.
-        self._visits.value.assign_add(tf.shape(x, out_type=tf.int64)[0])
+        self._examples_seen.value.assign_add(tf.shape(x, out_type=tf.int64)[0])
 
     def density_check(self) -> Callable[[Data], None] | None:
         """What raises ValueError for data that have no density, whatever their shape; or None."""
@@ -273,10 +274,10 @@ class Trainer(keras.Model):
     ) -> keras.callbacks.History:
         """As in Keras, with batch_size M = 100 for arrays. Targets y are ignored.
 
-        An array's rows are shuffled anew in each epoch, by `seed` and `visits` alone;
+        An array's rows are shuffled anew in each epoch, by `seed` and `examples_seen` alone;
         with `steps_per_epoch` an epoch ends after so many minibatches. Two more values of `shuffle`
-        make one order without end, all of whole minibatches, that goes on where `visits` stands,
-        into however many epochs or calls of `fit` it is divided: "replacement", each row drawn by
+        make one order without end, all of whole minibatches, that goes on after `examples_seen`
+        rows, however it is divided into epochs or calls of `fit`: "replacement", each row drawn by
         itself, so that one may come twice and another not at all; "passes", pass after pass.
 
         Raises ValueError for data that the model cannot read, before training, and
@@ -314,10 +315,10 @@ class Trainer(keras.Model):
             if shuffle in ENDLESS:
                 raise ValueError(f"shuffle={shuffle!r} is an order of an array's rows: give one")
             shuffle = shuffle and isinstance(x, keras.utils.PyDataset)
-            before = self.visits
+            before = self.examples_seen
             with _streams.refusals():
                 history = super().fit(x, shuffle=shuffle, steps_per_epoch=steps_per_epoch, **kwargs)
-            if self.visits == before:
+            if self.examples_seen == before:
                 raise ValueError(_checks.EMPTY)
             return history
         per_epoch = -(-len(x) // size)
@@ -358,7 +359,9 @@ class Trainer(keras.Model):
             return tf.data.Dataset.from_tensor_slices(rows).batch(size)
 
         # The counter is read only once a callback has restored a model.
-        begin = tf.data.Dataset.from_tensors(0).map(lambda _: self._visits.value.read_value())
+        begin = tf.data.Dataset.from_tensors(0).map(
+            lambda _: self._examples_seen.value.read_value()
+        )
         starts = begin.flat_map(lambda start: tf.data.Dataset.range(start, 2**62, length))
         return starts.flat_map(epoch).prefetch(1).with_options(_calm())
 
@@ -408,7 +411,7 @@ class Trainer(keras.Model):
         def train_function(iterator):
             begin, end = (int(number) for number in next(iterator))
             if begin == 0:  # of an epoch; a callback may have restored a model until now
-                self._epoch_rows = _orders.rows(self.seed, self.visits, *self._order).numpy()
+                self._epoch_rows = _orders.rows(self.seed, self.examples_seen, *self._order).numpy()
             rows, size = self._epoch_rows[begin:end], self._batch_size
             full, partial = divmod(len(rows), size)
             if full:

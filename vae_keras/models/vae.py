@@ -93,7 +93,7 @@ class VAE(AutoEncoder):
             loss = self.scaled(self.loss_of(objective, decay), x)
         gradients = tape.gradient(loss, self.trainable_variables)  # with respect to theta, phi
         self.optimizer.apply(gradients, self.trainable_variables)  # SGD or Adagrad
-        self.count_visits(x)
+        self.count_examples(x)
         return self.record_bound(bound, decay, objective)
 
     def objective(self, bound: Bound) -> Bound:

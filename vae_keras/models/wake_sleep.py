@@ -117,7 +117,7 @@ class WakeSleep(AutoEncoder):
         if phi:  # else it is frozen, and its phase moves nothing
             optimizer.iterations.assign(iterations)  # as with an optimiser each: one a minibatch
         self.optimizer.apply(tape.gradient(loss, phi), phi)
-        self.count_visits(x)
+        self.count_examples(x)
         return metrics
 
     def dream(self, n: int) -> tuple[Codes, Minibatch]:

@@ -6,8 +6,8 @@ From the settings of one curve to a figure:
 - `training`, `measures`: one run, and what is recorded along the way;
 - `store`, `checkpoints`: stored runs, and how one that was killed goes on, or further;
 - `runs`, `executor`, `worker`, `progress`: many runs at once, here or on a cluster;
-- `paper`, `claims`, `drawn`: the curves that the paper itself has, and which of its claims hold;
-  those of ours that a figure has;
+- `paper`, `claims`: the curves that the paper itself has, and which of its claims hold;
+- `figure_curves`: curves of ours that a figure has;
 - `figures`, `style`: what is drawn of them, and in which colours;
 - `presets`, `provenance`, `version`: how large, how it came about, by which code;
 - `notebooks`, `command_line`, `paths`: ``python -m vae_keras``, and where it keeps things.

@@ -27,7 +27,7 @@ def export(key: str, folder: Path) -> Path:
     """
     if store.records().get(key, {}).get("state", "unreadable") == "unreadable":
         raise store.StoreError(f"there is no run {key!r} in {store.runs_folder()}")
-    with store.alone(key):
+    with store.locked(key):
         files = store.pack(key)
     hashes = {name: _hash(content) for name, content in sorted(files.items())}
     manifest = {"run": key, "sha256": hashes}
@@ -40,14 +40,14 @@ def export(key: str, folder: Path) -> Path:
     return target
 
 
-def take(file: Path) -> tuple[str, int]:
+def import_run(file: Path) -> tuple[str, int]:
     """Store the run in `file`, which `export` wrote, and return its name and training samples.
 
     Raises StoreError, and leaves the store as it was, for a file that is not whole, a run of
     another recipe, one that this store has as far already, or one that a process trains.
     """
     key, samples, files = _read(file)
-    with store.alone(key):
+    with store.locked(key):
         if (stored := store.samples(key)) >= samples:
             raise store.StoreError(
                 f"{store.runs_folder()} has {key} as far already: {stored:,} samples"

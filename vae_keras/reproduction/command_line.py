@@ -78,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
         if chosen.preset not in presets.NAMES:
             chosen.preset = str(_folder(chosen.preset))
         presets.read(chosen.preset)
-        executor.at_once()
+        executor.n_jobs()
     except ValueError as error:
         parser.error(str(error))
     if not notebooks.NAMES:
@@ -186,7 +186,7 @@ def export_run(key: str, folder: Path) -> str:
 
 def import_run(file: str) -> str:
     """Store what another machine exported; returns what to say."""
-    key, samples = archives.take(Path(file))
+    key, samples = archives.import_run(Path(file))
     maker = version.others(store.read_progress(key) or {}) or "this version of the kit"
     return (
         f"imported {key}: {samples:,} samples, made by {maker}; its files belong together, "

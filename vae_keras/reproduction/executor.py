@@ -62,7 +62,7 @@ def report(message: Any) -> None:
         worker.log_event(TOPIC, message)
 
 
-def at_once() -> int:
+def n_jobs() -> int:
     """How many tasks run at once: ``VAE_KERAS_JOBS``, else one a core, as far as memory allows.
 
     Where there are GPUs, one each. 0: none, but in this process itself. Raises ValueError for a
@@ -97,8 +97,8 @@ def _nvidia_gpus() -> list[str]:
 
 
 def local(on_report: OnReport = lambda message: None) -> Executor:
-    """The executor of this machine, with as many processes as `at_once` says."""
-    n = at_once()
+    """The executor of this machine, with as many processes as `n_jobs` says."""
+    n = n_jobs()
     return LocalExecutor(n, on_report) if n else InThisProcess(on_report)
 
 
@@ -199,7 +199,7 @@ def _how(status: int) -> str:
     return f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
 
 
-def told(error: Exception) -> Exception:
+def translated(error: Exception) -> Exception:
     """`WorkerDied` where Dask gave a task up, since its workers died of it; else the error."""
     if type(error).__name__ == "KilledWorker":
         return WorkerDied("its workers died again and again, so Dask gave it up")

@@ -68,7 +68,7 @@ class Experiment:
     units of each network; `batch_size`: M; `n_train`: learn from the first so many training
     points: None is the paper's for the data set, and of others all points. `step_size`: Adagrad's;
     None: `STEP_SIZE` of the measure, or its exceptions. `warm_up`: updates in which Adagrad
-    only sums squares, by default `WARM_UP`, of Monte Carlo EM 0. `deviation`: standard deviation of
+    only sums squares, by default `WARM_UP`, of Monte Carlo EM 0. `stddev`: standard deviation of
     the first weights. `log_variance_scale`: of the encoder (`networks.gaussian_encoder`), None:
     `LOG_VARIANCE_SCALE`, or 1 for wake-sleep in figure 3 with `MANY` training points.
     `measure`: what is recorded along the way (`measures`), the "lower_bound" or, by appendix D, the
@@ -91,7 +91,7 @@ class Experiment:
     measure: str = "lower_bound"
     order: str | None = None
     warm_up: int | None = None
-    deviation: float = networks.DEVIATION
+    stddev: float = networks.STDDEV
     log_variance_scale: float | None = None
 
     def __post_init__(self):
@@ -131,9 +131,9 @@ class Experiment:
             if not isinstance(value, numbers.Integral) or value < least:
                 raise ValueError(f"{name} is {value!r}, but must be an integer, at least {least}")
             object.__setattr__(self, name, int(value))  # True and NumPy's have the key of 1
-        if not isinstance(self.deviation, numbers.Real) or not 0 <= self.deviation < math.inf:
-            raise ValueError(f"deviation is {self.deviation!r}, but must be at least 0 and finite")
-        object.__setattr__(self, "deviation", float(self.deviation))
+        if not isinstance(self.stddev, numbers.Real) or not 0 <= self.stddev < math.inf:
+            raise ValueError(f"stddev is {self.stddev!r}, but must be at least 0 and finite")
+        object.__setattr__(self, "stddev", float(self.stddev))
         for name, of_paper in (
             ("step_size", self._step_size()), ("log_variance_scale", self._log_variance_scale()),
         ):  # fmt: skip
@@ -210,7 +210,7 @@ class Experiment:
         hidden = int(self.hidden or 0)
         make_decoder = networks.gaussian_decoder if faces else networks.bernoulli_decoder
         common = {"weight_decay": 1 / n, "seed": of_noise, "name": self.algorithm}
-        decoder = make_decoder(self.latent_dim, hidden, pixels, of_decoder, self.deviation)
+        decoder = make_decoder(self.latent_dim, hidden, pixels, of_decoder, self.stddev)
         if self.algorithm == "mcem":
             model = MonteCarloEM(decoder, n, **common)
         else:
@@ -219,7 +219,7 @@ class Experiment:
                 hidden,
                 self.latent_dim,
                 of_encoder,
-                self.deviation,
+                self.stddev,
                 float(self.log_variance_scale or 0),
             )
             if self.algorithm == "full_vb":

@@ -7,7 +7,7 @@ set at that moment. Of log p(x), by appendix D, "test" and "train".
 
 import numpy as np
 
-from vae_keras import likelihood
+from vae_keras import marginal_likelihood
 from vae_keras.models import LatentVariableModel
 from vae_keras.reproduction import paper
 from vae_keras.reproduction.experiments import ALL, FACES, MEASURES, Experiment
@@ -43,7 +43,7 @@ def _thinned(points):
     return kept
 
 
-def begins(experiment: Experiment, samples: int) -> list[int]:
+def running_mean_starts(experiment: Experiment, samples: int) -> list[int]:
     """Training samples, up to `samples`, at which a mean for "running" begins.
 
     The paper took a point every so many minutes, and read off are only some of the later ones: a
@@ -64,7 +64,7 @@ def _of_paper(experiment):
     )
 
 
-def take(
+def measure(
     experiment: Experiment,
     model: LatentVariableModel,
     splits: dict[str, np.ndarray],
@@ -75,8 +75,8 @@ def take(
     The noise of a measure follows from where it is taken, so that what was measured before, and
     how often, does not matter. `running`: the value of that split, of the bound.
     """
-    samples = model.samples
-    model.set_evaluation_noise(10**6 * (model.visits // int(experiment.batch_size or 0)))
+    samples = model.samples_evaluated
+    model.set_evaluation_noise(10**6 * (model.examples_seen // int(experiment.batch_size or 0)))
     about = {name: getattr(experiment, name) for name in MEASURES[experiment.measure]}
     values = {"lower_bound": _lower_bound, "marginal_log_likelihood": _log_likelihood}[
         experiment.measure
@@ -105,7 +105,7 @@ def _lower_bound(model, splits, samples):
 def _log_likelihood(model, splits, samples):
     """Appendix D on the first points of each split, in one go; of an autoencoder their bound."""
     firsts = [x[: points(ESTIMATED, samples)] for x in splits.values()]
-    found = likelihood.appendix_d(model, np.concatenate(firsts))
+    found = marginal_likelihood.appendix_d(model, np.concatenate(firsts))
     parts = [np.split(np.asarray(values), [len(firsts[0])]) for values in found]
     bounds = [
         round(float(model.elbo(x).mean()), 2) if hasattr(model, "elbo") else None for x in firsts

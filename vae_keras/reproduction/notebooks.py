@@ -47,7 +47,7 @@ def run(names: list[str], preset: str, force: bool, folder: Path) -> int:
     force = force or presets.so_far()
     stale = [n for n in names if force or not provenance.is_fresh(n, preset, folder)]
     rows = dict.fromkeys(names, ("fresh", 0.0, ""))
-    jobs = min(max(1, executor.at_once()), max(1, len(stale)))
+    jobs = min(max(1, executor.n_jobs()), max(1, len(stale)))
     with (
         _looked_for_data(stale, preset),
         _Notebooks(side_by_side=jobs > 1) as notebooks,
@@ -258,11 +258,11 @@ def _looked_for_data(names: list[str], preset: str) -> Iterator[None]:
     missing = datasets.stand_ins(needed)
     if missing:
         print(datasets.sentence(missing), file=sys.stderr, flush=True)
-    before = os.environ.get(datasets.TOLD)
-    os.environ[datasets.TOLD] = ",".join(missing)
+    before = os.environ.get(datasets.ANNOUNCED)
+    os.environ[datasets.ANNOUNCED] = ",".join(missing)
     try:
         yield
     finally:
-        del os.environ[datasets.TOLD]
+        del os.environ[datasets.ANNOUNCED]
         if before is not None:
-            os.environ[datasets.TOLD] = before
+            os.environ[datasets.ANNOUNCED] = before

@@ -21,7 +21,7 @@ EVERY_S = {"terminal": 0.5, "notebook": 2, "log": 30}
 
 
 class Board:
-    """A context that shows how far `runs` (key -> experiment) are, by what `take` is told.
+    """A context that shows how far `runs` (key -> experiment) are, by what `update` is told.
 
     `stored`: training samples of each that were there before (key -> samples): no work of today's.
     """
@@ -32,7 +32,7 @@ class Board:
         self._done: set[str] = set()
         self._closed, self._began = threading.Event(), time.perf_counter()
 
-    def take(self, report: dict[str, Any]) -> None:
+    def update(self, report: dict[str, Any]) -> None:
         """Take what the training of a run tells: key, samples, of, objective, nats."""
         now = time.perf_counter()
         with self._lock:

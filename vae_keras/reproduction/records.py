@@ -65,5 +65,7 @@ def check_model(model: LatentVariableModel, experiment: Experiment, samples: int
     """Raise ValueError unless `model` is of the experiment's algorithm, after so many samples."""
     if type(model) is not ALGORITHMS[experiment.algorithm]:
         raise ValueError(f"it is a {type(model).__name__}, but {experiment.algorithm} was asked")
-    if model.samples != samples:
-        raise ValueError(f"it has learned from {model.samples} samples, not from {samples}")
+    if model.samples_evaluated != samples:
+        raise ValueError(
+            f"it has learned from {model.samples_evaluated} samples, not from {samples}"
+        )

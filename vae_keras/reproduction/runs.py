@@ -20,8 +20,8 @@ from vae_keras import _files, datasets, pretrained
 from vae_keras.datasets import Dataset
 from vae_keras.models import LatentVariableModel
 from vae_keras.reproduction import (
-    drawn,
     executor,
+    figure_curves,
     paths,
     presets,
     records,
@@ -106,7 +106,7 @@ def run(experiment: Experiment, data: Dataset) -> Run:
     return run_all([(experiment, data)])[0]
 
 
-def taken(name: str, allow_embedded: bool = True) -> Run:
+def shipped(name: str, allow_embedded: bool = True) -> Run:
     """A model that ships with the package, `vae_keras.pretrained`, as if it were a stored run.
 
     Its record has no curve but for what the test set is worth at the end. The data are those that
@@ -164,7 +164,7 @@ def _so_far(chosen: list[tuple[Experiment, Dataset]], models: bool) -> list[Run]
         key, end = experiment.key, experiment.reached(experiment.samples)
         record = store.read_record(key, experiment.samples) or store.read_progress(key) or {}
         if not models and record.get("samples", 0) < end:
-            before = drawn.record(experiment, data.sha256) or {}
+            before = figure_curves.record(experiment, data.sha256) or {}
             if before.get("samples", 0) > record.get("samples", 0):
                 record, shown = before, shown + 1
         curve = [row for row in record.get("curve", []) if row["samples"] <= end]
@@ -219,16 +219,16 @@ def _train(tasks: list[_Task]) -> None:
     board = Board(experiments, {key: store.samples(key) for key in experiments})
     deaths: Counter[str] = Counter()
     failures: list[Exception] = []
-    with _crew(board.take) as crew, board:
+    with _workers(board.update) as workers, board:
         left, running, told = list(tasks), dict[Future, _Task](), False
         while left or running:
             for task in list(left):
                 if task.is_done:  # by another process
                     left.remove(task)
                     board.ended(task.experiment.key, True)
-                elif crew.may_begin(task):
+                elif workers.may_begin(task):
                     left.remove(task)
-                    future = crew.submit(task)
+                    future = workers.submit(task)
                     running[future] = task
                     if future.done():  # in this process: it is seen to before the next begins
                         break
@@ -242,7 +242,7 @@ def _train(tasks: list[_Task]) -> None:
                 task = running.pop(future)
                 key = task.experiment.key
                 try:
-                    crew.take(task, future.result())
+                    workers.store(task, future.result())
                     if not task.is_done:  # another process has begun with it
                         left.append(task)
                 except executor.WorkerDied as error:
@@ -255,7 +255,7 @@ def _train(tasks: list[_Task]) -> None:
                 except CancelledError as error:
                     raise executor.ClusterError("the scheduler is no longer there") from error
                 except Exception as error:
-                    failures.append(_of(task, executor.told(error)))
+                    failures.append(_of(task, executor.translated(error)))
                 board.ended(key, task.is_done)
     if failures:
         first, *more = failures
@@ -269,7 +269,7 @@ def _of(task, error):
     return error
 
 
-class _Crew:
+class _Workers:
     """Those who train: an executor, and whether its workers see the store of this process.
 
     Where they do, whoever trains a run claims it; where they do not, this process does, and what
@@ -294,12 +294,12 @@ class _Crew:
         return True
 
     def submit(self, task: _Task) -> Future:
-        """The future of what `take` takes."""
+        """The future of what `store` stores."""
         files = None if self._shared else store.pack(task.experiment.key)
         folder = str(paths.results())
         return self._pool.submit(_work, task.experiment, task.data, task.targets, folder, files)
 
-    def take(self, task: _Task, files: dict[str, bytes] | None) -> None:
+    def store(self, task: _Task, files: dict[str, bytes] | None) -> None:
         """Store what came back."""
         key = task.experiment.key
         if files is not None:
@@ -335,18 +335,18 @@ def _work(
 
 
 @contextlib.contextmanager
-def _crew(on_report: executor.OnReport) -> Iterator[_Crew]:
+def _workers(on_report: executor.OnReport) -> Iterator[_Workers]:
     if address := os.environ.get("VAE_KERAS_CLUSTER"):
         with executor.cluster(address, on_report) as pool:
-            crew = _Crew(pool, _shares_the_store(pool))
+            workers = _Workers(pool, _shares_the_store(pool))
             try:
-                yield crew
+                yield workers
             finally:
-                crew.close()
+                workers.close()
         return
     pool = executor.local(on_report)
     try:
-        yield _Crew(pool, shared=True)
+        yield _Workers(pool, shared=True)
     except BaseException:
         pool.shutdown(cancel_futures=True)
         raise

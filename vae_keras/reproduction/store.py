@@ -62,7 +62,7 @@ def claim(key: str) -> Iterator[bool]:
 
 
 @contextlib.contextmanager
-def alone(key: str) -> Iterator[None]:
+def locked(key: str) -> Iterator[None]:
     """`claim` a run that no process trains; StoreError where one does."""
     with claim(key) as mine:
         if not mine:
@@ -239,7 +239,7 @@ def drop(key: str) -> None:
     folder = runs_folder() / key
     if folder not in runs_folder().glob("*") or not folder.is_dir():  # not "..", for one
         raise StoreError(f"there is no run {key!r} in {runs_folder()}")
-    with alone(key), _writing(folder):
+    with locked(key), _writing(folder):
         shutil.rmtree(folder)
 
 

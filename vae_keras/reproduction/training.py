@@ -83,7 +83,7 @@ class _Training:
         """Train until the last of `targets`, and store the run at each of them."""
         experiment, last = self.experiment, max(targets)
         recorded = {experiment.minibatches(n) for n in measures.grid(experiment, last)}
-        begins = {experiment.minibatches(n) for n in measures.begins(experiment, last)}
+        begins = {experiment.minibatches(n) for n in measures.running_mean_starts(experiment, last)}
         ends: dict[int, list[int]] = {}
         for n in sorted(targets):  # more than one may end with the same minibatch
             ends.setdefault(experiment.minibatches(n), []).append(n)
@@ -105,7 +105,7 @@ class _Training:
                 )
             curve = self.record["curve"]
             if stop in recorded | set(ends) and not self._is_recorded():
-                rows = measures.take(experiment, self.model, self.splits, follow.running())
+                rows = measures.measure(experiment, self.model, self.splits, follow.running())
                 curve = curve + rows
                 if stop in recorded:
                     self.record["curve"] = curve
@@ -127,10 +127,10 @@ class _Training:
 
     def _is_recorded(self):
         curve = self.record["curve"]
-        return bool(curve) and curve[-1]["samples"] == self.model.samples
+        return bool(curve) and curve[-1]["samples"] == self.model.samples_evaluated
 
     def _minibatches(self):
-        return self.model.visits // self.experiment.batch_size
+        return self.model.examples_seen // self.experiment.batch_size
 
     def checkpoint(self) -> None:
         """Store all that it takes to go on, unless the store has more of this run."""
@@ -141,7 +141,7 @@ class _Training:
     def _count_time(self):
         now = time.perf_counter()
         self.record["training_s"] = round(self.record["training_s"] + now - self._since, 1)
-        self.record["samples"], self._since = self.model.samples, now
+        self.record["samples"], self._since = self.model.samples_evaluated, now
 
 
 class _Follow(keras.callbacks.Callback):
@@ -179,7 +179,7 @@ class _Follow(keras.callbacks.Callback):
             executor.report(
                 {
                     "key": self.training.experiment.key,
-                    "samples": self.model.samples,
+                    "samples": self.model.samples_evaluated,
                     "of": self.last,
                     "objective": name,
                     "nats": float(logs[name]),

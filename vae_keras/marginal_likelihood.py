@@ -16,7 +16,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
-from vae_keras import _checks, _noise, _programs, _supports, posterior
+from vae_keras import _checks, _noise, _programs, _supports, mcmc
 from vae_keras.typing import Data, Decoding, Encoding, Nats
 
 __all__ = ["DENSITIES", "Estimate", "appendix_d", "compare", "importance_sampling"]
@@ -63,7 +63,7 @@ def appendix_d(
     fitted to them; (3) L new values, and log p(x) = -log mean_l q(z_l) / (p(z_l) p(x|z_l)).
 
     `density`: "gaussian", with a full covariance, or "kde", Gaussian kernels of Scott's width.
-    `leapfrog_steps`, `burn_in`: of the chains, as `posterior.hmc` has them. Warns above five latent
+    `leapfrog_steps`, `burn_in`: of the chains, as `mcmc.hmc` has them. Warns above five latent
     dimensions, where q no longer fits well enough, and of chains that accept less than half of
     their moves. Raises ValueError for an unknown density, an L too small to fit one (below 3 (d +
     1) in d dimensions), a decoder without a gradient in z, data that do not fit the model, or a
@@ -96,7 +96,7 @@ def appendix_d(
         )
 
     def estimate(x, seed):
-        chains = posterior.chains(
+        chains = mcmc.chains(
             model, x, 2 * n_samples, seed, leapfrog_steps=leapfrog_steps, burn_in=burn_in
         )
         q = DENSITIES[density](chains.z[:n_samples])
@@ -212,7 +212,7 @@ def importance_sampling(
                 log_q = tfp.math.log_add_exp(
                     log_shares[0] + encoder.log_prob(z), log_shares[1] + prior.log_prob(z)
                 )
-            log_ratio = posterior.log_joint(model, x, z) - log_q
+            log_ratio = mcmc.log_joint(model, x, z) - log_q
             total = tfp.math.log_add_exp(total, log_ratio)
             return k + 1, total, tfp.math.log_add_exp(total_of_squares, 2 * log_ratio)
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from oracles.linear_gaussian import Plain, alike, loose
 
-from vae_keras import posterior
+from vae_keras import mcmc
 
 tfd = tfp.distributions
 
@@ -20,7 +20,7 @@ def test_hmc_has_the_moments_of_the_exact_posterior(latent):
     oracle = alike(latent)
     x = oracle.draw(300)
     a, c = oracle.posterior_map
-    chains = posterior.draw(loose(oracle), x, 300)
+    chains = mcmc.draw(loose(oracle), x, 300)
     z = chains.z.numpy()
     scale = np.sqrt(np.diag(oracle.posterior_covariance))
     errors = (z.mean(0) - (x @ a.T + c)) / scale
@@ -53,9 +53,7 @@ def test_hmc_of_any_densities_adapts_a_step_size_to_each():
     @in_a_graph
     def draw(target):
         start = tf.zeros((4, 1))
-        return posterior.hmc(
-            log_prob, start, 2500, seed=tf.constant([0, 1]), burn_in=300, target=target
-        )
+        return mcmc.hmc(log_prob, start, 2500, seed=tf.constant([0, 1]), burn_in=300, target=target)
 
     bold, careful = draw(0.6), draw(0.9)
     assert np.all((bold.acceptance > 0.5) & (bold.acceptance < 0.85))
@@ -78,7 +76,7 @@ def test_each_move_takes_a_share_of_the_step_size_of_its_own():
 
     Four steps of 0.77 are about half a period: they take z to -z, whoever the momentum was.
     """
-    kernel = posterior.Jittered(
+    kernel = mcmc.Jittered(
         lambda z: -0.5 * tf.reduce_sum(z**2, -1), 0.77, 4, store_parameters_in_results=True
     )
     z = tf.constant([[2.0], [2.0]])
@@ -100,8 +98,8 @@ def test_log_joint_is_the_sum_of_both_for_any_number_of_draws():
     z = np.random.default_rng(1).normal(size=(5, 4, 2)).astype("float32")
     prior = scipy.stats.norm.logpdf(z).sum(-1)
     expected = prior + scipy.stats.norm(z @ model.w, model.noise).logpdf(x).sum(-1)
-    np.testing.assert_allclose(posterior.log_joint(model, x, z), expected, rtol=1e-5)
-    np.testing.assert_allclose(posterior.log_joint(model, x, z[0]), expected[0], rtol=1e-5)
+    np.testing.assert_allclose(mcmc.log_joint(model, x, z), expected, rtol=1e-5)
+    np.testing.assert_allclose(mcmc.log_joint(model, x, z[0]), expected[0], rtol=1e-5)
 
 
 # --------------------------------------------------------------------- where chains begin
@@ -109,7 +107,7 @@ def test_log_joint_is_the_sum_of_both_for_any_number_of_draws():
 
 def test_with_an_encoder_a_chain_begins_at_a_draw_from_it():
     model, x = Plain(), tf.ones((4, 3))
-    start = posterior.begin(model, x, tf.constant([0, 1]))
+    start = mcmc.begin(model, x, tf.constant([0, 1]))
     np.testing.assert_array_equal(start, model.encode(x).sample(seed=(0, 1)))
 
 
@@ -120,7 +118,7 @@ def test_without_an_encoder_it_begins_at_a_draw_from_the_posterior():
         decode=lambda z: tfd.Independent(tfd.Normal(z, 0.5), 1),
     )
     x = tf.repeat(tf.constant([[-1.0], [0.0], [1.5]]), 200, axis=0)
-    start = in_a_graph(lambda seed: posterior.begin(model, x, seed))
+    start = in_a_graph(lambda seed: mcmc.begin(model, x, seed))
     z = np.stack([start(tf.constant([0, seed])) for seed in range(30)])[..., 0]
     z = z.reshape(30, 3, 200).transpose(1, 0, 2).reshape(3, -1)
     np.testing.assert_allclose(z.mean(1), [-0.8, 0, 1.2], atol=0.04)

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from vae_keras.reproduction import drawn, figures, paths, provenance, runs, store
+from vae_keras.reproduction import figure_curves, figures, paths, provenance, runs, store
 from vae_keras.reproduction.experiments import Experiment
 
 
@@ -58,7 +58,7 @@ def test_what_is_in_the_store_comes_first_unless_a_figure_shows_more(
 ):
     (shorter,) = runs.run_all([(dataclasses.replace(small, samples=1000), faces)])
     draw([shorter], "quick")
-    assert drawn.record(small, faces.sha256)["samples"] == 1000
+    assert figure_curves.record(small, faces.sha256)["samples"] == 1000
     whole = runs.run(small, faces)
     (found,) = so_far(monkeypatch, [(small, faces)], models=False)
     assert found.samples == 4000
@@ -74,9 +74,9 @@ def test_what_is_in_the_store_comes_first_unless_a_figure_shows_more(
 
 def test_other_data_another_recipe_and_what_is_no_figure_are_passed_over(run, small, faces, draw):
     file = draw([run])
-    assert drawn.record(small, faces.sha256) is not None
-    assert drawn.record(small, "0" * 64) is None
-    assert drawn.record(dataclasses.replace(small, hidden=6), faces.sha256) is None
+    assert figure_curves.record(small, faces.sha256) is not None
+    assert figure_curves.record(small, "0" * 64) is None
+    assert figure_curves.record(dataclasses.replace(small, hidden=6), faces.sha256) is None
     told = json.loads(file.read_text())
     for changed in (
         told | {"runs": [told["runs"][0] | {"recipe": 3}]},
@@ -85,9 +85,9 @@ def test_other_data_another_recipe_and_what_is_no_figure_are_passed_over(run, sm
         told | {"runs": [{"recipe": Experiment.__name__}]},
     ):
         file.write_text(json.dumps(changed))
-        assert drawn.record(small, faces.sha256) is None
+        assert figure_curves.record(small, faces.sha256) is None
     file.write_text(json.dumps(told))
-    assert drawn.record(small, faces.sha256) is not None
+    assert figure_curves.record(small, faces.sha256) is not None
     file.with_suffix(".csv").unlink()
     file.write_text(json.dumps(told, indent=1))
-    assert drawn.record(small, faces.sha256) is None
+    assert figure_curves.record(small, faces.sha256) is None

@@ -16,7 +16,7 @@ from oracles.linear_gaussian import LinearGaussian, alike, loose
 from tensorflow.python.framework.func_graph import FuncGraph
 
 import vae_keras
-from vae_keras import layers, likelihood
+from vae_keras import layers, marginal_likelihood
 from vae_keras.layers import TFPDistribution
 
 tfd = tfp.distributions
@@ -30,11 +30,11 @@ def test_both_estimators_find_the_exact_log_likelihood(latent):
     x, model = oracle.draw(400), loose(oracle)
     exact = oracle.log_likelihood(x)
     for density in ("gaussian", "kde"):
-        found = likelihood.appendix_d(model, x, density=density)
+        found = marginal_likelihood.appendix_d(model, x, density=density)
         assert np.mean(found.log_likelihood - exact) == pytest.approx(0, abs=0.05)
         standardised = (found.log_likelihood - exact) / found.error
         assert 0.5 < np.median(np.abs(standardised)) / 0.6745 < 2  # the error is one
-    found = likelihood.importance_sampling(model, x, 1000)
+    found = marginal_likelihood.importance_sampling(model, x, 1000)
     assert np.mean(found.log_likelihood - exact) == pytest.approx(0, abs=0.02)
     assert found.error.mean() < 0.1
     assert found.acceptance is None
@@ -50,7 +50,7 @@ def test_what_was_compiled_goes_with_the_model():
     model = loose(oracle)
     of_others = weakref.WeakSet(compiled())  # of tests before
     for density in ("gaussian", "kde"):
-        likelihood.appendix_d(model, oracle.draw(3), 10, burn_in=100, density=density)
+        marginal_likelihood.appendix_d(model, oracle.draw(3), 10, burn_in=100, density=density)
     graphs = weakref.WeakSet(graph for graph in compiled() if graph not in of_others)
     assert len(graphs) == 2
     del model
@@ -90,8 +90,8 @@ def test_a_nonlinear_decoder_against_quadrature(latent):
     log_joint = [prior + likelihoods.log_prob(one) for one in x]
     exact = scipy.special.logsumexp(log_joint, 1) + latent * np.log(side[1] - side[0])
     for found in (
-        likelihood.importance_sampling(model, x, 5000),
-        likelihood.appendix_d(model, x, 400, leapfrog_steps=10, density="kde"),
+        marginal_likelihood.importance_sampling(model, x, 5000),
+        marginal_likelihood.appendix_d(model, x, 400, leapfrog_steps=10, density="kde"),
     ):
         assert np.mean(found.log_likelihood - exact) == pytest.approx(0, abs=0.05)
 
@@ -101,10 +101,10 @@ def test_a_nonlinear_decoder_against_quadrature(latent):
 def test_importance_sampling_needs_no_more_memory_for_more_samples():
     oracle = LinearGaussian(latent=2)
     x, model = oracle.draw(3), loose(oracle)
-    found = likelihood.importance_sampling(model, x, 200_000)
+    found = marginal_likelihood.importance_sampling(model, x, 200_000)
     np.testing.assert_allclose(found.log_likelihood, oracle.log_likelihood(x), atol=0.01)
     many = np.repeat(x, 3000, 0)  # nine batches, and enough for the mean
-    one = likelihood.importance_sampling(model, many, 1)
+    one = marginal_likelihood.importance_sampling(model, many, 1)
     assert one.log_likelihood.shape == (9000,)
     bound = model.elbo(many, n_samples=10).mean()
     assert one.log_likelihood.mean() == pytest.approx(bound, abs=0.1)  # K = 1: the lower bound
@@ -114,7 +114,7 @@ def test_importance_sampling_needs_no_more_memory_for_more_samples():
 def test_both_estimators_lie_above_the_bound_side_by_side():
     oracle = LinearGaussian()
     x = oracle.draw(100)
-    table = likelihood.compare(loose(oracle), x).set_index("estimator").nats
+    table = marginal_likelihood.compare(loose(oracle), x).set_index("estimator").nats
     exact = oracle.log_likelihood(x).mean()
     assert list(table[:2]) == pytest.approx([exact, exact], abs=0.05)
     assert table["lower bound"] < exact - 0.1
@@ -124,24 +124,24 @@ def test_what_is_refused_and_what_is_warned_of():
     oracle = LinearGaussian(latent=2)
     x, model = oracle.draw(5), loose(oracle)
     with pytest.raises(ValueError, match=r"n_samples \(L\), .* is 8, but .* at least 9"):
-        likelihood.appendix_d(model, x, 8)
+        marginal_likelihood.appendix_d(model, x, 8)
     with pytest.raises(ValueError, match="unknown density 'flow': one of gaussian, kde"):
-        likelihood.appendix_d(model, x, density="flow")
+        marginal_likelihood.appendix_d(model, x, density="flow")
     with pytest.raises(ValueError, match=r"n_samples \(K\) is 0"):
-        likelihood.importance_sampling(model, x, 0)
-    for estimate in (likelihood.appendix_d, likelihood.importance_sampling):
+        marginal_likelihood.importance_sampling(model, x, 0)
+    for estimate in (marginal_likelihood.appendix_d, marginal_likelihood.importance_sampling):
         with pytest.raises(ValueError, match=r"of shape \(5, 4\), but the model reads \(n, 5\)"):
             estimate(model, x[:, :4])
         with pytest.raises(ValueError, match="1 of 25 values are NaN"):
             estimate(model, np.where(np.arange(25).reshape(5, 5) == 3, np.nan, x))
     chains = vae_keras.MonteCarloEM(model.decoder, 5)
     with pytest.raises(ValueError, match=r"MonteCarloEM has no encoder .* use appendix_d"):
-        likelihood.importance_sampling(chains, x)
+        marginal_likelihood.importance_sampling(chains, x)
     wide = LinearGaussian(pixels=8, latent=6)
     with pytest.warns(UserWarning, match="not reliable in 6 latent dimensions, only up to about 5"):
-        likelihood.appendix_d(loose(wide), wide.draw(5))
+        marginal_likelihood.appendix_d(loose(wide), wide.draw(5))
     with pytest.warns(UserWarning, match="of 5 chains accept less than 50% .* raise burn_in"):
-        likelihood.appendix_d(loose(LinearGaussian(noise=0.001)), x, burn_in=0)
+        marginal_likelihood.appendix_d(loose(LinearGaussian(noise=0.001)), x, burn_in=0)
 
 
 def test_a_decoder_without_a_gradient_is_refused():
@@ -153,7 +153,7 @@ def test_a_decoder_without_a_gradient_is_refused():
     model = vae_keras.WakeSleep(encoder, decoder)
     x = np.ones((3, 5), "float32")
     with pytest.raises(ValueError, match="no gradient in z, so HMC cannot move"):
-        likelihood.appendix_d(model, x)
+        marginal_likelihood.appendix_d(model, x)
 
 
 @pytest.mark.first(1)
@@ -166,7 +166,9 @@ def test_draws_from_the_prior_find_what_the_encoder_misses(prior_share):
     exact = oracle.log_likelihood(x).mean()
 
     def found(**kwargs):
-        return likelihood.importance_sampling(astray, x, 4000, **kwargs).log_likelihood.mean()
+        return marginal_likelihood.importance_sampling(
+            astray, x, 4000, **kwargs
+        ).log_likelihood.mean()
 
     assert found() < exact - 5
     assert found(prior_share=prior_share) == pytest.approx(exact, abs=0.05)
@@ -175,10 +177,10 @@ def test_draws_from_the_prior_find_what_the_encoder_misses(prior_share):
 def test_a_share_of_the_prior_leaves_a_draw_of_the_encoder_and_lies_below_one():
     oracle = LinearGaussian(pixels=3, latent=1, noise=0.5)
     x, astray = oracle.draw(200), oracle.vae(np.zeros((1, 3)), np.array([6.0]), np.array([-4.0]))
-    one = likelihood.importance_sampling(astray, x, 1, prior_share=0.9).log_likelihood
+    one = marginal_likelihood.importance_sampling(astray, x, 1, prior_share=0.9).log_likelihood
     assert np.all(np.isfinite(one))
     with pytest.raises(ValueError, match="prior_share is 1"):
-        likelihood.importance_sampling(astray, x, 10, prior_share=1)
+        marginal_likelihood.importance_sampling(astray, x, 10, prior_share=1)
 
 
 def test_more_datapoints_than_seeds_of_32_bits():
@@ -186,7 +188,7 @@ def test_more_datapoints_than_seeds_of_32_bits():
     a, c = oracle.posterior_map
     vae = oracle.vae(a, c, np.log(np.diag(oracle.posterior_covariance)))
     x = oracle.draw(4500)
-    found = likelihood.importance_sampling(vae, x, 2).log_likelihood  # the exact posterior
+    found = marginal_likelihood.importance_sampling(vae, x, 2).log_likelihood  # the exact posterior
     np.testing.assert_allclose(found, oracle.log_likelihood(x), atol=0.01)
 
 
@@ -195,7 +197,7 @@ def test_more_datapoints_than_seeds_of_32_bits():
 
 @tf.function  # once for all widths: one kernel after the other takes seconds outside a graph
 def log_density(density, z, at):
-    return likelihood.DENSITIES[density](z)(at)
+    return marginal_likelihood.DENSITIES[density](z)(at)
 
 
 @pytest.mark.parametrize("density", ["gaussian", "kde"])
@@ -223,7 +225,7 @@ def test_a_density_fits_draws_of_any_width(density, widths):
 
 
 def test_a_chain_that_never_moved_gives_a_number():
-    q = likelihood.DENSITIES["gaussian"](tf.ones((10, 3, 2)))
+    q = marginal_likelihood.DENSITIES["gaussian"](tf.ones((10, 3, 2)))
     assert np.all(np.isfinite(q(tf.ones((10, 3, 2)))))
 
 
@@ -232,7 +234,7 @@ def test_appendix_d_of_a_posterior_as_narrow_as_a_hair():
     oracle = LinearGaussian(w=np.ones((4, 1)), b=np.zeros(4), noise=1.4e-4)
     assert np.sqrt(oracle.posterior_covariance) == pytest.approx(7e-5, rel=0.01)
     x = oracle.draw(200)
-    found = likelihood.appendix_d(loose(oracle), x, burn_in=300)
+    found = marginal_likelihood.appendix_d(loose(oracle), x, burn_in=300)
     error = found.log_likelihood - oracle.log_likelihood(x)
     assert np.mean(error) == pytest.approx(0, abs=0.05)
 
@@ -241,12 +243,14 @@ def test_log_p_of_x_with_a_positive_prior(any_encoder, make_vae, x):
     reals = tfd.Independent(tfd.Normal(tf.zeros(2), 1.0), 1)
     positive = tfd.Independent(tfd.LogNormal(tf.zeros(2), 1.0), 1)
     vae = make_vae(any_encoder(TFPDistribution("Gamma", 2)), prior=positive, estimator="A")
-    assert np.all(np.isfinite(likelihood.importance_sampling(vae, x[:3], 10).log_likelihood))
+    assert np.all(
+        np.isfinite(marginal_likelihood.importance_sampling(vae, x[:3], 10).log_likelihood)
+    )
     with pytest.raises(ValueError, match=r"over \(0, inf\), but HMC here moves over all reals"):
-        likelihood.appendix_d(vae, x[:3])
+        marginal_likelihood.appendix_d(vae, x[:3])
     wider = make_vae(any_encoder(TFPDistribution("Gamma", 2)), prior=reals, estimator="A")
     with pytest.raises(ValueError, match="with supports that differ, leave it at 0"):
-        likelihood.importance_sampling(wider, x[:3], 10, prior_share=0.5)
+        marginal_likelihood.importance_sampling(wider, x[:3], 10, prior_share=0.5)
 
 
 @pytest.mark.parametrize("density", ["gaussian", "kde"])
@@ -255,7 +259,9 @@ def test_the_density_is_the_one_that_scipy_fits(density):
     rng = np.random.default_rng(0)
     z = rng.normal(size=(30, 4, 2)) @ [[1.0, 0.5], [0.0, 0.3]] + rng.normal(size=(4, 2))
     at = rng.normal(size=(7, 4, 2))
-    found = likelihood.DENSITIES[density](tf.constant(z, tf.float32))(tf.constant(at, tf.float32))
+    found = marginal_likelihood.DENSITIES[density](tf.constant(z, tf.float32))(
+        tf.constant(at, tf.float32)
+    )
     for i in range(4):
         exact = (
             scipy.stats.multivariate_normal(z[:, i].mean(0), np.cov(z[:, i].T)).logpdf(at[:, i])
@@ -272,7 +278,9 @@ def test_the_density_is_the_one_that_scipy_fits(density):
 def test_the_error_of_importance_sampling_is_that_over_seeds():
     oracle = LinearGaussian(latent=1)
     x, model = oracle.draw(100), loose(oracle)
-    found = [likelihood.importance_sampling(model, x, 100, seed=seed) for seed in range(40)]
+    found = [
+        marginal_likelihood.importance_sampling(model, x, 100, seed=seed) for seed in range(40)
+    ]
     spread = np.std([estimate.log_likelihood for estimate in found], axis=0)
     said = np.mean([estimate.error for estimate in found], axis=0)
     assert np.mean(said / spread) == pytest.approx(1, abs=0.1)  # 40 seeds tell each to 11%
@@ -283,7 +291,7 @@ def test_the_error_is_nothing_at_the_exact_posterior():
     """There p(x, z) / q(z|x) is p(x), whatever z."""
     oracle = LinearGaussian(orthogonal=True)
     x = oracle.draw(10)
-    found = likelihood.importance_sampling(oracle.exact_vae(), x, 100)
+    found = marginal_likelihood.importance_sampling(oracle.exact_vae(), x, 100)
     np.testing.assert_allclose(found.log_likelihood, oracle.log_likelihood(x), atol=1e-3)
     np.testing.assert_allclose(found.error, 0, atol=5e-3)  # as far as float32 goes
 
@@ -296,7 +304,7 @@ def test_the_error_along_a_chain_knows_that_neighbours_are_alike():
     for i in range(1, n):
         values[i] = r * values[i - 1] + np.sqrt(1 - r**2) * rng.normal(size=chains)
     small = 0.01  # so that the log of a mean is the mean of logs
-    found = likelihood._error_of_log_mean(tf.constant(-5 + small * values, tf.float32))
+    found = marginal_likelihood._error_of_log_mean(tf.constant(-5 + small * values, tf.float32))
     exact = small * np.sqrt((1 + r) / (1 - r) / n)
     assert np.mean(found) / exact == pytest.approx(1, abs=0.06)
 
@@ -306,14 +314,16 @@ def test_the_table_of_both_has_the_errors_of_means(monkeypatch):
     error = np.array([0.3, 0.0, 0.4, 0.0])
 
     def estimate(nats):
-        return lambda *_, **__: likelihood.Estimate(np.array([-1.0, -2.0, -3.0, nats]), error)
+        return lambda *_, **__: marginal_likelihood.Estimate(
+            np.array([-1.0, -2.0, -3.0, nats]), error
+        )
 
-    monkeypatch.setattr(likelihood, "appendix_d", estimate(-6.0))
-    monkeypatch.setattr(likelihood, "importance_sampling", estimate(-10.0))
+    monkeypatch.setattr(marginal_likelihood, "appendix_d", estimate(-6.0))
+    monkeypatch.setattr(marginal_likelihood, "importance_sampling", estimate(-10.0))
     bounds = iter(np.arange(10.0)[:, None] * np.ones(4))
     model = types.SimpleNamespace(elbo=lambda x: next(bounds))
     with pytest.warns(UserWarning, match="in 1 of 4 datapoints"):
-        table = likelihood.compare(model, x)
+        table = marginal_likelihood.compare(model, x)
     assert table.nats.tolist() == [-3, -4, 4.5]
     of_ten = np.std(np.arange(10), ddof=1) / np.sqrt(10)
     assert table.error.tolist() == pytest.approx([0.125, 0.125, of_ten], abs=1e-3)
@@ -339,8 +349,8 @@ def test_datapoints_on_which_the_estimators_disagree_are_named():
 
     x = np.array([[4.0], [2.25], [4.1], [2.25]], "float32")
     with pytest.warns(UserWarning, match=r"in 2 of 4 datapoints \(1, 3\), by up to [56]\.\d nats"):
-        table = likelihood.compare(TwoModes(), x)
+        table = marginal_likelihood.compare(TwoModes(), x)
     assert len(table) == 3
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        likelihood.compare(TwoModes(), x[::2])
+        marginal_likelihood.compare(TwoModes(), x[::2])

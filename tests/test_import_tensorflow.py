@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from vae_keras import _quiet_start
+from vae_keras import _import_tensorflow
 from vae_keras.reproduction import paths
 
 IMPORT = "import vae_keras"
@@ -32,7 +32,7 @@ def test_where_there_is_a_card_tensorflow_says_why_it_does_not_use_it(monkeypatc
     assert run(f'"$python" -c "{level}"', TF_CPP_MIN_LOG_LEVEL="0").stdout == "0\n"
     for there in (True, False):
         monkeypatch.setattr(os.path, "exists", lambda path, there=there: there)
-        assert _quiet_start._has_card() == there
+        assert _import_tensorflow._has_card() == there
 
 
 @pytest.mark.long
