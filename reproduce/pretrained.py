@@ -2,8 +2,8 @@
 
 .venv/bin/python reproduce/pretrained.py [--preset paper]
 
-Takes them from the store as `run_all.sh` at this preset left them; with VAE_KERAS_SO_FAR=1 as far
-as they have come. Needs the real data, on which the stored half precision is measured.
+Takes them from the store as `run_all.sh` at this preset left them; with VAE_KERAS_NO_TRAINING=1 as
+far as they have come. Needs the real data, on which the stored half precision is measured.
 """
 
 import argparse
@@ -18,20 +18,19 @@ import numpy as np
 
 from vae_keras import _files, marginal_likelihood, pretrained
 from vae_keras.models.autoencoder import AutoEncoder
-from vae_keras.reproduction import plans, presets, runs
+from vae_keras.reproduction import presets, runs, settings
 
 WEIGHTS = "model.weights.h5"  # in a Keras file
 ESTIMATED = 1000  # test points, of log p(x)
 
 
-def chosen(preset: str) -> plans.Plan:
+def chosen(preset: str) -> settings.Runs:
     """Figures 4 and 5's models; of wake-sleep, full VB and Monte Carlo EM one each."""
-    settings = presets.resolve(preset)
-    wake_sleep = plans.lower_bound(settings, None, ["wake_sleep"])
-    mcem = plans.of("fig_marginal_likelihood", preset)
-    full_vb = plans.of("fig_full_vb", preset)
-    found = plans.of("fig_manifold", preset) + plans.of("fig_samples", preset)
-    found += [p for p in wake_sleep if (p[0].dataset, p[0].latent_dim) == ("mnist", 20)][:1]
+    bounds = settings.LowerBound(preset=preset, algorithms=["wake_sleep"]).runs()
+    mcem = settings.MarginalLikelihood(preset=preset).runs()
+    full_vb = settings.FullVB(preset=preset).runs()
+    found = settings.Manifold(preset=preset).runs() + settings.Samples(preset=preset).runs()
+    found += [p for p in bounds if (p[0].dataset, p[0].latent_dim) == ("mnist", 20)][:1]
     found += [p for p in full_vb if p[0].algorithm == "full_vb"][:1]
     found += [p for p in mcem if (p[0].algorithm, p[0].n_train) == ("mcem", 1000)][:1]
     return list({experiment.key: (experiment, data) for experiment, data in found}.values())

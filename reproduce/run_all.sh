@@ -7,7 +7,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 usage() {
   cat <<'TEXT'
 usage: reproduce/run_all.sh [--preset NAME] [--only FIGURE]... [--jobs N] [--cluster ADDRESS]
-                            [--force] [--so-far] [--figures-dir DIR] [--help]
+                            [--force] [--no-training] [--figures-dir DIR]
+                            [--help]
 
 Trains the runs that the figures need, side by side, runs each notebook reproduce/fig_*.ipynb as
 soon as its own are there, and leaves their figures in figures/<preset>/, the executed notebooks in
@@ -22,9 +23,9 @@ under a smaller preset goes on from there.
   --cluster ADDRESS  of a Dask scheduler, whose workers train instead (docs/cluster.md); in a
                      notebook: the variable VAE_KERAS_CLUSTER
   --force            draw also what is fresh (trained models are taken from the store all the same)
-  --so-far           train nothing: draw each curve as far as its run has come, also while another
-                     process trains it, or as far as a figure in figures/ shows it already; in a
-                     notebook: VAE_KERAS_SO_FAR=1
+  --no-training      draw each curve as far as its run has come, also while another process trains
+                     it, or as far as a figure in figures/ shows it already; in a notebook: the
+                     variable VAE_KERAS_NO_TRAINING=1
   --figures-dir DIR  put the figures there
 
 A run that was stopped, by Ctrl-C or however, goes on from its last checkpoint: just start again.
@@ -40,7 +41,7 @@ TEXT
 for argument in "$@"; do # at once, where Python would import TensorFlow first
   case "${argument%%=*}" in
     -h | --help) usage; exit 0 ;;
-    --preset | --only | --jobs | --cluster | --force | --so-far | --figures-dir) ;;
+    --preset | --only | --jobs | --cluster | --force | --no-training | --figures-dir) ;;
     -[a-zA-Z-]*) echo "run_all.sh: no option $argument; --help lists them" >&2; exit 2 ;;
   esac
 done

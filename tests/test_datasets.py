@@ -273,7 +273,7 @@ def test_a_machine_without_network_is_noticed_once(monkeypatch, cache, capsys):
 
 
 def test_what_a_run_has_told_its_notebooks_do_not_tell_again(server, cache, monkeypatch):
-    monkeypatch.setenv(datasets.ANNOUNCED, "mnist,frey_face")
+    monkeypatch.setattr(datasets, "announced", {"mnist", "frey_face"})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert datasets.load("mnist", allow_embedded=True).embedded

@@ -497,6 +497,7 @@ _LOADERS = {
 
 
 _missing: dict[str, DataError] = {}  # what was looked for in vain, once a process
+announced = set(os.environ.get(ANNOUNCED, "").split(","))  # what stands in for these was said
 
 
 def stand_ins(names: Iterable[str]) -> dict[str, DataError]:
@@ -545,15 +546,14 @@ def load(name: str, allow_embedded: bool = False) -> Dataset:
     if name not in NAMES:
         raise ValueError(f"unknown data set {name!r}: one of {', '.join(NAMES)}")
     if allow_embedded and name in STAND_IN and locate(name) is None:
-        told = name in os.environ.get(ANNOUNCED, "").split(",")
-        missing = {} if told else stand_ins([name])
+        missing = {} if name in announced else stand_ins([name])
         if missing:
             # One line, once a process, and not the path and the source line of some cell.
             registry = globals().setdefault("__warningregistry__", {})
             warnings.warn_explicit(
                 sentence(missing), EmbeddedDataWarning, "vae_keras", 0, registry=registry
             )
-        if told or missing:
+        if name in announced or missing:
             name = STAND_IN[name]
     return _LOADERS[name]()
 

@@ -20,7 +20,8 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_output
 
 import vae_keras
-from vae_keras.reproduction import experiments, notebooks, paper, paths, provenance
+from vae_keras.reproduction import experiments, notebooks, paper, paths
+from vae_keras.reproduction.settings import FIGURES
 
 ROOT = paths.ROOT
 CONTENTS = Path(__file__).with_name("contents.md")
@@ -171,10 +172,14 @@ def _drawn(name: str, folder: Path) -> list[str]:
 def command(record: dict, folder: str) -> str:
     """What draws a figure with the parameters of `record`, by the notebook as it is now."""
     name, preset, values = record["figure"], record["preset"], record["parameters"]
-    own = provenance.parameters(name, preset)
+    own = FIGURES[name](preset=preset).parameters
     if values == own and folder == f"figures/{preset}":
         return f"reproduce/run_all.sh --preset {preset} --only {name}"
-    given = {key: values[key] for key in own if key in values and values[key] != own[key]}
+    given = {
+        key: values[key]
+        for key in own
+        if key in values and values[key] != own[key] and key != "ends"
+    }
     given |= {"figures_dir": folder}
     if preset != "quick":
         given = {"preset": preset} | given

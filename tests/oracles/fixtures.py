@@ -64,6 +64,7 @@ def _own_places(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("https_proxy", NOWHERE)
     monkeypatch.delitem(sys.modules, "ipykernel", raising=False)  # a notebook is told by that
     monkeypatch.setattr(datasets, "_missing", {})
+    monkeypatch.setattr(datasets, "announced", set())
     monkeypatch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
     monkeypatch.setenv("VAE_KERAS_RESULTS", str(tmp_path_factory.mktemp("results")))
     monkeypatch.setenv("VAE_KERAS_JOBS", "0")  # no other process: it would import TensorFlow anew

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from vae_keras.reproduction import command_line, executor, notebooks, paths, store
+from vae_keras.reproduction.executor import Execution
 
 RUN_ALL = ["bash", "reproduce/run_all.sh"]
 
@@ -43,7 +44,7 @@ def test_places_begin_where_the_user_stands(monkeypatch, tmp_path):
     """Whatever folder the process that writes there works in."""
     seen = {}
 
-    def run(names, preset, force, folder):
+    def run(names, preset, force, folder, execution):
         seen.update(folder=folder, preset=preset, results=os.environ["VAE_KERAS_RESULTS"])
         return 0
 
@@ -284,8 +285,7 @@ def test_what_the_figures_command_asks_for(monkeypatch, tmp_path):
     asked = []
 
     def run(*arguments):
-        where = [os.environ.get(name) for name in ("VAE_KERAS_JOBS", "VAE_KERAS_CLUSTER")]
-        asked.append((*arguments, *where))
+        asked.append(arguments)
         return 7
 
     monkeypatch.setattr(notebooks, "run", run)
@@ -293,13 +293,13 @@ def test_what_the_figures_command_asks_for(monkeypatch, tmp_path):
     monkeypatch.setenv("VAE_KERAS_JOBS", "2")
     monkeypatch.setenv("VAE_KERAS_CLUSTER", "")
     assert command_line.main(["figures"]) == 7
-    assert command_line.main(["figures", "--preset", "smoke", "--jobs", "0"]) == 7
+    assert command_line.main(["figures", "--preset", "smoke", "--jobs", "0", "--no-training"]) == 7
     options = ["--only", "fig_samples", "--force", "--figures-dir", str(tmp_path), "--jobs", "3"]
     assert command_line.main(["figures", *options, "--cluster", "tcp://there:8786"]) == 7
     assert asked == [
-        (notebooks.NAMES, "quick", False, paths.figures("quick"), "2", ""),
-        (notebooks.NAMES, "smoke", False, paths.figures("smoke"), "0", ""),
-        (["fig_samples"], "quick", True, tmp_path, "3", "tcp://there:8786"),
+        (notebooks.NAMES, "quick", False, paths.figures("quick"), Execution(2)),
+        (notebooks.NAMES, "smoke", False, paths.figures("smoke"), Execution(0, train=False)),
+        (["fig_samples"], "quick", True, tmp_path, Execution(3, "tcp://there:8786")),
     ]
 
 

@@ -88,7 +88,6 @@ def test_each_process_has_one_thread_and_a_gpu_of_its_own(monkeypatch):
 
 def test_as_many_at_once_as_cores_and_memory_allow(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    monkeypatch.delenv("VAE_KERAS_JOBS")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(64))
     memory = 100 * executor.MEMORY
     monkeypatch.setattr(
@@ -99,17 +98,27 @@ def test_as_many_at_once_as_cores_and_memory_allow(monkeypatch):
     assert executor.n_jobs() == 3
     memory = 0
     assert executor.n_jobs() == 1
-    monkeypatch.setenv("VAE_KERAS_JOBS", "17")
-    assert executor.n_jobs() == 17
+
+
+def test_another_process_reads_from_its_environment_what_this_one_was_asked_for(monkeypatch):
+    for execution in (
+        executor.Execution(),
+        executor.Execution(jobs=0, train=False),
+        executor.Execution(jobs=17, cluster="tcp://there:8786"),
+    ):
+        for name, value in execution.environment().items():
+            monkeypatch.setenv(name, value)
+        assert executor.Execution.from_environment() == execution
+    monkeypatch.setenv("VAE_KERAS_NO_TRAINING", "0")
+    assert executor.Execution.from_environment().train
     monkeypatch.setenv("VAE_KERAS_JOBS", "two")
     with pytest.raises(ValueError, match="VAE_KERAS_JOBS is 'two', but must be a whole number"):
-        executor.n_jobs()
+        executor.Execution.from_environment()
 
 
-def test_none_at_once_is_this_process_itself(monkeypatch):
-    monkeypatch.setenv("VAE_KERAS_JOBS", "0")
+def test_none_at_once_is_this_process_itself():
     told = []
-    with executor.local(told.append) as pool:
+    with executor.local(told.append, jobs=0) as pool:
         assert pool.submit(os.getpid).result() == os.getpid()
         assert isinstance(pool.submit(int, "x").exception(), ValueError)
         pool.submit(executor.report, "here").result()

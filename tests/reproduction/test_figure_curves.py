@@ -5,18 +5,21 @@ import json
 
 import pytest
 
-from vae_keras.reproduction import figure_curves, figures, paths, provenance, runs, store
+from vae_keras.reproduction import figure_curves, figures, paths, runs, store
+from vae_keras.reproduction.executor import Execution
 from vae_keras.reproduction.experiments import Experiment
+from vae_keras.reproduction.settings import FIGURES
 
 
 @pytest.fixture
 def draw(tmp_path, monkeypatch):
     """A function that puts runs into a figure and empties the store; returns the figure's JSON."""
     monkeypatch.setattr(paths, "FIGURES", tmp_path / "figures")
+    monkeypatch.setattr(FIGURES["fig_lower_bound"], "runs", lambda self: [])  # others than these
 
     def draw(found, folder="standard", name="fig_lower_bound"):
-        cell = provenance.parameters(name, "smoke") | {"figures_dir": paths.FIGURES / folder}
-        figures.save(figures.graphical_model(), name, cell, found, {name: runs.table(found)})
+        settings = FIGURES[name](preset="smoke", figures_dir=str(paths.FIGURES / folder))
+        figures.save(figures.graphical_model(), settings, [], found, {name: runs.table(found)})
         for key in store.records():
             store.drop(key)
         return paths.FIGURES / folder / f"{name}.json"
@@ -24,19 +27,17 @@ def draw(tmp_path, monkeypatch):
     return draw
 
 
-def so_far(monkeypatch, chosen, **settings):
-    with monkeypatch.context() as patch:
-        patch.setenv("VAE_KERAS_SO_FAR", "1")
-        return runs.run_all(chosen, **settings)
+def as_they_are(chosen, **settings):
+    return runs.run_all(chosen, **settings, execution=Execution(train=False))
 
 
-def test_a_curve_comes_from_the_figure_that_shows_it(small, faces, draw, monkeypatch, capsys):
+def test_a_curve_comes_from_the_figure_that_shows_it(small, faces, draw, capsys):
     other = dataclasses.replace(small, seed=1)
     chosen = [(small, faces), (other, faces)]
     before = runs.run_all(chosen)
     draw(before)
     capsys.readouterr()
-    found = so_far(monkeypatch, chosen, models=False)
+    found = as_they_are(chosen, models=False)
     assert capsys.readouterr().out == "from figures drawn before, not from the store: 2 curves\n"
     assert runs.table(found).equals(runs.table(before))
     for run, original in zip(found, before, strict=True):
@@ -46,29 +47,27 @@ def test_a_curve_comes_from_the_figure_that_shows_it(small, faces, draw, monkeyp
     with pytest.raises(store.StoreError, match=r"no model of aevb-synthetic_faces-2d-.* train it"):
         _ = found[0].model
     with pytest.raises(ValueError, match="none of these runs has been begun"):
-        so_far(monkeypatch, chosen)  # of which the models are wanted
+        as_they_are(chosen)  # of which the models are wanted
     # What is drawn of it is the same, and can be drawn from again.
     draw(found, "again")
-    assert so_far(monkeypatch, chosen, models=False)[1].record == before[1].record
+    assert as_they_are(chosen, models=False)[1].record == before[1].record
 
 
 @pytest.mark.long
-def test_what_is_in_the_store_comes_first_unless_a_figure_shows_more(
-    small, faces, draw, monkeypatch
-):
+def test_what_is_in_the_store_comes_first_unless_a_figure_shows_more(small, faces, draw):
     (shorter,) = runs.run_all([(dataclasses.replace(small, samples=1000), faces)])
     draw([shorter], "quick")
     assert figure_curves.record(small, faces.sha256)["samples"] == 1000
     whole = runs.run(small, faces)
-    (found,) = so_far(monkeypatch, [(small, faces)], models=False)
+    (found,) = as_they_are([(small, faces)], models=False)
     assert found.samples == 4000
     assert found.has_model
     draw([whole])
     runs.run(dataclasses.replace(small, samples=1000), faces)
-    (found,) = so_far(monkeypatch, [(small, faces)], models=False)
+    (found,) = as_they_are([(small, faces)], models=False)
     assert found.record == whole.record
     assert not found.has_model  # not of so far
-    (found,) = so_far(monkeypatch, [(shorter.experiment, faces)], models=False)
+    (found,) = as_they_are([(shorter.experiment, faces)], models=False)
     assert found.has_model
 
 

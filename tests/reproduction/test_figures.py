@@ -23,11 +23,11 @@ from vae_keras.reproduction import (
     measures,
     paper,
     paths,
-    presets,
     provenance,
     style,
 )
 from vae_keras.reproduction.experiments import Experiment
+from vae_keras.reproduction.settings import LowerBound, MarginalLikelihood, Samples
 from vae_keras.traversals import traversal
 
 REAL = datasets.TITLES
@@ -116,7 +116,7 @@ def hollow(axis):
 @PRESETS
 @pytest.mark.parametrize("data", DATA)
 def test_figure_2(data, preset, seeds):
-    titles, settings = DATA[data], presets.resolve(preset)
+    titles, settings = DATA[data], LowerBound(preset=preset)
     algorithms = ["aevb", "wake_sleep"]
     table = curves(titles, settings, algorithms, seeds)
     figure = figures.lower_bound(table, titles)
@@ -132,7 +132,7 @@ def test_figure_2(data, preset, seeds):
 
 @pytest.mark.parametrize("preset", ["standard", "paper"])
 def test_seeds_that_have_come_less_far_are_a_range_as_far_as_they_have(preset):
-    settings = presets.resolve(preset)
+    settings = LowerBound(preset=preset)
     table = curves(REAL, settings, ["aevb", "wake_sleep"], [0, 1, 2])
     whole = table.samples.max()
     behind = (table.seed > 0) & (table.samples > whole / 10)
@@ -158,7 +158,7 @@ def test_seeds_that_have_come_less_far_are_a_range_as_far_as_they_have(preset):
 
 def test_a_curve_of_one_point_can_be_seen_and_the_axis_ends_with_the_data():
     """As a run of 2,000 samples in one execution leaves it."""
-    table = curves(EMBEDDED, presets.resolve("smoke"), ["aevb", "wake_sleep"], [0])
+    table = curves(EMBEDDED, LowerBound(preset="smoke"), ["aevb", "wake_sleep"], [0])
     table = table[(table.dataset != "mnist_5k") | (table.samples == 2000)]
     figure = figures.lower_bound(table, EMBEDDED)
     assert problems(figure) == []
@@ -166,14 +166,14 @@ def test_a_curve_of_one_point_can_be_seen_and_the_axis_ends_with_the_data():
         assert axis.get_xlim()[1] < 2400
         assert {line.get_marker() for line in axis.lines} == {"v", "o"}
     assert problems(figures.full_vb(table[table.dataset == "mnist_5k"], "digits")) == []
-    long = curves(REAL, presets.resolve("standard"), ["aevb"], [0])
+    long = curves(REAL, LowerBound(preset="standard"), ["aevb"], [0])
     for axis in figures.lower_bound(long, REAL).axes:
         ours = set(axis.lines) - set(hollow(axis))
         assert {line.get_marker() for line in ours} <= {"None", ""}
 
 
 def test_of_the_papers_points_only_the_algorithms_in_the_key_are_drawn():
-    table = curves(REAL, presets.resolve("quick"), ["aevb"], [0])
+    table = curves(REAL, LowerBound(preset="quick"), ["aevb"], [0])
     figure = figures.lower_bound(table, REAL)
     assert len({to_hex(line.get_color()) for axis in figure.axes for line in axis.lines}) == 1
     assert legend_labels(figure) == [
@@ -186,7 +186,7 @@ def test_of_the_papers_points_only_the_algorithms_in_the_key_are_drawn():
 
 def test_of_the_papers_points_only_the_splits_in_the_key_are_drawn():
     """As of a run of an older recipe, which has no running mean."""
-    table = curves(REAL, presets.resolve("quick"), ["aevb"], [0])
+    table = curves(REAL, LowerBound(preset="quick"), ["aevb"], [0])
     figure = figures.lower_bound(table[table.split != "running"], REAL)
     assert legend_labels(figure) == ["AEVB, test set", "the paper's own points, test set"]
     assert {line.get_marker() for axis in figure.axes for line in hollow(axis)} == {"o"}
@@ -194,7 +194,7 @@ def test_of_the_papers_points_only_the_splits_in_the_key_are_drawn():
 
 def test_where_data_are_embedded_the_axes_fit_what_the_curves_come_to():
     """They end a little below the lowest end of a curve, and a little above the top."""
-    table = curves(EMBEDDED, presets.resolve("quick"), ["aevb"], [0])
+    table = curves(EMBEDDED, LowerBound(preset="quick"), ["aevb"], [0])
     for part in figures.lower_bound(table, EMBEDDED).subfigs:
         lines = [line for axis in part.axes for line in axis.lines]
         lowest = min(line.get_ydata()[-1] for line in lines)
@@ -202,7 +202,7 @@ def test_where_data_are_embedded_the_axes_fit_what_the_curves_come_to():
         low, high = part.axes[0].get_ylim()
         assert low < lowest <= low + 0.1 * (high - low)
         assert high - 0.2 * (high - low) < top < high
-    table = curves(REAL, presets.resolve("quick"), ["aevb"], [0])
+    table = curves(REAL, LowerBound(preset="quick"), ["aevb"], [0])
     limits = [[a.get_ylim() for a in p.axes] for p in figures.lower_bound(table, REAL).subfigs]
     assert limits[0][3] == (-150, -95)  # the paper's
     assert limits[1][3] == (0, 1600)
@@ -216,9 +216,10 @@ def test_where_data_are_embedded_the_axes_fit_what_the_curves_come_to():
 @pytest.mark.parametrize("data", ["real", "embedded"])
 def test_figure_3(data, preset, seeds):
     name, title = next(iter(DATA[data].items()))
-    settings = dataclasses.replace(presets.resolve(preset), mnist_latent_dims=[3])
+    settings = dataclasses.replace(LowerBound(preset=preset), mnist_latent_dims=[3])
     algorithms = ["aevb", "wake_sleep", "mcem"]
-    sizes = settings.n_train if data == "real" else [min(n, 4000) for n in settings.n_train]
+    n_train = MarginalLikelihood(preset=preset).n_train
+    sizes = n_train if data == "real" else [min(n, 4000) for n in n_train]
     measure = "marginal_log_likelihood"
     table = pd.concat(
         curves([name], settings, algorithms, seeds, measure, n_train=n) for n in sizes
@@ -236,7 +237,7 @@ def test_figure_3(data, preset, seeds):
 
 @SEEDS
 def test_differences(seeds):
-    settings = presets.resolve("paper")
+    settings = LowerBound(preset="paper")
     of_2 = curves(REAL, settings, ["aevb", "wake_sleep"], seeds)
     fewer = dataclasses.replace(settings, mnist_latent_dims=[3])
     measure = "marginal_log_likelihood"
@@ -258,7 +259,7 @@ def test_differences(seeds):
 
 
 def test_of_embedded_data_there_is_nothing_to_differ_from():
-    table = curves(EMBEDDED, presets.resolve("smoke"), ["aevb"], [0])
+    table = curves(EMBEDDED, LowerBound(preset="smoke"), ["aevb"], [0])
     nothing = paper.differences(table).assign(n_train=np.nan)
     figure = figures.differences(nothing)
     assert problems(figure) == []
@@ -266,7 +267,7 @@ def test_of_embedded_data_there_is_nothing_to_differ_from():
 
 
 def test_the_bound_is_drawn_where_it_is_what_the_papers_points_are_like():
-    settings = dataclasses.replace(presets.resolve("paper"), mnist_latent_dims=[3])
+    settings = dataclasses.replace(LowerBound(preset="paper"), mnist_latent_dims=[3])
     measure = "marginal_log_likelihood"
     table = pd.concat(
         curves(["mnist"], settings, ["aevb", "mcem"], [0], measure, n_train=n)
@@ -281,7 +282,7 @@ def test_the_bound_is_drawn_where_it_is_what_the_papers_points_are_like():
 
 
 def test_an_encoder_at_rest_is_a_thin_line_on_faces():
-    table = curves(REAL, presets.resolve("standard"), ["aevb", "wake_sleep"], [0])
+    table = curves(REAL, LowerBound(preset="standard"), ["aevb", "wake_sleep"], [0])
     rows = [(2, split, n, 577.0) for split in FIGURE_2 for n in (3 * 10**5, 10**7, 10**8)]
     at_rest = pd.DataFrame(rows, columns=["latent_dim", "split", "samples", "here"])
     figure = figures.lower_bound(table, REAL, at_rest)
@@ -296,7 +297,7 @@ def test_an_encoder_at_rest_is_a_thin_line_on_faces():
     (with_it,) = (title for title, lines in thin.items() if lines)
     assert with_it.endswith("$N_z$ = 2")
     assert [list(line.get_xdata()) for line in thin[with_it]] == 2 * [[3 * 10**5, 10**7]]
-    embedded = curves(EMBEDDED, presets.resolve("quick"), ["aevb", "wake_sleep"], [0])
+    embedded = curves(EMBEDDED, LowerBound(preset="quick"), ["aevb", "wake_sleep"], [0])
     labels = legend_labels(figures.lower_bound(embedded, EMBEDDED, at_rest))
     assert not any("at rest" in label for label in labels)
 
@@ -310,7 +311,7 @@ def hollow_line(line):
 @pytest.mark.parametrize("data", ["real", "embedded"])
 def test_full_vb(data, preset, seeds):
     name, title = next(iter(DATA[data].items()))
-    settings = dataclasses.replace(presets.resolve(preset), mnist_latent_dims=[10])
+    settings = dataclasses.replace(LowerBound(preset=preset), mnist_latent_dims=[10])
     table = curves([name], settings, ["aevb", "full_vb"], seeds)
     figure = figures.full_vb(table, f"{title}, $N_{{train}}$ = 1,000, $N_z$ = 10")
     assert problems(figure) == []
@@ -341,7 +342,7 @@ def run(name, title, samples, latent_dim=2):
 @pytest.mark.parametrize("data", DATA)
 @pytest.mark.parametrize(("face_grid", "digit_grid"), [(10, 20), (2, 2)])
 def test_figure_4(data, preset, face_grid, digit_grid):
-    samples = presets.resolve(preset).samples
+    samples = LowerBound(preset=preset).samples
     digits, faces = (run(name, title, samples) for name, title in DATA[data].items())
     spread = 9 if preset == "smoke" else 1  # codes far out, as an untrained encoder may give them
     z = spread * np.random.default_rng(0).normal(size=(1000, 2))
@@ -360,7 +361,7 @@ def test_figure_4(data, preset, face_grid, digit_grid):
 @pytest.mark.parametrize("sizes", [[2], [2, 5, 10, 20], list(range(1, 11))], ids=len)
 def test_figure_5(data, preset, sizes):
     name, title = next(iter(DATA[data].items()))
-    runs = [run(name, title, presets.resolve(preset).samples, n) for n in sizes]
+    runs = [run(name, title, LowerBound(preset=preset).samples, n) for n in sizes]
     figure = figures.samples(runs, 10)
     assert problems(figure) == []
     titles = [axis.get_title().split(") ")[1] for axis in figure.axes]
@@ -475,25 +476,29 @@ def test_a_figure_of_embedded_data_says_so(run, faces):
 def test_a_figure_with_other_parameters_lies_elsewhere_and_is_not_fresh(tmp_path, monkeypatch):
     """No other run overwrites the figures of a preset."""
     monkeypatch.setattr(paths, "FIGURES", tmp_path)
-    name, figure = "fig_samples", figures.graphical_model()
-    cell = provenance.parameters(name, "quick") | {"samples": None, "figures_dir": None}
-    cell["In"] = provenance.code(name)
-    assert figures.save(figure, name, cell) == tmp_path / "quick"
-    assert provenance.is_fresh(name, "quick", tmp_path / "quick")
+    monkeypatch.setattr(Samples, "runs", lambda self: [])
+    name, figure, ran = "fig_samples", figures.graphical_model(), provenance.code("fig_samples")
+    quick = Samples()
+
+    def save(**given):
+        return figures.save(figure, Samples(**given), ran)
+
+    assert save() == tmp_path / "quick"
+    assert provenance.is_fresh(quick, tmp_path / "quick")
     before = (tmp_path / "quick" / f"{name}.json").read_bytes()
     for other in ({"seed": 7}, {"step_size": 0.1}, {"samples": 1000}, {"rows": 3}):
-        assert figures.save(figure, name, cell | other) == tmp_path / "custom"
-    assert figures.save(figure, name, cell | {"samples": 10**6}) == tmp_path / "quick"  # the same
-    assert figures.save(figure, name, cell | {"preset": "smoke"}) == tmp_path / "smoke"
+        assert save(**other) == tmp_path / "custom"
+    assert save(samples=10**6) == tmp_path / "quick"  # the same
+    assert save(preset="smoke") == tmp_path / "smoke"
     assert json.loads((tmp_path / "quick" / f"{name}.json").read_bytes())["preset"] == "quick"
-    assert json.loads(before)["parameters"] == provenance.parameters(name, "quick")
+    assert json.loads(before)["parameters"] == quick.parameters
     chosen = tmp_path / "mine"
-    assert figures.save(figure, name, cell | {"seed": 7, "figures_dir": str(chosen)}) == chosen
-    assert not provenance.is_fresh(name, "quick", chosen)
+    assert save(seed=7, figures_dir=str(chosen)) == chosen
+    assert not provenance.is_fresh(quick, chosen)
     monkeypatch.chdir(tmp_path)
-    assert str(figures.save(figure, name, cell | {"figures_dir": 2024})) == "2024"  # a path too
+    assert str(save(figures_dir=2024)) == "2024"  # a path too
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert figures.save(figure, name, cell | {"figures_dir": "~/figs"}) == tmp_path / "figs"
+    assert save(figures_dir="~/figs") == tmp_path / "figs"
 
 
 def test_the_figure_has_a_panel_a_size_with_the_papers_points():
@@ -597,7 +602,7 @@ def test_the_legend_calls_each_curve_what_it_is():
 
 def test_the_papers_points_are_hollow_marks_upon_ours():
     """Up to where ours end, in the algorithm's colour, with the split's mark, and side by side."""
-    table = curves(REAL, presets.resolve("standard"), ["aevb", "wake_sleep"], [0])
+    table = curves(REAL, LowerBound(preset="standard"), ["aevb", "wake_sleep"], [0])
     figure, panels = figures.lower_bound(table, REAL), 0
     theirs = paper.figure2().query("run == 0 and samples <= 1.02 * 10**7")
     colours = {to_hex(colour): name for name, colour in style.colours().items()}

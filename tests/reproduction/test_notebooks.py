@@ -1,8 +1,6 @@
 """The runner of the figure notebooks, without a kernel: what it starts, says and ends."""
 
-import contextlib
 import io
-import os
 import re
 import signal
 import subprocess
@@ -13,12 +11,14 @@ import pytest
 
 from vae_keras import datasets
 from vae_keras.reproduction import executor, notebooks, provenance
+from vae_keras.reproduction.executor import Execution
 from vae_keras.reproduction.experiments import Experiment
+from vae_keras.reproduction.settings import FIGURES
 
 
 def test_an_order_to_end_is_taken_while_notebooks_run():
     before = signal.getsignal(signal.SIGHUP)
-    with notebooks._Notebooks(side_by_side=False):
+    with notebooks._Notebooks({}, side_by_side=False):
         for number in (signal.SIGTERM, signal.SIGHUP):
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(number)
@@ -83,14 +83,15 @@ def executed(monkeypatch):
 
 
 def test_stale_notebooks_are_run_with_their_parameters_of_the_preset(executed, tmp_path, capsys):
-    assert notebooks.run([A, A], "smoke", False, tmp_path) == 0
+    assert notebooks.run([A, A], "smoke", False, tmp_path, Execution(jobs=0)) == 0
     assert executed == [(A, {"preset": "smoke", "figures_dir": str(tmp_path)}, False)]
-    assert notebooks.run([A, B], "smoke", False, tmp_path) == 1  # one of them failed
+    assert (
+        notebooks.run([A, B], "smoke", False, tmp_path, Execution(jobs=0)) == 1
+    )  # one of them failed
     assert executed[1:] == [
         (A, {"preset": "smoke", "figures_dir": str(tmp_path)}, False),
-        (B, {"preset": "smoke", "samples": 2000, "allow_embedded": True,
-             "figures_dir": str(tmp_path)}, False),
-    ]  # fmt: skip
+        (B, {"preset": "smoke", "figures_dir": str(tmp_path)}, False),
+    ]
     *_, made, failed, where = capsys.readouterr().out.splitlines()
     assert re.fullmatch(rf"{A} +made +0s", made)
     assert re.fullmatch(rf"{B} +FAILED +0s  it fell over", failed)
@@ -98,19 +99,18 @@ def test_stale_notebooks_are_run_with_their_parameters_of_the_preset(executed, t
 
 
 def test_fresh_notebooks_are_run_only_by_force(executed, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(provenance, "is_fresh", lambda name, *_: name == A)
-    assert notebooks.run([A], "smoke", False, tmp_path) == 0
+    monkeypatch.setattr(provenance, "is_fresh", lambda settings, _: settings.name == A)
+    assert notebooks.run([A], "smoke", False, tmp_path, Execution(jobs=0)) == 0
     assert executed == []
     assert re.search(rf"{A} +fresh", capsys.readouterr().out)
-    assert notebooks.run([A], "smoke", True, tmp_path) == 0
+    assert notebooks.run([A], "smoke", True, tmp_path, Execution(jobs=0)) == 0
     assert [name for name, *_ in executed] == [A]
 
 
-def test_so_far_everything_is_drawn_and_nothing_trained(executed, tmp_path, monkeypatch):
-    monkeypatch.setenv("VAE_KERAS_SO_FAR", "1")
+def test_without_training_everything_is_drawn_as_it_is(executed, tmp_path, monkeypatch):
     monkeypatch.setattr(provenance, "is_fresh", lambda *_: True)
     monkeypatch.setattr(notebooks, "_train", lambda *_: pytest.fail("trained"))
-    assert notebooks.run([A], "smoke", False, tmp_path) == 0
+    assert notebooks.run([A], "smoke", False, tmp_path, Execution(train=False)) == 0
     assert [name for name, *_ in executed] == [A]
 
 
@@ -119,7 +119,7 @@ def test_what_another_process_drew_in_the_meantime_is_not_drawn_again(
 ):
     answers = iter([False, True])
     monkeypatch.setattr(provenance, "is_fresh", lambda *_: next(answers))
-    assert notebooks.run([A], "smoke", False, tmp_path) == 0
+    assert notebooks.run([A], "smoke", False, tmp_path, Execution(jobs=0)) == 0
     assert executed == []
     assert re.search(rf"{A} +fresh", capsys.readouterr().out)
 
@@ -132,15 +132,15 @@ def test_stale_notebooks_are_run_side_by_side_where_there_are_jobs(
     executed, tmp_path, monkeypatch, names, jobs, side_by_side
 ):
     """One stale notebook is no five jobs."""
-    monkeypatch.setenv("VAE_KERAS_JOBS", str(jobs))
-    assert notebooks.run(names, "smoke", False, tmp_path) == int(B in names)
+    execution = Execution(jobs=jobs)
+    assert notebooks.run(names, "smoke", False, tmp_path, execution) == int(B in names)
     assert {(name, s) for name, _, s in executed} == {(name, side_by_side) for name in names}
 
 
 def failing(*names):
     """A `run_all` by which the runs of these data sets fail, and all others are stored."""
 
-    def run_all(chosen, in_turn):
+    def run_all(chosen, in_turn, execution):
         assert in_turn
         run_all.asked.append([e.dataset for e, _ in chosen])
         run_all.stored |= {e.key for e, _ in chosen if e.dataset not in names}
@@ -153,11 +153,18 @@ def failing(*names):
     return run_all
 
 
-def plan_of(name, preset):
-    assert preset == "smoke"
-    if name == "no data":
-        raise datasets.DataError("it is nowhere")
-    return [(Experiment(dataset, 2, 2000), None) for dataset in name.split()]
+class Figure:
+    """One whose name says which data sets it is drawn from, a run each."""
+
+    def __init__(self, name, runs=None):
+        self.name, self._runs = name, runs
+
+    def runs(self):
+        if self.name == "no data":
+            raise datasets.DataError("it is nowhere")
+        if self._runs is not None:
+            return self._runs
+        return [(Experiment(dataset, 2, 2000), None) for dataset in self.name.split()]
 
 
 @pytest.mark.parametrize(
@@ -179,25 +186,24 @@ def test_what_all_figures_need_is_trained_at_once_and_those_that_cannot_be_drawn
     """A figure without its data holds up no other, nor does a run that fails."""
     run_all = failing(*failing_sets)
     monkeypatch.setattr(notebooks.runs, "check", lambda plan: None)
-    monkeypatch.setattr(notebooks.plans, "of", plan_of)
     monkeypatch.setattr(notebooks.runs, "run_all", run_all)
     monkeypatch.setattr(notebooks.store, "is_finished", lambda key, _: key in run_all.stored)
     ready = []
-    assert notebooks._train(names, "smoke", ready.append) == failed
-    assert sorted([*ready, *failed]) == sorted(names)
+    assert notebooks._train([*map(Figure, names)], Execution(), ready.append) == failed
+    assert sorted([*(figure.name for figure in ready), *failed]) == sorted(names)
     assert run_all.asked == asked
 
 
 def test_a_figure_is_drawn_as_soon_as_its_runs_are_there(monkeypatch):
     """While others are trained, and one with no runs at once."""
     stored, drawn = set(), {}
-    plans_of = {
-        "fig_graphical_model": [],
-        "fig_samples": [(Experiment("mnist", 2, 2000), None)],
-        "fig_lower_bound": [(Experiment("mnist", n, 2000), None) for n in (5, 7, 9)],
-    }
+    chosen = [
+        Figure("fig_lower_bound", [(Experiment("mnist", n, 2000), None) for n in (5, 7, 9)]),
+        Figure("fig_samples", [(Experiment("mnist", 2, 2000), None)]),
+        Figure("fig_graphical_model", []),
+    ]
 
-    def run_all(chosen, in_turn):
+    def run_all(chosen, in_turn, execution):
         for experiment, _ in chosen:
             stored.add(experiment.key)
             for _ in range(40):  # until what may be drawn is: that is looked for each second
@@ -205,30 +211,27 @@ def test_a_figure_is_drawn_as_soon_as_its_runs_are_there(monkeypatch):
                 if "fig_samples" in drawn:
                     break
 
-    monkeypatch.setattr(notebooks.plans, "of", lambda name, preset: plans_of[name])
     monkeypatch.setattr(notebooks.runs, "check", lambda plan: None)
     monkeypatch.setattr(notebooks.runs, "run_all", run_all)
     monkeypatch.setattr(notebooks.store, "is_finished", lambda key, _: key in stored)
-    names = ["fig_lower_bound", "fig_samples", "fig_graphical_model"]
-    ready = lambda name: drawn.setdefault(name, len(stored))  # noqa: E731
-    assert notebooks._train(names, "smoke", ready) == {}
+    ready = lambda figure: drawn.setdefault(figure.name, len(stored))  # noqa: E731
+    assert notebooks._train(chosen, Execution(), ready) == {}
     assert drawn == {"fig_graphical_model": 0, "fig_samples": 1, "fig_lower_bound": 4}
 
 
 def test_without_its_scheduler_nothing_is_drawn(monkeypatch):
-    def run_all(chosen, in_turn):
+    def run_all(chosen, in_turn, execution):
         raise executor.ClusterError("nobody answers")
 
-    monkeypatch.setattr(notebooks.plans, "of", plan_of)
     monkeypatch.setattr(notebooks.runs, "check", lambda plan: None)
     monkeypatch.setattr(notebooks.runs, "run_all", run_all)
     with pytest.raises(executor.ClusterError, match="nobody answers"):
-        notebooks._train(["mnist"], "smoke", print)
+        notebooks._train([Figure("mnist")], Execution(), print)
 
 
 def test_a_figure_whose_runs_failed_is_not_drawn(executed, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(notebooks, "_train", lambda names, *_: {names[-1]: "it diverged"})
-    assert notebooks.run([A, B], "smoke", False, tmp_path) == 1
+    monkeypatch.setattr(notebooks, "_train", lambda figures, *_: {figures[-1].name: "it diverged"})
+    assert notebooks.run([A, B], "smoke", False, tmp_path, Execution(jobs=0)) == 1
     assert [name for name, *_ in executed] == [A]
     *_, made, failed, _ = capsys.readouterr().out.splitlines()
     assert re.fullmatch(rf"{A} +made +0s", made)
@@ -238,32 +241,25 @@ def test_a_figure_whose_runs_failed_is_not_drawn(executed, tmp_path, monkeypatch
 def test_a_folder_that_cannot_be_written_is_said_before_anything_runs(executed, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="and --figures-dir one for figures"):
-        notebooks.run([A], "smoke", False, tmp_path / "file" / "figures")
+        notebooks.run([A], "smoke", False, tmp_path / "file" / "figures", Execution(jobs=0))
     assert executed == []
 
 
-@pytest.mark.parametrize("before", [None, "frey_face"])
-def test_missing_data_are_told_of_once_for_all_notebooks(monkeypatch, capsys, before):
-    """They learn of it from the environment, which is as it was thereafter, also after an error."""
-    if before is None:
-        monkeypatch.delenv(datasets.ANNOUNCED, raising=False)
-    else:
-        monkeypatch.setenv(datasets.ANNOUNCED, before)
+def test_missing_data_are_told_of_once_for_all_notebooks(monkeypatch, capsys):
+    """They learn of it from their environment, and this process remembers it."""
+    monkeypatch.setattr(datasets, "announced", set())
     missing = {"mnist": datasets.DataError("", "there is no network")}
     asked = []
     monkeypatch.setattr(datasets, "stand_ins", lambda names: asked.append(names) or missing)
-    told = []
-    with contextlib.suppress(ZeroDivisionError), notebooks._looked_for_data([A, B, B], "smoke"):
-        told.append(os.environ[datasets.ANNOUNCED])
-        _ = 1 / 0
-    assert told == ["mnist"]
-    assert os.environ.get(datasets.ANNOUNCED) == before
+    figures = {name: FIGURES[name](preset="smoke") for name in (A, B)}
+    assert notebooks._missing_data([figures[A], figures[B], figures[B]]) == "mnist"
+    assert datasets.announced == {"mnist"}
     assert asked == [{"mnist"}]
     (said,) = capsys.readouterr().err.splitlines()
     assert "EMBEDDED DATA stand in, mnist_5k" in said
-    for names, preset in (([A], "smoke"), ([B], "standard")):  # needs none; takes only real ones
-        with notebooks._looked_for_data(names, preset):
-            assert os.environ.get(datasets.ANNOUNCED) == before
+    for figure in (figures[A], FIGURES[B](preset="standard")):  # needs none; takes only real ones
+        assert notebooks._missing_data([figure]) == ""
+    assert notebooks._missing_data([]) == ""
     assert len(asked) == 1
 
 
@@ -285,7 +281,7 @@ def test_notebooks_side_by_side_have_a_thread_each(tmp_path, monkeypatch, capsys
     monkeypatch.setattr(notebooks.subprocess, "Popen", Papermill)
     for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
-    with notebooks._Notebooks(side_by_side=side_by_side) as running:
+    with notebooks._Notebooks({}, side_by_side=side_by_side) as running:
         assert running.execute(A, {}, tmp_path / "out.ipynb") == ""
     threads = [started["env"].get(n) for n in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")]
     assert threads == 2 * ["1" if side_by_side else None]
@@ -293,7 +289,7 @@ def test_notebooks_side_by_side_have_a_thread_each(tmp_path, monkeypatch, capsys
 
 
 def test_what_runs_is_killed_and_nothing_begins_once_it_is_stopped(tmp_path):
-    with notebooks._Notebooks(side_by_side=False) as running:
+    with notebooks._Notebooks({}, side_by_side=False) as running:
         slow, done = (
             subprocess.Popen(command, start_new_session=True)
             for command in (["sleep", "60"], ["true"])

@@ -5,18 +5,31 @@ import json
 import shutil
 import types
 
-import nbformat
 import pytest
 import tensorflow as tf
 
-from vae_keras import datasets
-from vae_keras.reproduction import figures, paths, plans, presets, provenance, runs, version
+from vae_keras.reproduction import figures, paths, provenance, runs, version
+from vae_keras.reproduction.executor import Execution
+from vae_keras.reproduction.experiments import Experiment
+from vae_keras.reproduction.settings import FIGURES, LowerBound, Manifold, Samples
 
 
-def as_ran(name, preset, executed=None):
-    """What a notebook's ``globals()`` hold when all of its cells have run."""
+@pytest.fixture(autouse=True)
+def no_runs(monkeypatch):
+    """What a figure's runs are is tested elsewhere: here it is drawn from none."""
+    for figure in FIGURES.values():
+        monkeypatch.setattr(figure, "runs", lambda self: [])
+
+
+def save(name, executed=None, **given):
+    """Save a picture as figure `name` at preset smoke, when its notebook's cells have run."""
     ran = provenance.code(name) if executed is None else executed
-    return provenance.parameters(name, preset) | {"figures_dir": None, "In": ["", *ran]}
+    settings = FIGURES[name](**{"preset": "smoke"} | given)
+    return figures.save(figures.graphical_model(), settings, ["", *ran])
+
+
+def is_fresh(name, folder, **given):
+    return provenance.is_fresh(FIGURES[name](**{"preset": "smoke"} | given), folder)
 
 
 def edited(cells, old, new):
@@ -46,18 +59,17 @@ def test_code_that_is_not_the_notebooks_draws_elsewhere_and_says_so(
     """Run by nbconvert or in JupyterLab, saved or not."""
     monkeypatch.setattr(paths, "FIGURES", tmp_path)
     monkeypatch.delenv("VAE_KERAS_DATA", raising=False)
-    globals_ = as_ran(NAME, "smoke", ran(provenance.code(NAME)))
-    assert figures.save(figures.graphical_model(), NAME, globals_) == tmp_path / folder
+    assert save(NAME, ran(provenance.code(NAME))) == tmp_path / folder
     record = json.loads((tmp_path / folder / f"{NAME}.json").read_text())
     is_own = folder == "smoke"
-    assert (record["sources"] == provenance.source_hash(NAME)) == is_own
+    assert (record["drawing"] == provenance.drawing_hash(NAME)) == is_own
     assert (record["code"] == "the project's notebook") == is_own
     assert ("the code that ran is not that of" in capsys.readouterr().out) == (not is_own)
-    assert provenance.is_fresh(NAME, "smoke", tmp_path / folder) == is_own
+    assert is_fresh(NAME, tmp_path / folder) == is_own
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("rows = 10", "rows = 2"), ("figures.samples(", "figures.samples(*")]
+    ("old", "new"), [("rows = None", "rows = 2"), ("figures.samples(", "figures.samples(*")]
 )
 def test_a_notebook_that_was_edited_and_saved_draws_elsewhere(old, new, tmp_path, monkeypatch):
     folder = shutil.copytree(paths.NOTEBOOKS, tmp_path / "reproduce")
@@ -65,19 +77,17 @@ def test_a_notebook_that_was_edited_and_saved_draws_elsewhere(old, new, tmp_path
     monkeypatch.setattr(paths, "FIGURES", tmp_path)
     notebook = folder / f"{NAME}.ipynb"
     notebook.write_text(notebook.read_text().replace(old, new))
-    assert figures.save(figures.graphical_model(), NAME, as_ran(NAME, "smoke")) == (
-        tmp_path / "custom"
-    )
-    assert not provenance.is_fresh(NAME, "smoke", tmp_path / "custom")
+    assert save(NAME) == tmp_path / "custom"
+    assert not is_fresh(NAME, tmp_path / "custom")
 
 
 def test_what_only_assigns_parameters():
     names = {"rows", "samples"}
     for cell in ("# Parameters\nrows = 3\nsamples = None", "rows = samples = -1", ""):
-        assert presets.assigns_only(cell, names)
+        assert provenance._assigns_only(cell, names)
     for cell in ("rows = n", "other = 3", "rows += 1", "rows = 3; print(rows)", "rows: int = 3",
                  "%matplotlib inline", "rows[0] = 1"):  # fmt: skip
-        assert not presets.assigns_only(cell, names)
+        assert not provenance._assigns_only(cell, names)
 
 
 def test_the_hashes_of_the_projects_notebooks_are_those_of_their_code():
@@ -86,16 +96,13 @@ def test_the_hashes_of_the_projects_notebooks_are_those_of_their_code():
 
 
 def test_a_shipped_model_is_not_said_to_be_trained_with_what_is_asked():
-    values = provenance.parameters(NAME, "smoke", {"pretrained": True})
+    values = Samples(preset="smoke", pretrained=True).parameters
     assert not {"samples", "seed", "step_size"} & set(values)
-    assert {"samples", "seed", "step_size"} <= set(provenance.parameters(NAME, "smoke"))
-    presets.check_untrained(samples=None, seed=0, step_size=None)
-    with pytest.raises(ValueError, match="so seed, step_size would do nothing"):
-        presets.check_untrained(samples=None, seed=7, step_size=0.5)
+    assert {"samples", "seed", "step_size"} <= set(Samples(preset="smoke").parameters)
 
 
 def test_a_figures_record_tells_of_its_runs_and_their_data(run, faces):
-    record = provenance.record("fig_manifold", {"preset": "smoke"}, [run], {"a.png": b"a picture"})
+    record = provenance.record(Manifold(preset="smoke"), [run], {"a.png": b"a picture"})
     assert record["data"]["synthetic_faces"]["embedded"]
     assert record["data"]["synthetic_faces"]["sha256"] == faces.sha256
     assert record["runs"][0]["data_sha256"] == faces.sha256
@@ -110,71 +117,77 @@ def test_a_figures_record_tells_of_its_runs_and_their_data(run, faces):
 
 
 @pytest.mark.usefixtures("checkpoint")
-def test_a_figure_of_a_run_so_far_claims_the_samples_that_it_has(small, faces, monkeypatch):
+def test_a_figure_of_a_run_as_it_is_claims_the_samples_that_it_has(small, faces):
     """What the run has come to, and not what was asked for, here and in its settings."""
-    monkeypatch.setenv("VAE_KERAS_SO_FAR", "1")
-    (summary,) = provenance.record(
-        "fig_manifold", {"preset": "smoke"}, [runs.run(small, faces)], {}
-    )["runs"]
+    (run,) = runs.run_all([(small, faces)], execution=Execution(train=False))
+    (summary,) = provenance.record(Manifold(preset="smoke"), [run], {})["runs"]
     assert summary["samples"] == 2000 < small.samples
 
 
 def test_embedded_data_are_not_fresh_once_the_real_data_are_found(tmp_path, monkeypatch):
     found = {
-        "sources": provenance.source_hash("fig_samples"),
-        "parameters": provenance.parameters("fig_samples", "quick"),
+        "drawing": provenance.drawing_hash(NAME),
+        "parameters": Samples(preset="smoke").parameters,
+        "finished": True,
         "files": {},
         "data": {"mnist_5k": {}},
     }
-    (tmp_path / "fig_samples.json").write_text(json.dumps(found))
+    (tmp_path / f"{NAME}.json").write_text(json.dumps(found))
     monkeypatch.delenv("VAE_KERAS_DATA", raising=False)
-    assert provenance.is_fresh("fig_samples", "quick", tmp_path)
-    assert not provenance.is_fresh("fig_samples", "smoke", tmp_path)
+    assert is_fresh(NAME, tmp_path)
+    assert not is_fresh(NAME, tmp_path, preset="quick")
+    assert not is_fresh(NAME, tmp_path, rows=3)
     (tmp_path / "mnist.npz").write_bytes(b"")
     monkeypatch.setenv("VAE_KERAS_DATA", str(tmp_path))
-    assert not provenance.is_fresh("fig_samples", "quick", tmp_path)
+    assert not is_fresh(NAME, tmp_path)
 
 
 def test_a_figure_is_stale_once_anything_that_decides_it_has_changed(tmp_path, monkeypatch):
-    """The package with its data and style, the notebook's code, what the preset says."""
+    """What measures and draws, the paper's points, the notebook's code, the preset; no words."""
     name = "fig_lower_bound"
     monkeypatch.delenv("VAE_KERAS_DATA", raising=False)
-
-    def is_fresh():
-        return provenance.is_fresh(name, "smoke", tmp_path)
 
     def copied(folder, **kwargs):
         return shutil.copytree(folder, tmp_path / folder.name, **kwargs)
 
-    figures.save(
-        figures.graphical_model(), name,
-        as_ran(name, "smoke") | {"figures_dir": tmp_path},
-    )  # fmt: skip
-    assert is_fresh()
+    save(name, figures_dir=tmp_path)
+    assert is_fresh(name, tmp_path)
 
     package = copied(version.PACKAGE)
+    monkeypatch.setattr(version, "PACKAGE", package)
+    for file, words, others, fresh in (
+        ("reproduction/figures.py", "Trains nothing.", "It trains nothing.", True),
+        ("reproduction/figures.py", "FIRST_SHOWN = 10**5  #", "FIRST_SHOWN = 10**5  # so", True),
+        ("reproduction/figures.py", "FIRST_SHOWN = 10**5", "FIRST_SHOWN = 10**4", False),
+        ("models/vae.py", "kl_weight", "weight_of_kl", True),  # the recipe has a number of its own
+        *(
+            (file, "", "\n" if file.endswith((".csv", ".mplstyle")) else "changed = 1\n", False)
+            for file in provenance.DECIDES
+        ),
+    ):
+        content = (package / file).read_text()
+        assert words in content
+        changed = content.replace(words, others) if words else content + others
+        (package / file).write_text(changed)
+        version.hash_of_code.cache_clear()
+        assert is_fresh(name, tmp_path) == fresh, (file, words)
+        assert version.hash_of(package) != version.SOURCES
+        (package / file).write_text(content)
+    version.hash_of_code.cache_clear()
+    assert is_fresh(name, tmp_path)
     assert version.hash_of(package) == version.SOURCES
+    with monkeypatch.context() as patch:
+        patch.setattr(provenance, "RECIPE", provenance.RECIPE + 1)
+        assert not is_fresh(name, tmp_path)
     (package / "__pycache__").mkdir(exist_ok=True)
     (package / "__pycache__" / "models.cpython-311.pyc").write_bytes(b"compiled")
     (package / ".figures.py.swp").write_bytes(b"open in an editor")
     assert version.hash_of(package) == version.SOURCES
-    wing = ("paper.py", "paper_figure2.csv", "paper_figure3.csv", "paper.mplstyle")
-    decides = {f"reproduction/{name}" for name in wing}
-    for file in decides | {"models/vae.py"}:
-        content = (package / file).read_bytes()
-        (package / file).write_bytes(content + b"\n")
-        changed = version.hash_of(package)
-        assert changed != version.SOURCES
-        (package / file).write_bytes(content)
-    with monkeypatch.context() as patch:
-        patch.setattr(version, "SOURCES", changed)
-        assert not is_fresh()
-    assert is_fresh()
 
     notebooks = copied(paths.NOTEBOOKS, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(paths, "NOTEBOOKS", notebooks)
     monkeypatch.setattr(paths, "PRESETS", notebooks / "presets")
-    assert is_fresh()
+    assert is_fresh(name, tmp_path)
     for file, words, others, fresh in (
         (f"{name}.ipynb", "Higher is better.", "Higher is good.", True),
         (f"{name}.ipynb", "paper.differences(bounds)", "paper.claims(bounds)", False),
@@ -185,74 +198,50 @@ def test_a_figure_is_stale_once_anything_that_decides_it_has_changed(tmp_path, m
         content = (notebooks / file).read_text()
         assert words in content
         (notebooks / file).write_text(content.replace(words, others))
-        assert is_fresh() == fresh, (file, words)
+        assert is_fresh(name, tmp_path) == fresh, (file, words)
         (notebooks / file).write_text(content)
+    monkeypatch.setattr(paths, "ROOT", tmp_path)  # of which figure 2 shows a table, too
+    (shown,) = LowerBound.reads
+    (tmp_path / shown).parent.mkdir(parents=True)
+    shutil.copy(version.Path(__file__).parents[2] / shown, tmp_path / shown)
+    assert is_fresh(name, tmp_path)
+    (tmp_path / shown).write_text("another")
+    assert not is_fresh(name, tmp_path)
 
 
-def test_a_figure_of_the_runs_so_far_is_never_fresh(tmp_path, monkeypatch):
-    monkeypatch.delenv("VAE_KERAS_DATA", raising=False)
-    cell = as_ran("fig_samples", "quick") | {"figures_dir": str(tmp_path)}
-    for value, fresh in (("1", False), ("", True)):
-        monkeypatch.setenv("VAE_KERAS_SO_FAR", value)
-        figures.save(figures.graphical_model(), "fig_samples", cell)
-        assert provenance.is_fresh("fig_samples", "quick", tmp_path) == fresh
+def test_a_figure_that_lacks_a_run_or_a_part_of_one_is_never_fresh(tmp_path, monkeypatch):
+    experiment = Experiment("mnist", 2, 2000)
+    monkeypatch.setattr(Samples, "runs", lambda self: [(experiment, None)])
+    settings = Samples(preset="smoke", figures_dir=str(tmp_path))
+    for samples, fresh in ((1000, False), (2000, True), (None, False)):
+        drawn = [] if samples is None else [types.SimpleNamespace(
+            experiment=experiment, samples=samples, learned_from="digits", shipped_as=None,
+            data=types.SimpleNamespace(
+                name="mnist", title="digits", embedded=False, source="", sha256=""
+            ),
+            record={"experiment": {}},
+        )]  # fmt: skip
+        ran = provenance.code(NAME)
+        figures.save(figures.graphical_model(), settings, ran, drawn)
+        assert is_fresh(NAME, tmp_path) == fresh
 
 
 def test_a_figure_is_fresh_only_while_every_file_of_it_is_there(tmp_path):
     name = "fig_graphical_model"
-    values = as_ran(name, "smoke") | {"figures_dir": tmp_path}
-    assert not provenance.is_fresh(name, "smoke", tmp_path)
-    figures.save(figures.graphical_model(), name, values)
+    assert not is_fresh(name, tmp_path)
+    save(name, figures_dir=tmp_path)
     for suffix in ("pdf", "png", "json"):
         file = tmp_path / f"{name}.{suffix}"
         content = file.read_bytes()
-        assert provenance.is_fresh(name, "smoke", tmp_path)
+        assert is_fresh(name, tmp_path)
         file.unlink()
-        assert not provenance.is_fresh(name, "smoke", tmp_path)
+        assert not is_fresh(name, tmp_path)
         file.write_bytes(b"")
-        assert not provenance.is_fresh(name, "smoke", tmp_path)
+        assert not is_fresh(name, tmp_path)
         file.write_bytes(content)
     for damaged in (b"", b"[]", b"{}", content.replace(b"files", b"fils")):
         file.write_bytes(damaged)
-        assert not provenance.is_fresh(name, "smoke", tmp_path)
-
-
-@pytest.fixture
-def notebook(tmp_path, monkeypatch):
-    """A function that makes fig_own.ipynb, of a parameters cell and others."""
-    monkeypatch.setattr(paths, "NOTEBOOKS", tmp_path)
-
-    def make(cell):
-        parameters = nbformat.v4.new_code_cell(cell, metadata={"tags": ["parameters"]})
-        cells = [nbformat.v4.new_markdown_cell("rows = 3"), parameters]
-        cells.append(nbformat.v4.new_code_cell("rows = 4"))
-        nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "fig_own.ipynb")
-
-    return make
-
-
-def test_the_parameters_are_the_cells_the_presets_or_those_given(notebook):
-    notebook("preset = 'quick'\nsamples = None\nrows = 10\nstep_size = None\nfigures_dir = None")
-    plain = {"preset": "smoke", "samples": 2000, "rows": 10, "step_size": None}
-    assert provenance.parameters("fig_own", "smoke") == plain
-    given = {"rows": 3, "samples": 5, "preset": "paper", "figures_dir": "here", "other": 1}
-    changed = plain | {"rows": 3, "samples": 5}
-    assert provenance.parameters("fig_own", "smoke", given) == changed
-    assert provenance.parameters("fig_own", "smoke", {"samples": None}) == plain
-
-
-@pytest.mark.parametrize("name", plans.PLANS)
-def test_the_data_sets_are_those_that_the_plan_asks_for(name, monkeypatch):
-    asked = set()
-
-    def load(name, allow_embedded):
-        asked.add(name)
-        return types.SimpleNamespace(name=name, embedded=False)
-
-    monkeypatch.setattr(datasets, "load", load)
-    plans.of(name, "smoke")
-    assert set(plans.data_sets(name)) == asked
-    assert len(plans.data_sets(name)) == len(asked)
+        assert not is_fresh(name, tmp_path)
 
 
 def test_the_device_is_the_accelerator_or_else_the_processor(monkeypatch):

@@ -17,6 +17,7 @@ import pytest
 from oracles import saboteur
 
 from vae_keras.reproduction import executor, figure_curves, paths, runs, store, training, version
+from vae_keras.reproduction.executor import Execution
 from vae_keras.reproduction.experiments import MEASURES, RECIPE, Experiment
 
 SAMPLES = 3000  # two points of a curve and few programs, each of which every process compiles
@@ -116,7 +117,7 @@ def test_a_cluster_trains_what_is_asked_and_the_store_has_it(
 ):
     """Dask's own scheduler and workers, as threads of this process, and tasks that do nothing."""
     told = []
-    monkeypatch.setattr(runs.Board, "take", lambda self, report: told.append(report["key"]))
+    monkeypatch.setattr(runs.Board, "update", lambda self, report: told.append(report["key"]))
     monkeypatch.setattr(runs, "_sees", lambda mark: (shared, version.SOURCES))
     keys = {experiment.key for experiment, _ in chosen}
     with distributed.LocalCluster(
@@ -137,26 +138,25 @@ def test_a_cluster_trains_what_is_asked_and_the_store_has_it(
             runs.run(pair(seed=9), chosen[0][1])
 
 
-# ---------------------------------------------------------------------------------- so far
+# -------------------------------------------------------------------------- without training
 
 
 @pytest.mark.usefixtures("checkpoint")
-def test_so_far_nothing_is_trained_and_each_run_comes_as_far_as_it_is(
-    small, faces, monkeypatch, capsys
-):
+def test_without_training_each_run_comes_as_far_as_it_is(small, faces, monkeypatch, capsys):
     before = store.read_progress(small.key)
     assert 0 < before["samples"] < small.samples
     other = dataclasses.replace(small, seed=1)
-    monkeypatch.setenv("VAE_KERAS_SO_FAR", "1")
-    monkeypatch.setattr(runs, "_train", lambda tasks: pytest.fail("trained"))
-    (run,) = runs.run_all([(small, faces), (other, faces)])
+    monkeypatch.setattr(runs, "_train", lambda *_: pytest.fail("trained"))
+    as_it_is = Execution(train=False)
+    (run,) = runs.run_all([(small, faces), (other, faces)], execution=as_it_is)
     assert capsys.readouterr().out == f"not begun so far, and left out: {other.title}\n"
     assert run.samples == run.model.samples_evaluated == before["samples"]
     assert run.record["experiment"]["samples"] == before["samples"]
     assert run.record["curve"] == before["curve"]
     with pytest.raises(ValueError, match="none of these runs has been begun so far"):
-        runs.run(other, faces)
+        runs.run_all([(other, faces)], execution=as_it_is)
     # Of a shorter run, whose model is not stored, there is the curve.
+    monkeypatch.setenv("VAE_KERAS_NO_TRAINING", "1")  # as in a notebook
     (run,) = runs.run_all([(dataclasses.replace(small, samples=1500), faces)])
     assert run.samples == 1500
     assert {row["samples"] for row in run.record["curve"]} == {1000}
@@ -164,14 +164,13 @@ def test_so_far_nothing_is_trained_and_each_run_comes_as_far_as_it_is(
         _ = run.model
 
 
-def test_so_far_a_curve_ends_where_it_was_asked_to(small, faces, monkeypatch):
+def test_without_training_a_curve_ends_where_it_was_asked_to(small, faces, monkeypatch):
     """Though the run, or a figure that was drawn of it, has gone on to points beyond."""
     record = record_of(small, faces, 1000, 3000, 10_000)
-    monkeypatch.setenv("VAE_KERAS_SO_FAR", "1")
     for place, name in ((store, "read_progress"), (figure_curves, "record")):
         with monkeypatch.context() as patch:
             patch.setattr(place, name, lambda *_: record)
-            (run,) = runs.run_all([(small, faces)], models=False)
+            (run,) = runs.run_all([(small, faces)], models=False, execution=Execution(train=False))
         assert [row["samples"] for row in run.record["curve"]] == [1000, 1000, 3000, 3000]
         assert run.samples == run.record["experiment"]["samples"] == small.samples == 4000
 

@@ -16,7 +16,8 @@ import tensorflow as tf
 from oracles.in_process import estimate_nothing, run_cells
 
 from vae_keras import datasets
-from vae_keras.reproduction import command_line, executor, notebooks, paths, presets, provenance
+from vae_keras.reproduction import command_line, executor, notebooks, paths, presets
+from vae_keras.reproduction.settings import FIGURES
 
 PAGES = [
     paths.ROOT / "README.md", *(paths.ROOT / "docs").glob("*.md"),
@@ -76,7 +77,7 @@ def test_papermill(words, results, tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     name = Path(asked["input_path"]).stem
     fewer = {"preset": "smoke"}
-    if "samples" in provenance.parameters(name, "smoke"):
+    if "samples" in FIGURES[name](preset="smoke").parameters:
         fewer["samples"] = 200
     parameters = asked["parameters"] | (presets.read("smoke") if "-f" in words else {}) | fewer
     if "figures_dir" in parameters:
@@ -116,8 +117,6 @@ def test_run_all(words, monkeypatch):
         command = [paths.ROOT / "reproduce" / "run_all.sh", *words]
         assert subprocess.check_output(command, text=True).startswith("usage: reproduce/run_all.sh")
         return
-    for option in ("VAE_KERAS_JOBS", "VAE_KERAS_CLUSTER", "VAE_KERAS_SO_FAR"):
-        monkeypatch.setenv(option, "")  # what it sets there is taken back
     asked = []
     monkeypatch.setattr(notebooks, "run", lambda *given: asked.append(given) or 0)
     monkeypatch.setattr(executor, "check_cluster", lambda address: None)

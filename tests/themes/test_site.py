@@ -23,7 +23,8 @@ from oracles.scripts import load
 from playwright.sync_api import expect, sync_playwright
 
 import vae_keras
-from vae_keras.reproduction import notebooks, paper, paths, presets, provenance
+from vae_keras.reproduction import notebooks, paper, paths
+from vae_keras.reproduction.settings import FIGURES
 
 ROOT = paths.ROOT
 sys.path.insert(0, str(ROOT / "docs" / "site"))
@@ -55,11 +56,12 @@ def test_the_command_beside_a_figure_gives_its_parameters(file, monkeypatch):
         name, given = Path(asked["input_path"]).stem, asked["parameters"]
         assert given.pop("figures_dir") == folder
         preset = given.pop("preset", "quick")
-    own = provenance.parameters(name, preset)
-    given = {key: presets.typed(value, own[key]) for key, value in given.items()}
+    own = FIGURES[name](preset=preset).parameters
     # A parameter that came later had its default then.
     asked_for = {key: record["parameters"].get(key, own[key]) for key in own}
-    assert provenance.parameters(name, preset, given) == asked_for
+    assert FIGURES[name](**{"preset": preset} | given).parameters | {"ends": 0} == (
+        asked_for | {"ends": 0}  # which follow from the others
+    )
 
 
 def test_the_latest_figures_come_first():

@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     command.add_argument("--force", action="store_true", help="draw also what is fresh")
     command.add_argument(
-        "--so-far", action="store_true", help="train nothing, draw from the runs so far"
+        "--no-training", action="store_true", help="draw the runs as far as they have come"
     )
     command.add_argument("--figures-dir", type=_folder, help="instead of figures/<preset>/")
     command = commands.add_parser("runs", help="list the stored runs, drop, export or import some")
@@ -66,19 +66,18 @@ def main(arguments: list[str] | None = None) -> int:
         return datasets.report()
     if chosen.command == "claims":
         return show_claims()
-    if chosen.jobs is not None:
-        if chosen.jobs < 0:
-            parser.error(f"--jobs is {chosen.jobs}, but must be at least 1, or 0: no other process")
-        os.environ["VAE_KERAS_JOBS"] = str(chosen.jobs)
-    if chosen.cluster:
-        os.environ["VAE_KERAS_CLUSTER"] = chosen.cluster
-    if chosen.so_far:
-        os.environ["VAE_KERAS_SO_FAR"] = "1"
+    if chosen.jobs is not None and chosen.jobs < 0:
+        parser.error(f"--jobs is {chosen.jobs}, but must be at least 1, or 0: no other process")
     try:
+        of_environment = executor.Execution.from_environment()
+        execution = executor.Execution(
+            of_environment.jobs if chosen.jobs is None else chosen.jobs,
+            chosen.cluster or of_environment.cluster,
+            of_environment.train and not chosen.no_training,
+        )
         if chosen.preset not in presets.NAMES:
             chosen.preset = str(_folder(chosen.preset))
         presets.read(chosen.preset)
-        executor.n_jobs()
     except ValueError as error:
         parser.error(str(error))
     if not notebooks.NAMES:
@@ -87,13 +86,14 @@ def main(arguments: list[str] | None = None) -> int:
             "it, and call its reproduce/run_all.sh"
         )
     try:
-        if chosen.cluster and not chosen.so_far:
-            executor.check_cluster(chosen.cluster)
+        if execution.cluster and execution.train:
+            executor.check_cluster(execution.cluster)
         return notebooks.run(
             chosen.only or notebooks.NAMES,
             chosen.preset,
             chosen.force,
             chosen.figures_dir or paths.figures(presets.label(chosen.preset)),
+            execution,
         )
     except executor.ClusterError as error:
         print(f"{error}. {_stored()}", file=sys.stderr)

@@ -15,6 +15,7 @@ import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
@@ -62,16 +63,44 @@ def report(message: Any) -> None:
         worker.log_event(TOPIC, message)
 
 
-def n_jobs() -> int:
-    """How many tasks run at once: ``VAE_KERAS_JOBS``, else one a core, as far as memory allows.
+@dataclass(frozen=True)
+class Execution:
+    """How runs come about: the options of the command, or in a notebook the environment's.
 
-    Where there are GPUs, one each. 0: none, but in this process itself. Raises ValueError for a
-    ``VAE_KERAS_JOBS`` that is no whole number.
+    `jobs`: how many are trained at once, 0: none, but in this process itself; None: as many as
+    `n_jobs` says. `cluster`: the address of a Dask scheduler whose workers train them. `train`:
+    whether they are trained at all, or drawn as far as they have come.
     """
-    if asked := os.environ.get("VAE_KERAS_JOBS"):
-        if not asked.isdecimal():
-            raise ValueError(f"VAE_KERAS_JOBS is {asked!r}, but must be a whole number")
-        return int(asked)
+
+    jobs: int | None = None
+    cluster: str | None = None
+    train: bool = True
+
+    @classmethod
+    def from_environment(cls) -> "Execution":
+        """``VAE_KERAS_JOBS``, ``VAE_KERAS_CLUSTER`` and ``VAE_KERAS_NO_TRAINING``.
+
+        Raises ValueError for a ``VAE_KERAS_JOBS`` that is no whole number.
+        """
+        jobs = os.environ.get("VAE_KERAS_JOBS") or None
+        if jobs and not jobs.isdecimal():
+            raise ValueError(f"VAE_KERAS_JOBS is {jobs!r}, but must be a whole number")
+        no_training = os.environ.get("VAE_KERAS_NO_TRAINING", "0") not in ("", "0")
+        cluster = os.environ.get("VAE_KERAS_CLUSTER") or None
+        return cls(int(jobs) if jobs else None, cluster, not no_training)
+
+    def environment(self) -> dict[str, str]:
+        """What another process reads it from."""
+        jobs = "" if self.jobs is None else str(self.jobs)
+        return {
+            "VAE_KERAS_JOBS": jobs,
+            "VAE_KERAS_CLUSTER": self.cluster or "",
+            "VAE_KERAS_NO_TRAINING": "0" if self.train else "1",
+        }
+
+
+def n_jobs() -> int:
+    """How many tasks to run at once: one a core, as far as memory allows; of GPUs, one each."""
     if devices := gpus():
         return len(devices)
     has_affinity = hasattr(os, "sched_getaffinity")  # not so on macOS
@@ -96,9 +125,9 @@ def _nvidia_gpus() -> list[str]:
     return []
 
 
-def local(on_report: OnReport = lambda message: None) -> Executor:
-    """The executor of this machine, with as many processes as `n_jobs` says."""
-    n = n_jobs()
+def local(on_report: OnReport = lambda message: None, jobs: int | None = None) -> Executor:
+    """The executor of this machine with `jobs` processes, by default as many as `n_jobs` says."""
+    n = n_jobs() if jobs is None else jobs
     return LocalExecutor(n, on_report) if n else InThisProcess(on_report)
 
 

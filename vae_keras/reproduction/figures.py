@@ -30,6 +30,7 @@ from vae_keras.models.autoencoder import AutoEncoder
 from vae_keras.reproduction import paper, paths, presets, provenance, style
 from vae_keras.reproduction.experiments import MANY
 from vae_keras.reproduction.runs import Run
+from vae_keras.reproduction.settings import Settings
 from vae_keras.traversals import VALUES, traversal
 from vae_keras.typing import Encoding
 
@@ -54,12 +55,6 @@ def _after(runs: Sequence[Run]) -> str:
 def _in_two(title: str) -> str:
     """What stands in brackets after a title, as with embedded data, in a line of its own."""
     return title.replace(" (", "\n(")
-
-
-def check_at_least(name: str, value: int, least: int) -> None:
-    """Raise ValueError for a parameter that is no whole number, or below its `least`."""
-    if not isinstance(value, int) or value < least:
-        raise ValueError(f"{name} is {value!r}, but must be a whole number of at least {least}")
 
 
 def graphical_model() -> Figure:
@@ -116,7 +111,6 @@ def latent_grid(n: int) -> np.ndarray:
 
     The middles of n x n cells of the unit square, through the inverse CDF of N(0, 1) (figure 4).
     """
-    check_at_least("latent_grid", n, 2)
     quantiles = scipy.stats.norm.ppf((np.arange(n) + 0.5) / n)
     z2, z1 = np.meshgrid(quantiles[::-1], quantiles, indexing="ij")
     return np.stack([z1.ravel(), z2.ravel()], axis=-1).astype(np.float32)
@@ -211,7 +205,6 @@ def latent_codes(model: AutoEncoder, data: Dataset) -> pd.DataFrame:
 
 def samples(runs: list[Run], rows: int) -> Figure:
     """Figure 5: `rows` x `rows` draws of z ~ p(z), shown as E[x|z], from each model."""
-    check_at_least("rows", rows, 1)
     figure, axes = style.subplots(1, len(runs), figsize=(3 * len(runs), 3.6), squeeze=False)
     for letter, axis, run in zip(string.ascii_letters, axes[0], runs, strict=False):
         picture = tile(run.model.sample(rows * rows, mean=True), run.data.image_shape, rows)
@@ -575,33 +568,31 @@ def _key(
 
 def save(
     figure: Figure,
-    name: str,
-    parameters: dict,
+    settings: Settings,
+    executed: Iterable[str],
     runs: Iterable[Run] = (),
     tables: dict[str, pd.DataFrame] | None = None,
 ) -> Path:
     """Write ``<name>.png``, ``.pdf``, a CSV a table and, last, ``<name>.json`` with the provenance.
 
-    `parameters`: the notebook's ``globals()``, from which the values of its parameters cell are
-    taken, and the cells that ran. `tables`: file stem -> table. Returns the folder: the parameter
-    ``figures_dir``, else ``figures/<preset>/``, or ``figures/custom/`` where another parameter is
-    not the preset's, or code ran that is not the notebook's.
+    `executed`: the cells that ran, ``In`` of the notebook; `tables`: file stem -> table. Returns
+    the folder: `figures_dir` of the settings, else ``figures/<preset>/``, or ``figures/custom/``
+    where another parameter is not the preset's, or code ran that is not the notebook's.
     """
-    preset, executed = parameters["preset"], list(parameters.get("In", []))
-    values = provenance.parameters(name, preset, parameters)
-    is_own = provenance.is_own_code(name, executed)
+    name, cells = settings.name, list(executed)
+    is_own = provenance.is_own_code(name, cells)
     if not is_own:
         print(f"the code that ran is not that of reproduce/{name}.ipynb, as the project has it")
-    of_preset = is_own and values == provenance.parameters(name, preset)
-    folder = paths.figures(presets.label(preset) if of_preset else "custom")
-    if parameters["figures_dir"]:
-        folder = Path(str(parameters["figures_dir"])).expanduser()
+    of_preset = is_own and settings.parameters == type(settings)(preset=settings.preset).parameters
+    folder = paths.figures(presets.label(settings.preset) if of_preset else "custom")
+    if settings.figures_dir:
+        folder = Path(str(settings.figures_dir)).expanduser()
     files = {}
     for suffix in ("png", "pdf"):
         files[f"{name}.{suffix}"] = _rendered(figure, suffix)
     for stem, table in (tables or {}).items():
         files[f"{stem}.csv"] = table.to_csv(index=False).encode()
-    record = provenance.record(name, values, list(runs), files, None if is_own else executed)
+    record = provenance.record(settings, list(runs), files, None if is_own else cells)
     files[f"{name}.json"] = (json.dumps(record, indent=2) + "\n").encode()
     for file, content in files.items():
         _files.replace(folder / file, content)

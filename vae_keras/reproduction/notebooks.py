@@ -19,17 +19,19 @@ import nbformat
 import yaml
 
 from vae_keras import _files, datasets
-from vae_keras.reproduction import executor, paths, plans, presets, provenance, runs, store
+from vae_keras.reproduction import executor, paths, presets, provenance, runs, store
+from vae_keras.reproduction.executor import Execution
+from vae_keras.reproduction.settings import FIGURES, Runs, Settings
 
 NAMES = sorted(file.stem for file in paths.NOTEBOOKS.glob("fig_*.ipynb"))
 
 
-def run(names: list[str], preset: str, force: bool, folder: Path) -> int:
+def run(names: list[str], preset: str, force: bool, folder: Path, execution: Execution) -> int:
     """Run each notebook that is not fresh, then print a table; 1 if any failed, else 0.
 
     The runs that they all need are trained in one go, those of the figures that take least first,
-    and each notebook runs as soon as its own are there; what is to be drawn from the runs so far
-    (`presets.so_far`) is drawn anew, and trains nothing.
+    and each notebook runs as soon as its own are there. Where `execution` does not train, all are
+    drawn anew from the runs as they are.
     The figures go to `folder`, the executed notebooks to ``notebooks/<preset>/`` in the store.
     Raises KeyboardInterrupt, with nothing left running, when this process is interrupted or told to
     end, OSError where a folder cannot be written, and ClusterError where no scheduler answers.
@@ -44,28 +46,28 @@ def run(names: list[str], preset: str, force: bool, folder: Path) -> int:
                 f"{place} cannot be written ({error.strerror}): let VAE_KERAS_RESULTS name a "
                 "folder for runs and notebooks, and --figures-dir one for figures"
             ) from error
-    force = force or presets.so_far()
-    stale = [n for n in names if force or not provenance.is_fresh(n, preset, folder)]
+    chosen = {name: FIGURES[name](preset=preset, figures_dir=str(folder)) for name in names}
+    force = force or not execution.train
+    stale = [s for s in chosen.values() if force or not provenance.is_fresh(s, folder)]
     rows = dict.fromkeys(names, ("fresh", 0.0, ""))
-    jobs = min(max(1, executor.n_jobs()), max(1, len(stale)))
+    jobs = executor.n_jobs() if execution.jobs is None else execution.jobs
+    jobs = min(max(1, jobs), max(1, len(stale)))
+    environment = execution.environment() | {datasets.ANNOUNCED: _missing_data(stale)}
     with (
-        _looked_for_data(stale, preset),
-        _Notebooks(side_by_side=jobs > 1) as notebooks,
+        _Notebooks(environment, side_by_side=jobs > 1) as notebooks,
         ThreadPoolExecutor(jobs) as pool,
     ):
-        make = functools.partial(
-            _make, preset=preset, force=force, folder=folder, executed=executed, notebooks=notebooks
-        )
+        make = functools.partial(_make, force=force, executed=executed, notebooks=notebooks)
         drawn: dict[str, Future] = {}
 
-        def draw(name: str) -> None:
-            drawn[name] = pool.submit(make, name)
+        def draw(settings: Settings) -> None:
+            drawn[settings.name] = pool.submit(make, settings, folder)
 
         try:
-            failed = {} if presets.so_far() else _train(stale, preset, draw)
-            for name in stale:
-                if name not in failed and name not in drawn:
-                    draw(name)
+            failed = _train(stale, execution, draw) if execution.train else {}
+            for settings in stale:
+                if settings.name not in failed and settings.name not in drawn:
+                    draw(settings)
             rows |= {name: ("FAILED", 0.0, why) for name, why in failed.items()}
             rows |= {name: future.result() for name, future in drawn.items()}
         except BaseException:
@@ -79,35 +81,42 @@ def run(names: list[str], preset: str, force: bool, folder: Path) -> int:
     return int(any(state == "FAILED" for state, _, _ in rows.values()))
 
 
-def _train(names: list[str], preset: str, ready: Callable[[str], None]) -> dict[str, str]:
+def _train(
+    figures: list[Settings], execution: Execution, ready: Callable[[Settings], None]
+) -> dict[str, str]:
     """Train all runs that the figures need; those that cannot be drawn, and why.
 
-    `ready` is called with the name of each figure as soon as its runs are there.
+    `ready` is called with each figure as soon as its runs are there.
     """
-    chosen: dict[str, plans.Plan] = {}
+    chosen: dict[str, tuple[Settings, Runs]] = {}
     failed: dict[str, str] = {}
-    for name in names:
+    for settings in figures:
         try:
-            plan = plans.of(name, preset)
-            runs.check(plan)
-            chosen[name] = plan
+            needed = settings.runs()
+            runs.check(needed)
+            chosen[settings.name] = settings, needed
         except (datasets.DataError, store.StoreError) as error:
-            failed[name] = str(error)
+            failed[settings.name] = str(error)
     why, waiting = "", dict(chosen)
 
     def look():
-        for name, plan in list(waiting.items()):
-            if all(store.is_finished(e.key, e.samples) for e, _ in plan):
+        for name, (settings, needed) in list(waiting.items()):
+            if all(store.is_finished(e.key, e.samples) for e, _ in needed):
                 del waiting[name]
-                ready(name)
+                ready(settings)
 
     # Pictures come of few runs and curves of many: so there is something to see early on.
-    in_turn = sorted(chosen.values(), key=lambda plan: (len(plan), sum(e.cost for e, _ in plan)))
+    in_turn = sorted(
+        (needed for _, needed in chosen.values()),
+        key=lambda needed: (len(needed), sum(e.cost for e, _ in needed)),
+    )
     look()
-    if everything := [pair for plan in in_turn for pair in sorted(plan, key=lambda p: -p[0].cost)]:
+    if everything := [
+        pair for needed in in_turn for pair in sorted(needed, key=lambda p: -p[0].cost)
+    ]:
         try:
             with _every_second(look):
-                runs.run_all(everything, in_turn=True)
+                runs.run_all(everything, in_turn=True, execution=execution)
         except executor.ClusterError:
             raise
         except Exception as error:  # of one run or several; the others are stored
@@ -135,9 +144,10 @@ def _every_second(look: Callable[[], None]) -> Iterator[None]:
 
 
 def _make(
-    name: str, *, preset: str, force: bool, folder: Path, executed: Path, notebooks: "_Notebooks"
+    settings: Settings, folder: Path, *, force: bool, executed: Path, notebooks: "_Notebooks"
 ) -> tuple[str, float, str]:
     """Run one notebook, unless another process has: its state, the seconds, and why it failed."""
+    name = settings.name
     began = time.perf_counter()
     lock = filelock.FileLock(executed / f".{name}.lock")
     try:
@@ -146,28 +156,27 @@ def _make(
         _say(f"{name}: another process draws it, waiting for that")
         held = lock.acquire(poll_interval=0.5, cancel_check=notebooks.stopping.is_set)
     with held:
-        if not force and provenance.is_fresh(name, preset, folder):  # the other has
+        if not force and provenance.is_fresh(settings, folder):  # the other has
             return "fresh", 0.0, ""
+        preset = settings.preset
         _say(f"{name}, preset {preset}")
         if folder == paths.figures(presets.label(preset)) and not provenance.is_committed(name):
             folder = paths.figures("custom")  # as the notebook itself will say
-        values = presets.read(preset)
-        known = provenance.parameters(name, preset)
-        values = {key: value for key, value in values.items() if key in known}
-        output = executed / f"{name}.ipynb"
-        why = notebooks.execute(name, values | {"figures_dir": str(folder)}, output)
+        values = {"preset": preset, "figures_dir": str(folder)}
+        why = notebooks.execute(name, values, executed / f"{name}.ipynb")
     return ("FAILED" if why else "made"), time.perf_counter() - began, why
 
 
 class _Notebooks:
     """The notebooks that run now: processes in sessions of their own, so that Ctrl-C is ours.
 
-    `side_by_side`: what they print comes a line at a time, after the name, and each has one thread.
+    `environment`: variables that they have beside this process's. `side_by_side`: what they print
+    comes a line at a time, after the name, and each has one thread.
     In its context an order to end is a KeyboardInterrupt.
     """
 
-    def __init__(self, side_by_side: bool):
-        self.side_by_side = side_by_side
+    def __init__(self, environment: dict[str, str], side_by_side: bool):
+        self._environment, self.side_by_side = environment, side_by_side
         self.stopping = threading.Event()
         self._running: set[subprocess.Popen] = set()
 
@@ -189,7 +198,7 @@ class _Notebooks:
             "--parameters_yaml", yaml.safe_dump(values), "--kernel", "python3",
             str(paths.NOTEBOOKS / f"{name}.ipynb"), str(output),
         ]  # fmt: skip
-        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+        environment = os.environ | self._environment | {"PYTHONUNBUFFERED": "1"}
         if self.side_by_side:
             environment |= {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
         log = output.with_suffix(".log")
@@ -248,21 +257,13 @@ def _failure(output: Path, log: Path) -> str:
     return f"{next(filter(None, reversed(lines)), 'no word of why')} (see {paths.shown(log)})"
 
 
-@contextlib.contextmanager
-def _looked_for_data(names: list[str], preset: str) -> Iterator[None]:
-    """Look for the data once for all notebooks, and say in one sentence what stands in for what."""
-    needed = {real for name in names for real in plans.data_sets(name)}
-    if not presets.read(preset)["allow_embedded"] or not needed:
-        yield
-        return
+def _missing_data(figures: list[Settings]) -> str:
+    """Look for the data once for all notebooks; what is missing, once it was said in a sentence."""
+    needed = {real for settings in figures for real in settings.learns_from}
+    if not figures or not presets.read(figures[0].preset)["allow_embedded"] or not needed:
+        return ""
     missing = datasets.stand_ins(needed)
     if missing:
         print(datasets.sentence(missing), file=sys.stderr, flush=True)
-    before = os.environ.get(datasets.ANNOUNCED)
-    os.environ[datasets.ANNOUNCED] = ",".join(missing)
-    try:
-        yield
-    finally:
-        del os.environ[datasets.ANNOUNCED]
-        if before is not None:
-            os.environ[datasets.ANNOUNCED] = before
+    datasets.announced.update(missing)
+    return ",".join(missing)

@@ -1,5 +1,7 @@
 """How a figure came about: what its JSON says, and whether it is still fresh."""
 
+import ast
+import dataclasses
 import hashlib
 import importlib.metadata
 import json
@@ -11,34 +13,24 @@ from typing import Any
 import nbformat
 
 from vae_keras import _files, datasets
-from vae_keras.reproduction import paths, presets, version
+from vae_keras.reproduction import paths, version
+from vae_keras.reproduction.experiments import RECIPE
+from vae_keras.reproduction.settings import FIGURES, Pictures, Settings
 from vae_keras.reproduction.version import commit, device
 
 CODE = paths.NOTEBOOKS / "code.json"
 _IMPORTED = time.perf_counter()  # a notebook imports the kit in its first cell
-OF_TRAINING = ("samples", "seed", "step_size")  # parameters that a shipped model does not take
+# What else decides a figure: the code that measures and draws, and what it draws beside ours.
+DECIDES = (
+    "bounds.py", "marginal_likelihood.py", "mcmc.py", "traversals.py",
+    "reproduction/experiments.py", "reproduction/figures.py", "reproduction/measures.py",
+    "reproduction/paper.mplstyle", "reproduction/paper.py", "reproduction/paper_figure2.csv",
+    "reproduction/paper_figure3.csv", "reproduction/settings.py", "reproduction/style.py",
+)  # fmt: skip
 PACKAGES = (
     "tensorflow", "keras", "tensorflow-probability", "numpy", "scipy", "pandas", "matplotlib",
     "seaborn",
 )  # fmt: skip
-
-
-def parameters(name: str, preset: str, given: dict | None = None) -> dict:
-    """All that decides figure `name`: its parameters but `figures_dir`, as the preset has them.
-
-    `given`: values in place of those of the parameters cell of ``reproduce/<name>.ipynb``. None
-    stands for the preset's own value, as in `presets.resolve`.
-    """
-    (cell,) = [c for c in _cells(name) if "parameters" in c.metadata.get("tags", [])]
-    values = presets.assigned(cell.source)
-    if (given or {}).get("pretrained"):  # which says itself what it was trained with
-        values = {key: value for key, value in values.items() if key not in OF_TRAINING}
-    given, of_preset = (given or {}) | {"preset": preset}, presets.read(preset)
-    values = {key: given.get(key, value) for key, value in values.items() if key != "figures_dir"}
-    return {
-        key: of_preset[key] if value is None and key in of_preset else value
-        for key, value in values.items()
-    }
 
 
 def _cells(name: str) -> list:
@@ -58,13 +50,28 @@ def is_committed(name: str) -> bool:
 def is_own_code(name: str, executed: list[str]) -> bool:
     """Whether the cells that ran are those of the project's notebook, but for parameters.
 
-    `executed`: ``In`` of the notebook. Cells of parameters alone, as papermill injects one, assign
-    literals to names of its parameters cell: what they say is in `parameters`.
+    `executed`: ``In`` of the notebook. Cells of parameters alone, as papermill injects one, give
+    literals to names of parameters: what they say is in the settings.
     """
-    own, names = code(name), set(parameters(name, presets.NAMES[0])) | {"figures_dir"}
+    names = {field.name for field in dataclasses.fields(FIGURES[name])}
+    own = code(name)
     ran = [cell.strip() for cell in executed if cell.strip()]
-    others = [cell for cell in ran if cell not in own and not presets.assigns_only(cell, names)]
+    others = [cell for cell in ran if cell not in own and not _assigns_only(cell, names)]
     return bool(ran) and not others and is_committed(name)
+
+
+def _assigns_only(source: str, names: set[str]) -> bool:
+    """Whether a cell does nothing but give literals to some of `names`."""
+    try:
+        body = ast.parse(source).body
+        return all(
+            isinstance(node, ast.Assign)
+            and all(isinstance(t, ast.Name) and t.id in names for t in node.targets)
+            and (ast.literal_eval(node.value), True)[1]
+            for node in body
+        )
+    except (SyntaxError, ValueError):
+        return False
 
 
 def write_code() -> None:
@@ -74,13 +81,15 @@ def write_code() -> None:
     _files.replace(CODE, (json.dumps(hashes, indent=2) + "\n").encode())
 
 
-def source_hash(name: str, executed: list[str] | None = None) -> str:
-    """A hash of the notebook's code and of the package, with its data and its style.
+def drawing_hash(name: str, executed: list[str] | None = None) -> str:
+    """A hash of what decides a figure beside its settings and its runs.
 
-    Another value, another figure perhaps. What a preset says is no part of it: `parameters` has it.
-    `executed`: the cells that ran, where they were not the notebook's.
+    That is the notebook's code, what measures and draws, the recipe, the paper's points; no comment
+    and no docstring. `executed`: the cells that ran, where they were not the notebook's.
     """
-    return _hash(version.SOURCES, *(code(name) if executed is None else executed))
+    cells = code(name) if executed is None else executed
+    shown = [hashlib.sha256((paths.ROOT / f).read_bytes()).hexdigest() for f in FIGURES[name].reads]
+    return _hash(RECIPE, version.hash_of_code(DECIDES), *shown, *cells)
 
 
 def _hash(*parts):
@@ -88,21 +97,19 @@ def _hash(*parts):
 
 
 def record(
-    name: str,
-    values: dict,
+    settings: Settings,
     runs: list,
     files: dict[str, bytes],
     executed: list[str] | None = None,
 ) -> dict:
     """What the JSON beside a figure holds.
 
-    `values`: what `parameters` gave; `runs`: those of `vae_keras.reproduction.runs`; `executed`: as
-    in `source_hash`.
+    `runs`: those of `vae_keras.reproduction.runs`; `executed`: as in `drawing_hash`.
     """
     return {
-        "figure": name,
-        "preset": values["preset"],
-        "parameters": values,
+        "figure": settings.name,
+        "preset": settings.preset,
+        "parameters": settings.parameters,
         "runs": [_summary(run) for run in runs],
         "data": {
             run.data.name: {
@@ -113,7 +120,7 @@ def record(
             }
             for run in runs
         },
-        "so_far": presets.so_far(),
+        "finished": _finished(settings, runs),
         "device": device(),
         "system": platform.platform(),
         "instructions": version.instructions(),
@@ -125,10 +132,19 @@ def record(
             **{package: importlib.metadata.version(package) for package in PACKAGES},
         },
         "commit": commit(),
-        "sources": source_hash(name, executed),
+        "sources": version.SOURCES,
+        "drawing": drawing_hash(settings.name, executed),
         "code": "the project's notebook" if executed is None else "other than its notebook's",
         "files": {file: hashlib.sha256(files[file]).hexdigest() for file in sorted(files)},
     }
+
+
+def _finished(settings: Settings, runs: list) -> bool:
+    """Whether all runs of the figure are there, each as far as it was to come."""
+    if isinstance(settings, Pictures) and settings.pretrained:
+        return True
+    ends = {e.key: e.reached(e.samples) for e, _ in settings.runs()}
+    return ends == {run.experiment.key: run.samples for run in runs}
 
 
 def _lock():
@@ -145,23 +161,26 @@ def _summary(run: Any) -> dict:
         if key not in ("experiment", "curve", "samples")
     }
     about = {"data": run.learned_from, "embedded": run.data.embedded}
+    if run.shipped_as:
+        about["model"] = f"{run.shipped_as}, as it ships: weights in half precision"
     return run.record["experiment"] | went | about
 
 
-def is_fresh(name: str, preset: str, folder: Path) -> bool:
-    """Whether `folder` holds what ``reproduce/<name>.ipynb`` would draw at this preset.
+def is_fresh(settings: Settings, folder: Path) -> bool:
+    """Whether `folder` holds what the figure's notebook would draw with these settings.
 
-    Fresh means: by these sources, with the very same parameters, from runs that had come to their
-    end, every file there as it was written, and no embedded data where the real data are found by
-    now.
+    Fresh means: with the very same parameters, by the same code (`drawing_hash`), from runs that
+    had come to their end, every file there as it was written, and no embedded data where the real
+    data are found by now.
     """
+    name = settings.name
     try:
         found = json.loads((folder / f"{name}.json").read_text())
         return (
-            found["sources"] == source_hash(name)
+            found["drawing"] == drawing_hash(name)
             and is_committed(name)
-            and found["parameters"] == parameters(name, preset)
-            and not found.get("so_far")
+            and found["parameters"] == settings.parameters
+            and found["finished"]
             and all(
                 hashlib.sha256((folder / file).read_bytes()).hexdigest() == digest
                 for file, digest in found["files"].items()

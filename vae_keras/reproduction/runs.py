@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import os
 import tempfile
 import time
 import uuid
@@ -23,7 +22,6 @@ from vae_keras.reproduction import (
     executor,
     figure_curves,
     paths,
-    presets,
     records,
     store,
     training,
@@ -54,11 +52,13 @@ class Run:
 
     @functools.cached_property
     def model(self) -> LatentVariableModel:
-        """The trained model, loaded when it is first asked for.
+        """The trained model, loaded when it is first asked for; `shipped_as` names one of no store.
 
         Of a run that has not come to its end, it is that of the checkpoint: StoreError where that
         has gone on since.
         """
+        if self.shipped_as:
+            return pretrained.load(self.shipped_as)
         key = self.experiment.key
         if store.has_model(key, self.experiment.samples):
             model = store.load_model(key, self.experiment.samples)
@@ -74,7 +74,7 @@ class Run:
         if found is None:
             raise store.StoreError(
                 f"{store.runs_folder()} has no model of {key}, but its curve: train it, without "
-                "VAE_KERAS_SO_FAR"
+                "VAE_KERAS_NO_TRAINING"
             )
         if found["samples"] != self.samples:
             raise store.StoreError(
@@ -86,9 +86,18 @@ class Run:
 
     @property
     def has_model(self) -> bool:
-        """Whether the store has it: of a run that only a figure shows there is but the curve."""
+        """Whether there is one: of a run that only a figure shows there may be but the curve."""
         key = self.experiment.key
-        return store.has_model(key, self.experiment.samples) or store.samples(key) == self.samples
+        stored = store.has_model(key, self.experiment.samples) or store.samples(key) == self.samples
+        return stored or self.shipped_as is not None
+
+    @functools.cached_property
+    def shipped_as(self) -> str | None:
+        """The name of the model of this very run that ships with the package, of none in store."""
+        key = self.experiment.key
+        if store.has_model(key, self.experiment.samples) or store.samples(key):
+            return None
+        return _shipped_name(self.experiment, self.data)
 
     @property
     def learned_from(self) -> str:
@@ -120,22 +129,32 @@ def shipped(name: str, allow_embedded: bool = True) -> Run:
     row[experiment.measure] = told[experiment.measure]
     data = datasets.load(experiment.dataset, allow_embedded)
     run = Run(experiment, data, told | {"curve": [row]})
-    run.__dict__["model"] = pretrained.load(name)  # what the property would read from the store
+    run.__dict__["shipped_as"] = name  # whatever the store has
     return run
 
 
+def _shipped_name(experiment: Experiment, data: Dataset) -> str | None:
+    for name in pretrained.names():
+        about = pretrained.about(name)
+        if about["data_sha256"] == data.sha256 and Experiment(**about["experiment"]) == experiment:
+            return name
+    return None
+
+
 def run_all(
-    chosen: Iterable[tuple[Experiment, Dataset]], models: bool = True, in_turn: bool = False
+    chosen: Iterable[tuple[Experiment, Dataset]],
+    models: bool = True,
+    in_turn: bool = False,
+    execution: executor.Execution | None = None,
 ) -> list[Run]:
     """Train what is not in the store, or not far enough, and return all runs, in order.
 
     What was `chosen` more than once comes once. The longest run begins first, or, `in_turn`, the
-    one that was chosen first. ``VAE_KERAS_JOBS`` says how many are trained at once, by default one
-    a core (0: in this process), ``VAE_KERAS_CLUSTER`` the address of a Dask scheduler that trains
-    them instead. What another process trains is left to it and waited for. Says which of the runs
-    other versions made. With ``VAE_KERAS_SO_FAR`` it trains nothing and returns the runs as far as
-    they have come, those alone that have been measured at all; where no `models` are needed but
-    curves alone, also as far as the figures in ``figures/`` show them.
+    one that was chosen first. What another process trains is left to it and waited for. Says which
+    of the runs other versions made. `execution`: by default as the environment has it. One that
+    does not train returns the runs as far as they have come, those alone that have been measured at
+    all; where no `models` are needed but curves alone, or where the model ships with the package,
+    also as far as the figures in ``figures/`` show them.
 
     Raises, before any training, ValueError for an experiment that does not fit its data, or for
     none, ClusterError where no scheduler answers, and StoreError for a run that learned from other
@@ -147,23 +166,25 @@ def run_all(
         raise ValueError(
             "there is no experiment to run: each list of sizes, seeds or algorithms needs a value"
         )
-    check(chosen)
-    if presets.so_far():
-        runs = _so_far(chosen, models)
+    execution = execution or executor.Execution.from_environment()
+    check(chosen, mend=execution.train)
+    if not execution.train:
+        runs = _as_they_are(chosen, models)
     else:
         if tasks := _missing(chosen, in_turn):
-            _train(tasks)
+            _train(tasks, execution)
         runs = [Run(e, data, _finished(e, data)) for e, data in chosen]
     _tell_of_others(runs)
     return runs
 
 
-def _so_far(chosen: list[tuple[Experiment, Dataset]], models: bool) -> list[Run]:
+def _as_they_are(chosen: list[tuple[Experiment, Dataset]], models: bool) -> list[Run]:
     runs, missing, shown = [], [], 0
     for experiment, data in chosen:
         key, end = experiment.key, experiment.reached(experiment.samples)
         record = store.read_record(key, experiment.samples) or store.read_progress(key) or {}
-        if not models and record.get("samples", 0) < end:
+        curve_alone = not models or (not record and _shipped_name(experiment, data))
+        if curve_alone and record.get("samples", 0) < end:
             before = figure_curves.record(experiment, data.sha256) or {}
             if before.get("samples", 0) > record.get("samples", 0):
                 record, shown = before, shown + 1
@@ -213,14 +234,14 @@ def _missing(chosen: list[tuple[Experiment, Dataset]], in_turn: bool) -> list[_T
     return sorted(tasks.values(), key=lambda task: 0 if in_turn else -task.experiment.cost)
 
 
-def _train(tasks: list[_Task]) -> None:
+def _train(tasks: list[_Task], execution: executor.Execution) -> None:
     """Hand all tasks to one executor, and see them through."""
     experiments = {task.experiment.key: task.experiment for task in tasks}
     board = Board(experiments, {key: store.samples(key) for key in experiments})
     deaths: Counter[str] = Counter()
     failures: list[Exception] = []
-    with _workers(board.update) as workers, board:
-        left, running, told = list(tasks), dict[Future, _Task](), False
+    with _workers(board.update, execution) as workers, board:
+        left, running, waiting = list(tasks), dict[Future, _Task](), False
         while left or running:
             for task in list(left):
                 if task.is_done:  # by another process
@@ -233,10 +254,10 @@ def _train(tasks: list[_Task]) -> None:
                     if future.done():  # in this process: it is seen to before the next begins
                         break
             if not running and left:
-                if not told:
+                if not waiting:
                     title = left[0].experiment.title
                     print(f"another process trains {title}: waiting for it", flush=True)
-                told = True
+                waiting = True
                 time.sleep(LOOK_AGAIN_S)
             for future in wait(running, LOOK_AGAIN_S, return_when="FIRST_COMPLETED").done:
                 task = running.pop(future)
@@ -335,16 +356,16 @@ def _work(
 
 
 @contextlib.contextmanager
-def _workers(on_report: executor.OnReport) -> Iterator[_Workers]:
-    if address := os.environ.get("VAE_KERAS_CLUSTER"):
-        with executor.cluster(address, on_report) as pool:
+def _workers(on_report: executor.OnReport, execution: executor.Execution) -> Iterator[_Workers]:
+    if execution.cluster:
+        with executor.cluster(execution.cluster, on_report) as pool:
             workers = _Workers(pool, _shares_the_store(pool))
             try:
                 yield workers
             finally:
                 workers.close()
         return
-    pool = executor.local(on_report)
+    pool = executor.local(on_report, execution.jobs)
     try:
         yield _Workers(pool, shared=True)
     except BaseException:
@@ -384,15 +405,15 @@ def _finished(experiment, data):
     return _check(experiment, data, record, file)
 
 
-def check(chosen: Iterable[tuple[Experiment, Dataset]]) -> None:
+def check(chosen: Iterable[tuple[Experiment, Dataset]], mend: bool = True) -> None:
     """Raise ValueError or StoreError for what cannot be drawn; see `run_all`.
 
-    A finished model or record that is not whole is deleted, to be made again.
+    With `mend`, a finished model or record that is not whole is deleted, to be made again.
     """
     for experiment, data in chosen:
         experiment.training_set(data)
         key, samples = experiment.key, experiment.samples
-        if not presets.so_far() and (said := store.mend(key, samples)):
+        if mend and (said := store.mend(key, samples)):
             print(said, flush=True)
         if (record := store.read_record(key, samples)) is not None:
             _check(experiment, data, record, store.record_file(key, samples))

@@ -1,5 +1,7 @@
 """Who made a run or a figure: number, commit and hash of the code; and on which device."""
 
+import ast
+import functools
 import hashlib
 import platform
 import re
@@ -24,6 +26,29 @@ def hash_of(package: Path) -> str:
 
 
 PACKAGE = Path(__file__).parents[1]
+
+
+@functools.cache  # of what is imported now
+def hash_of_code(files: tuple[str, ...]) -> str:
+    """A hash of these files of the package: of Python what it does, of others all that is there.
+
+    Comments, docstrings and how lines are broken do not count.
+    """
+    digest = hashlib.sha256()
+    for name in files:
+        content = (PACKAGE / name).read_bytes()
+        if name.endswith(".py"):
+            tree = ast.parse(content)
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and (
+                    ast.get_docstring(node, clean=False) is not None
+                ):
+                    del node.body[0]
+            content = ast.dump(tree).encode()
+        digest.update(f"{name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:16]
+
+
 SOURCES = hash_of(PACKAGE)  # of what is imported now, whatever becomes of the files while it runs
 
 
