@@ -2,7 +2,7 @@
 
 python benchmarks/large_training_set.py [--samples 60000000] [--seeds 0 1 2] [--only NAME ...]
 
-Trains each variation, or, with VAE_KERAS_NO_TRAINING=1, takes it as far as the store has it. Writes to
+Trains each variation, or, with VAE_KERAS_NO_TRAINING=1, has it as far as the store. Writes to
 large_training_set.csv, at the paper's own points, the paper's value and the means over the seeds of
 log p(x) by appendix D and of the lower bound of the same points, in nats. What is in the store is
 not trained again, and what is in the table of other variations stays.

@@ -354,12 +354,6 @@ class TFPDistribution(DistributionLayer):
         fixed = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in self.fixed.items()}
         return super().get_config() | {"family": name, "fixed": fixed}
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> keras.Layer:
-        """Make the layer that `get_config` described."""
-        # Files of earlier versions hold arrays as Keras writes them.
-        return cls(**config | {"fixed": keras.saving.deserialize_keras_object(config["fixed"])})
-
 
 @_register
 class GaussianMixture(DistributionLayer):

@@ -121,7 +121,7 @@ class VAE(AutoEncoder):
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> Self:
         """Make the model that `get_config` described."""
-        weight = config.get("kl_weight", 1.0)  # which files of earlier versions lack
+        weight = config["kl_weight"]
         if isinstance(weight, dict):
             weight = keras.saving.deserialize_keras_object(weight, custom_objects)
         return super().from_config(config | {"kl_weight": weight}, custom_objects)

@@ -2,7 +2,7 @@
 
 From the settings of one curve to a figure:
 
-- `settings`, `experiments`: a figure's parameters and its runs; an `Experiment`, all that decides one;
+- `settings`, `experiments`: a figure's parameters and runs; an `Experiment`, all that decides one;
 - `training`, `measures`: one run, and what is recorded along the way;
 - `store`, `checkpoints`: stored runs, and how one that was killed goes on, or further;
 - `runs`, `executor`, `worker`, `progress`: many runs at once, here or on a cluster;

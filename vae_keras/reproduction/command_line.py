@@ -7,14 +7,12 @@ sets are, or what each source answered. ``reproduce/run_all.sh`` calls the first
 import argparse
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
 from vae_keras import datasets
 from vae_keras.reproduction import (
-    archives,
     claims,
     executor,
     experiments,
@@ -44,12 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
         "--no-training", action="store_true", help="draw the runs as far as they have come"
     )
     command.add_argument("--figures-dir", type=_folder, help="instead of figures/<preset>/")
-    command = commands.add_parser("runs", help="list the stored runs, drop, export or import some")
-    one = command.add_mutually_exclusive_group()
-    one.add_argument("--drop", metavar="RUN", help="the name of a run, or 'all'")
-    one.add_argument("--export", metavar="RUN", help="the same: to RUN.zip, in this folder or --to")
-    one.add_argument("--import", metavar="FILE", dest="files", nargs="+", help="that was exported")
-    command.add_argument("--to", metavar="FOLDER", type=_folder, default=Path(), help="of --export")
+    command = commands.add_parser("runs", help="list the stored runs, or drop some")
+    command.add_argument("--drop", metavar="RUN", help="the name of a run, or 'all'")
     commands.add_parser("claims", help="which claims of the paper hold in figures/paper")
     commands.add_parser("data", help="say where the data sets are, or what each source answered")
     chosen = parser.parse_args(arguments)
@@ -57,11 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         if os.environ.get(name):
             os.environ[name] = str(_folder(os.environ[name]))
     if chosen.command == "runs":
-        if chosen.drop is not None:
-            return each(named(chosen.drop), drop_run)
-        if chosen.export is not None:
-            return each(named(chosen.export), lambda key: export_run(key, chosen.to))
-        return each(chosen.files, import_run) if chosen.files else show_runs()
+        return show_runs() if chosen.drop is None else drop_runs(chosen.drop)
     if chosen.command == "data":
         return datasets.report()
     if chosen.command == "claims":
@@ -153,42 +143,17 @@ def show_claims() -> int:
     return 0
 
 
-def named(name: str) -> list[str]:
-    """The runs that a name stands for."""
-    return list(store.records()) if name == "all" else [name]
-
-
-def each(names: list[str], act: Callable[[str], str]) -> int:
-    """Do and say something with each of `names`; returns 1 where one could not be done, else 0."""
+def drop_runs(name: str) -> int:
+    """Delete the run of that name, or "all"; returns 1 where one could not be deleted, else 0."""
     status = 0
+    names = list(store.records()) if name == "all" else [name]
     if not names:
         print(f"there is no run in {paths.shown(store.runs_folder())}")
-    for name in names:
+    for key in names:
         try:
-            print(act(name), flush=True)
+            store.drop(key)
+            print(f"dropped {key}", flush=True)
         except (store.StoreError, OSError) as error:
             print(error, file=sys.stderr)
             status = 1
     return status
-
-
-def drop_run(key: str) -> str:
-    """Delete a run; returns what to say."""
-    store.drop(key)
-    return f"dropped {key}"
-
-
-def export_run(key: str, folder: Path) -> str:
-    """Write a run to a file of its own; returns what to say."""
-    file = archives.export(key, folder)
-    return f"{paths.shown(file)}, {file.stat().st_size / 1e6:.1f} MB"
-
-
-def import_run(file: str) -> str:
-    """Store what another machine exported; returns what to say."""
-    key, samples = archives.import_run(Path(file))
-    maker = version.others(store.read_progress(key) or {}) or "this version of the kit"
-    return (
-        f"imported {key}: {samples:,} samples, made by {maker}; its files belong together, "
-        "what the numbers are worth no file can tell"
-    )

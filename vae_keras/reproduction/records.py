@@ -27,7 +27,7 @@ def check(record: dict, whole: bool) -> Experiment:
 
     `whole`: that it is finished, so that its curve ends where the run was to end.
     """
-    experiment = Experiment(**record["experiment"])  # of an older kit, perhaps with fewer settings
+    experiment = Experiment(**record["experiment"])
     if record.get("recipe") != RECIPE:
         raise ValueError(f"it is of recipe {record.get('recipe')}, this kit's is {RECIPE}")
     samples, end = record["samples"], experiment.reached(experiment.samples)

@@ -430,7 +430,7 @@ def _check(experiment: Experiment, data: Dataset, record: dict, file: Path) -> d
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         why = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise store.bad(file, why, experiment.key) from error
-    theirs = record.get("data_sha256", data.sha256)  # an older kit did not say
+    theirs = record["data_sha256"]
     if theirs != data.sha256:
         raise store.StoreError(
             f"{file.parent} holds a run on other data of the name {data.name!r}: their pixels have "

@@ -212,10 +212,6 @@ def records() -> dict[str, dict]:
     found: dict[str, dict] = {}
     for folder in sorted(path for path in runs_folder().glob("*") if path.is_dir()):
         key, record = folder.name, {}
-        if (folder / "run.json").exists():  # of an older version of the kit
-            with contextlib.suppress(OSError, ValueError):
-                found[key] = {"state": "finished", **json.loads((folder / "run.json").read_bytes())}
-                continue
         try:
             with _reading(folder / CHECKPOINT, key):
                 record = checkpoints.read(folder / CHECKPOINT)[1]

@@ -72,8 +72,8 @@ class _Training:
                 "samples": 0,
                 "curve": [],
             }
-        elif (makers := version.makers(record))[-1].get("sources") != version.SOURCES:
-            record["made_by"] = [*makers, version.this()]  # which goes on from what others made
+        elif record["made_by"][-1]["sources"] != version.SOURCES:
+            record["made_by"].append(version.this())  # which goes on from what others made
         if (device := _device()) not in record.setdefault("trained_on", []):
             record["trained_on"].append(device)
         self.record: dict[str, Any] = record

@@ -76,21 +76,16 @@ def this() -> dict:
     return {"version": __version__, "commit": commit(), "sources": SOURCES}
 
 
-def makers(record: dict) -> list[dict]:
-    """The versions that made a run, by its record, one after the other; an unknown one is {}."""
-    return record.get("made_by") or [{}]
-
-
 def others(record: dict) -> str:
-    """In words, who made a run where that was not this version alone, or not of known data."""
-    made_by, names = makers(record), []
-    if "data_sha256" in record and all(m.get("sources") == SOURCES for m in made_by):
+    """In words, who made a run where that was not this version alone."""
+    made_by, names = record["made_by"], []
+    if all(made["sources"] == SOURCES for made in made_by):
         return ""
     for made in made_by:
-        head, dirty, _ = (made.get("commit") or "").partition("-dirty")
-        at = f"commit {head[:8]}{dirty}" if head else f"sources {made.get('sources')}"
-        names.append(f"version {made['version']} ({at})" if made else "an unknown version")
-    return " and then ".join(names) + ("" if "data_sha256" in record else " on unknown data")
+        head, dirty, _ = (made["commit"] or "").partition("-dirty")
+        at = f"commit {head[:8]}{dirty}" if head else f"sources {made['sources']}"
+        names.append(f"version {made['version']} ({at})")
+    return " and then ".join(names)
 
 
 def instructions() -> list[str]:
