@@ -1,7 +1,6 @@
 """The commands: what they refuse, say and leave; interrupted, twice at once."""
 
 import dataclasses
-import json
 import os
 import re
 import signal

@@ -55,11 +55,9 @@ class _Training:
     def __init__(self, experiment: Experiment, data: Dataset, again: bool = False):
         self.experiment, self.again = experiment, again
         self.model = experiment.build(data)
-        self.splits = {
-            "train": experiment.pixels(experiment.training_set(data)),
-            "test": experiment.pixels(data.x_test),
-        }
-        self.x = tf.convert_to_tensor(self.splits["train"])  # once, not in each call of `fit`
+        # Once, not in each call of `fit`; on a CPU its numbers are not copied again.
+        self.x = tf.convert_to_tensor(experiment.pixels(experiment.training_set(data)))
+        self.splits = {"train": self.x.numpy(), "test": experiment.pixels(data.x_test)}
         record = None if again else store.restore(experiment.key, self.model)
         if record is None:
             record = {
