@@ -1,12 +1,12 @@
 """Training speed of this kit beside its peers, alternating, in one run.
 
-    .venv/bin/pip install -r benchmarks/requirements.txt
-    .venv/bin/python benchmarks/speed.py
+    .venv/bin/pip install -r benchmarks/speed/requirements.txt
+    .venv/bin/python benchmarks/speed/speed.py
 
 Each contender lives in a process of its own and trains only when it is its turn. First all train
 one epoch from the same weights, which the kit has trained for three, with a small step size, and
-must reach the same test bound; then they take turns. Writes benchmarks/speed.csv, .png and .json.
-Real MNIST only.
+must reach the same test bound; then they take turns. Writes speed.csv, .png and .json. Real MNIST
+only.
 """
 
 import argparse
@@ -154,7 +154,7 @@ def write(table, chosen, bounds):
     print(f"\n{summary}")
     table.to_csv(HERE / "speed.csv", index=False, float_format="%.0f")
     record = {
-        "command": "python benchmarks/speed.py",
+        "command": "python benchmarks/speed/speed.py",
         "rounds": chosen.rounds,
         "epochs_a_turn": chosen.epochs,
         "test_bound_after_the_check_epoch": {

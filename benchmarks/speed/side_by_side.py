@@ -1,11 +1,11 @@
 """How much faster figure 2's runs are side by side than one after the other on all cores.
 
-python benchmarks/side_by_side.py [--samples 1000000] [--algorithms aevb wake_sleep]
+python benchmarks/speed/side_by_side.py [--samples 1000000] [--algorithms aevb wake_sleep]
 
-Both ways train the same runs from empty stores of their own, set-up, compilation, the choice of
-step sizes and recording included: in this process with as many threads as cores, and by the local
-executor with a process and a thread a core. Sums are rounded otherwise with other threads, and the
-steps of training make that grow; how far apart the bounds end is printed for each data set.
+Both ways train the same runs from empty stores of their own, set-up, compilation and recording
+included: in this process with as many threads as cores, and by the local executor with a process
+and a thread a core. Sums are rounded otherwise with other threads, and the steps of training make
+that grow; how far apart the bounds end is printed for each data set.
 """
 
 import argparse

@@ -1,10 +1,10 @@
 """Training on one GPU: this kit beside JAX, turn by turn.
 
-    python benchmarks/gpu.py                 # JAX installed beside TensorFlow
-    python benchmarks/gpu.py --jax PYTHON    # or in an environment of its own, that PYTHON runs
+    python benchmarks/speed/gpu.py                 # JAX installed beside TensorFlow
+    python benchmarks/speed/gpu.py --jax PYTHON    # or in an environment that PYTHON runs
 
 The model and the data are those of speed.py; both begin with the same weights, and after as many
-epochs must have the same test bound. Writes benchmarks/gpu.csv and .json. Real MNIST only.
+epochs must have the same test bound. Writes gpu.csv and gpu.json. Real MNIST only.
 """
 
 import argparse
@@ -111,7 +111,7 @@ def main() -> None:
         for name, part in table.groupby("contender")
     }
     record = {
-        "command": "python benchmarks/gpu.py",
+        "command": "python benchmarks/speed/gpu.py",
         "samples_per_second": rates,
         "microseconds_a_step": {name: round(1e6 * BATCH / rate, 1) for name, rate in rates.items()},
         "test_bound_after_all_turns": bounds,

@@ -1,6 +1,6 @@
 """How far the luck of the chains moves the estimates of figure 3.
 
-python benchmarks/chains.py
+python benchmarks/validation/chains.py
 
 Of figure 3's models of seed 0 by preset `paper`, from the store: log p(x) by appendix D of the
 figure's own points, with chains of six seeds, of which the figure has the first. A chain stays in

@@ -1,10 +1,10 @@
 """Training speed of `VAE.fit` at other sizes, each beside its matrix products alone.
 
-    .venv/bin/python benchmarks/sizes.py
+    .venv/bin/python benchmarks/speed/sizes.py
 
 Also how long it takes to import the kit, to finish the first training steps of a new process, to
-evaluate and to sample, and the peak memory of training on MNIST. Writes benchmarks/sizes.csv and
-benchmarks/sizes.json. Real data only.
+evaluate and to sample, and the peak memory of training on MNIST. Writes sizes.csv and sizes.json.
+Real data only.
 """
 
 import json
@@ -119,7 +119,7 @@ def main():
     from vae_keras import _files
     from vae_keras.reproduction import provenance
 
-    record = {"command": "python benchmarks/sizes.py", **whole_processes(), **using_it()}
+    record = {"command": "python benchmarks/speed/sizes.py", **whole_processes(), **using_it()}
     record |= {"device": provenance.device(), "commit": provenance.commit()}
     text = json.dumps(record, indent=2) + "\n"
     print(text, flush=True)
