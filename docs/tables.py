@@ -15,7 +15,7 @@ from vae_keras import datasets
 from vae_keras.reproduction import claims, paper
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "benchmarks"))
+sys.path.insert(0, str(ROOT / "benchmarks/validation"))
 differences, published = map(importlib.import_module, ("differences", "published"))
 TABLE = re.compile(r"(<!-- table: (.+?) -->\n)(?:\|.*\n)*")
 LATER = 10**7  # of the paper's budget the second table begins there
@@ -46,7 +46,7 @@ def curves(name: str, budget: str) -> pd.DataFrame:
 
 def of_plateau() -> str:
     """Wake-sleep's running mean at the paper's first point, with and without an encoder."""
-    found = read("plateau").query("split == 'running' and latent_dim != 5")
+    found = read("recipe/plateau").query("split == 'running' and latent_dim != 5")
     found = found.drop_duplicates(["variation", "latent_dim"])
     rows = []
     for variation in ("at rest, step 0.01", "at rest, step 0.02", "learns, step 0.01",
@@ -60,7 +60,7 @@ def of_plateau() -> str:
 
 def of_overfitting() -> str:
     """log p(x) of both sets, and how far the bound lies below."""
-    found = read("overfitting").set_index(["dataset", "latent_dim", "samples", "split"])
+    found = read("validation/overfitting").set_index(["dataset", "latent_dim", "samples", "split"])
     rows = []
     for dataset, latent_dim in found.index.droplevel([2, 3]).unique():
         digits, cells = (0 if dataset == "frey_face" else 1), []
@@ -75,7 +75,7 @@ def of_overfitting() -> str:
 
 def of_large_training_set() -> str:
     """Ours minus the paper's from 2 x 10^6 samples on, by either quantity: least and most."""
-    found = read("large_training_set").query("samples >= 2_000_000")
+    found = read("recipe/large_training_set").query("samples >= 2_000_000")
     rows = []
     for variation, of_it in found.groupby("variation"):
         cells = [f"{of_it.samples.max():,}", f"{of_it.seeds.min():.0f} to {of_it.seeds.max():.0f}"]
@@ -121,7 +121,7 @@ def of_sizes() -> str:
     rows = [
         [datasets.TITLES[row.dataset], f"{row.batch_size:,}", f"{row.hidden:,}", row.latent_dim,
          f"{row.samples_per_second:,}", f"{row.products_alone:,}", f"{row.ratio:.2f}"]
-        for row in read("sizes").itertuples()
+        for row in read("speed/sizes").itertuples()
     ]  # fmt: skip
     return markdown(["data", "M", "hidden", "N_z", "samples/s", "products alone", "ratio"], rows)
 

@@ -155,9 +155,8 @@ def test_superfluous_latent_variables_do_not_overfit_in_the_committed_figure(bud
 def test_curves_of_a_gpu_and_of_a_cpu_differ_by_less_than_seeds_do():
     """What both have of figure 2, at 10^6 samples; the same seeds, so that they begin alike."""
     by = ["dataset", "latent_dim", "algorithm", "split", "seed"]
-    of_a_cpu, of_a_gpu = (
-        pd.read_csv(paths.ROOT / "benchmarks" / f"{device}_curves.csv") for device in ("cpu", "gpu")
-    )
+    folder = paths.ROOT / "benchmarks/validation"
+    of_a_cpu, of_a_gpu = (pd.read_csv(folder / f"{device}_curves.csv") for device in ("cpu", "gpu"))
     theirs, ours = (
         {n: curves[curves.samples == n].set_index(by).lower_bound for n in (1000, 10**6)}
         for curves in (of_a_cpu, of_a_gpu)

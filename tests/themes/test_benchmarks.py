@@ -12,7 +12,7 @@ from vae_keras import datasets
 
 
 def test_tasks_go_to_whoever_is_free_the_longest_first():
-    makespan = load("benchmarks/scaling.py").makespan
+    makespan = load("benchmarks/speed/scaling.py").makespan
     lengths = [3.0, 5.0, 2.0, 2.0]
     assert makespan(lengths, 1) == 12
     assert makespan(lengths, 2) == 7  # 5 + 2 beside 3 + 2
@@ -22,7 +22,7 @@ def test_tasks_go_to_whoever_is_free_the_longest_first():
 
 def test_the_products_of_a_step_are_those_of_two_networks():
     """Forward and back: three products a layer, but none for the gradient of the data."""
-    module = load("benchmarks/matrix_products.py")
+    module = load("benchmarks/speed/matrix_products.py")
     weights = 784 * 500 + 500 * 40 + 20 * 500 + 500 * 784
     assert module.operations(100, 784, 500, 20) == 2 * 100 * (3 * weights - 784 * 500)
     for a, b in module.products(7, 5, 4, 3, 2):
@@ -32,10 +32,33 @@ def test_the_products_of_a_step_are_those_of_two_networks():
 @pytest.mark.parametrize("rate", ["numpy_rate", "products_rate"])
 def test_a_rate_is_of_samples_a_second(rate, monkeypatch):
     """On a clock by which each step takes a millisecond."""
-    module = load("benchmarks/matrix_products.py")
+    module = load("benchmarks/speed/matrix_products.py")
     steps = []
     monkeypatch.setattr(module, "_rate", lambda step, batch: steps.append(step) or (step(3), batch))
     assert getattr(module, rate)(8, 5, 4, 3)[1] == 8
+
+
+@pytest.mark.long
+def test_what_is_changed_is_trained_as_any_experiment_but_not_stored(tmp_path, monkeypatch):
+    common = load("benchmarks/recipe/common.py")
+
+    class Dark(common.Changed):
+        def change(self, model):
+            model.decoder.get_layer("parameters").bias.assign(np.full(784, -2.0))
+
+    monkeypatch.setenv("VAE_KERAS_RESULTS", str(tmp_path))
+    curve = common.curve(Dark("mnist_5k", 2, 1000, hidden=4))  # all of it in the warm-up
+    assert set(curve.split) == {"train", "test", "running"}
+    assert (curve.lower_bound > -400).all()  # unchanged it is 784 ln(1/2), -543
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_table_grows_and_keeps_what_is_of_more_seeds(tmp_path):
+    update, file = load("benchmarks/recipe/common.py").update, tmp_path / "table.csv"
+    for seeds, values in ((3, {1: -1.0, 2: -2.0}), (1, {2: -9.0, 3: -3.0}), (1, {3: -4.0})):
+        rows = pd.DataFrame({"samples": values.keys(), "here": values.values(), "seeds": seeds})
+        update(file, rows, ["samples"])
+    assert pd.read_csv(file).here.tolist() == [-1, -2, -4]
 
 
 COLUMNS = (
@@ -52,7 +75,7 @@ PARAMETERS = {  # as their own code has them, weights and biases
 
 @pytest.fixture(scope="module")
 def published():
-    return load("benchmarks/published.py")
+    return load("benchmarks/validation/published.py")
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ LOG_VARIANCE_SCALE = 0.1  # of the encoder: Adagrad moves its variance at a tent
 STEP_SIZE = {"lower_bound": 0.02, "marginal_log_likelihood": 0.1}
 STEP_SIZE_ON_FACES, UP_TO = 0.01, 2  # of AEVB in figure 2 with no more latent variables than that
 # Of figure 3 with so many training points or more, by the algorithm; there wake-sleep's encoder
-# is not slow (benchmarks/large_training_set.py).
+# is not slow (benchmarks/recipe/large_training_set.py).
 MANY, STEP_SIZE_OF_MANY = 50_000, {"aevb": 0.02, "wake_sleep": 0.02}
 EVALUATIONS = {"mcem": 15}  # of p(x|z) for a datapoint that is visited; of all others 1
 UPDATES = {"mcem": 5}  # of the weights, a minibatch; of all others 1

@@ -146,7 +146,7 @@ class LowerBound(Curves):
 
     name: ClassVar[str] = "fig_lower_bound"
     learns_from: ClassVar[tuple[str, ...]] = ("mnist", "frey_face")
-    reads: ClassVar[tuple[str, ...]] = ("benchmarks/plateau.csv",)
+    reads: ClassVar[tuple[str, ...]] = ("benchmarks/recipe/plateau.csv",)
 
     step_size: float | None = None
     algorithms: list[str] = field(default_factory=lambda: ["aevb", "wake_sleep"])

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from vae_keras.callbacks import OBJECTIVES
@@ -57,7 +58,10 @@ class _Training:
         self.model = experiment.build(data)
         # Once, not in each call of `fit`; on a CPU its numbers are not copied again.
         self.x = tf.convert_to_tensor(experiment.pixels(experiment.training_set(data)))
-        self.splits = {"train": self.x.numpy(), "test": experiment.pixels(data.x_test)}
+        self.splits = {
+            "train": np.asarray(memoryview(self.x)),
+            "test": experiment.pixels(data.x_test),
+        }
         record = None if again else store.restore(experiment.key, self.model)
         if record is None:
             record = {

@@ -1,16 +1,17 @@
 """What each open setting of the paper's recipe is worth: ours against the paper's own points.
 
-python benchmarks/recipe.py [--figure 3] [--samples 1050000] [--seeds 0 1 2] [--only NAME ...]
+python benchmarks/recipe/recipe.py [--figure 3] [--samples 1050000] [--seeds 0 1 2] [--only NAME]
 
 Trains the curves of figure 2, or 3, of which the paper's points are known, once a variation of the
 recipe and a seed, and prints root mean square differences from the paper at its points up to
 `--samples`, in nats. The differences go to recipe.csv, or recipe_figure3.csv, in place of those of
-the same variation and curve. What is in the store is not trained again.
+the same variation and curve, unless of more seeds. What is in the store is not trained again.
 """
 
 import argparse
 from pathlib import Path
 
+import common
 import numpy as np
 import pandas as pd
 
@@ -96,13 +97,9 @@ def main() -> None:
             tables.append(table.assign(variation=name, seeds=len(asked.seeds)))
     suffix = "_figure3" if asked.figure == 3 else ""
     file = Path(__file__).with_name(asked.table or f"recipe{suffix}.csv")
-    if file.exists():  # what was found before comes first, and goes
-        tables.insert(0, pd.read_csv(file))
-    table = pd.concat(tables)
-    curve = [name for name in CURVE if name in table]
-    table = table.drop_duplicates(["variation", *curve, "samples"], keep="last")
-    table = table.sort_values(["variation", *curve, "samples"])
-    table.to_csv(file, index=False)
+    new = pd.concat(tables)
+    curve = [name for name in CURVE if name in new]
+    table = common.update(file, new, ["variation", *curve, "samples"])
     worth = table.groupby(["variation", *curve]).difference.agg(lambda d: np.sqrt(np.mean(d**2)))
     print(worth.unstack("variation").round(1).to_string())
 

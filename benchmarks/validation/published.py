@@ -1,6 +1,6 @@
 """The VAE examples of other projects, by this kit: what they published beside what comes out here.
 
-    .venv/bin/python benchmarks/published.py [--only flax ...] [--seeds 0 1 2]
+    .venv/bin/python benchmarks/validation/published.py [--only flax ...] [--seeds 0 1 2]
 
 A function a project: its networks as plain Keras models that end in a layer of `vae_keras.layers`,
 its data, its optimiser. The rest is `compile` and `fit`. Bounds are in nats a digit, larger is

@@ -1,13 +1,12 @@
 """Training speed of `VAE.fit` at other sizes, each beside its matrix products alone.
 
-    .venv/bin/python benchmarks/sizes.py
+    .venv/bin/python benchmarks/speed/sizes.py
 
 Also how long it takes to import the kit, to finish the first training steps of a new process, to
-evaluate and to sample, and the peak memory of training on MNIST. Writes benchmarks/sizes.csv and
-benchmarks/sizes.json. Real data only.
+evaluate and to sample, and the peak memory of training on MNIST. Writes sizes.csv and sizes.json.
+Real data only.
 """
 
-import json
 import os
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -16,13 +15,12 @@ import resource
 import subprocess
 import sys
 import time
-from pathlib import Path
 
+import common
 import numpy as np
 import pandas as pd
 from matrix_products import products_rate
 
-HERE = Path(__file__).parent
 SIZES = [  # data set, batch, hidden, latent
     ("mnist", 100, 500, 20),
     ("mnist", 500, 500, 20),
@@ -79,7 +77,7 @@ MEMORY = START + "vae.fit(x, epochs=2, verbose=0, validation_data=x[:10_000])\n"
 
 def whole_processes() -> dict:
     """Seconds, and GiB, that a new process needs."""
-    here, imports = str(Path(__file__).parent), {}
+    here, imports = str(common.HERE), {}
     for _ in range(3):  # in turn; the best, as the first of them fills the disk's cache
         for what in ("tensorflow", "vae_keras"):
             taken = seconds([sys.executable, "-c", f"import {what}"])
@@ -116,19 +114,12 @@ def using_it() -> dict:
 
 def main():
     """Print and write the tables; see the module."""
-    from vae_keras import _files
-    from vae_keras.reproduction import provenance
-
-    record = {"command": "python benchmarks/sizes.py", **whole_processes(), **using_it()}
-    record |= {"device": provenance.device(), "commit": provenance.commit()}
-    text = json.dumps(record, indent=2) + "\n"
-    print(text, flush=True)
-    _files.replace(HERE / "sizes.json", text.encode())
+    common.record("sizes", whole_processes() | using_it())
     rows = []
     for size in SIZES:
         rows.append(measure(*size))
         print(rows[-1], flush=True)
-    pd.DataFrame(rows).to_csv(HERE / "sizes.csv", index=False)
+    pd.DataFrame(rows).to_csv(common.HERE / "sizes.csv", index=False)
 
 
 def seconds(command) -> float:

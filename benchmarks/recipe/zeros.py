@@ -1,6 +1,6 @@
 """What starts at zero: the recipe's curves beside those of models that begin otherwise.
 
-python benchmarks/zeros.py [--samples 1050000] [--seeds 0 1 2]
+python benchmarks/recipe/zeros.py [--samples 1050000] [--seeds 0 1 2]
 
 In the recipe the weights of the encoder's log variance and all biases start at 0, all other weights
 at N(0, 0.01^2). Trains AEVB on MNIST with N_z = 20 and on Frey Face with 10 with that, and with
@@ -10,7 +10,7 @@ three other beginnings, and writes differences from the paper's own points to ze
 import argparse
 from pathlib import Path
 
-import by_hand
+import common
 import numpy as np
 
 from vae_keras import networks
@@ -20,29 +20,35 @@ from vae_keras.reproduction.experiments import Experiment
 CURVES = (("mnist", 20), ("frey_face", 10))
 
 
-def no_zero(model: LatentVariableModel) -> None:
+class NoZero(common.Changed):
     """The weights of the encoder's log variance begin like all others."""
-    kernel = model.encoder.get_layer("log_variance").kernel
-    kernel.assign(np.random.default_rng(0).normal(0, networks.STDDEV, kernel.shape))
+
+    def change(self, model: LatentVariableModel) -> None:
+        kernel = model.encoder.get_layer("log_variance").kernel
+        kernel.assign(np.random.default_rng(0).normal(0, networks.STDDEV, kernel.shape))
 
 
-def means_from_zero(model: LatentVariableModel) -> None:
+class MeansFromZero(common.Changed):
     """The weights of the encoder's means begin at zero as well."""
-    kernel = model.encoder.get_layer("mean").kernel
-    kernel.assign(np.zeros(kernel.shape))
+
+    def change(self, model: LatentVariableModel) -> None:
+        kernel = model.encoder.get_layer("mean").kernel
+        kernel.assign(np.zeros(kernel.shape))
 
 
-def pixels_from_zero(model: LatentVariableModel) -> None:
+class PixelsFromZero(common.Changed):
     """The weights of all that the decoder says begin at zero."""
-    kernel = model.decoder.get_layer("parameters").kernel
-    kernel.assign(np.zeros(kernel.shape))
+
+    def change(self, model: LatentVariableModel) -> None:
+        kernel = model.decoder.get_layer("parameters").kernel
+        kernel.assign(np.zeros(kernel.shape))
 
 
 VARIATIONS = {
-    "recipe": by_hand.unchanged,
-    "log variances not from 0": no_zero,
-    "means of q from 0": means_from_zero,
-    "outputs of the decoder from 0": pixels_from_zero,
+    "recipe": Experiment,
+    "log variances not from 0": NoZero,
+    "means of q from 0": MeansFromZero,
+    "outputs of the decoder from 0": PixelsFromZero,
 }
 
 
@@ -52,10 +58,10 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=1_050_000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     asked = parser.parse_args()
-    found = by_hand.differences(
-        (name, Experiment(dataset, size, asked.samples, seed=seed), change)
+    found = common.differences(
+        (name, kind(dataset, size, asked.samples, seed=seed))
         for dataset, size in CURVES
-        for name, change in VARIATIONS.items()
+        for name, kind in VARIATIONS.items()
         for seed in asked.seeds
     )
     found.to_csv(Path(__file__).with_suffix(".csv"), index=False)

@@ -1,6 +1,6 @@
 """How far the luck of the chains moves the estimates of figure 3.
 
-python benchmarks/chains.py
+python benchmarks/validation/chains.py
 
 Of figure 3's models of seed 0 by preset `paper`, from the store: log p(x) by appendix D of the
 figure's own points, with chains of six seeds, of which the figure has the first. A chain stays in
@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from vae_keras import marginal_likelihood
-from vae_keras.reproduction import measures, plans, runs
+from vae_keras.reproduction import measures, runs
+from vae_keras.reproduction.settings import MarginalLikelihood
 
 SEEDS = range(6)
 
@@ -24,7 +25,7 @@ def main() -> None:
     """Write the table; see the module."""
     chosen = [
         (experiment, data)
-        for experiment, data in plans.of("fig_marginal_likelihood", "paper")
+        for experiment, data in MarginalLikelihood(preset="paper").runs()
         if experiment.seed == 0
     ]
     rows = []

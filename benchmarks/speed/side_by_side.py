@@ -1,11 +1,11 @@
 """How much faster figure 2's runs are side by side than one after the other on all cores.
 
-python benchmarks/side_by_side.py [--samples 1000000] [--algorithms aevb wake_sleep]
+python benchmarks/speed/side_by_side.py [--samples 1000000] [--algorithms aevb wake_sleep]
 
-Both ways train the same runs from empty stores of their own, set-up, compilation, the choice of
-step sizes and recording included: in this process with as many threads as cores, and by the local
-executor with a process and a thread a core. Sums are rounded otherwise with other threads, and the
-steps of training make that grow; how far apart the bounds end is printed for each data set.
+Both ways train the same runs from empty stores of their own, set-up, compilation and recording
+included: in this process with as many threads as cores, and by the local executor with a process
+and a thread a core. Sums are rounded otherwise with other threads, and the steps of training make
+that grow; how far apart the bounds end is printed for each data set.
 """
 
 import argparse
@@ -16,7 +16,8 @@ import time
 import pandas as pd
 import tensorflow as tf
 
-from vae_keras.reproduction import measures, paths, plans, presets, runs
+from vae_keras.reproduction import measures, paths, runs
+from vae_keras.reproduction.settings import LowerBound
 
 measured = 0.0  # seconds that this process has recorded
 
@@ -40,8 +41,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=10**6)
     parser.add_argument("--algorithms", nargs="+", default=["aevb", "wake_sleep"])
     asked = parser.parse_args()
-    settings = presets.resolve("quick", samples=asked.samples)
-    plan = plans.lower_bound(settings, step_size=None, algorithms=asked.algorithms)
+    plan = LowerBound(samples=asked.samples, algorithms=asked.algorithms).runs()
     measures.measure = timed(measures.measure)
     # A task asks for one thread, which it gets where TensorFlow has not begun to compute.
     tf.zeros(())

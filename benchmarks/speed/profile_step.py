@@ -1,9 +1,9 @@
 """What each part of a training step costs: TensorFlow's profiler over XLA's own operations.
 
-    .venv/bin/python benchmarks/profile_step.py
+    .venv/bin/python benchmarks/speed/profile_step.py
 
 On a CPU threads share the work, so the parts add up to more than the time of a step; on a GPU the
-operations are its kernels, and the host's part comes on top. Writes benchmarks/profile_step.csv, or
+operations are its kernels, and the host's part comes on top. Writes profile_step.csv, or
 profile_step_gpu.csv. Real data only.
 """
 

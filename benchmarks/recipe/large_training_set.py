@@ -1,16 +1,17 @@
 """Figure 3 with N_train = 50,000: which step size, and which quantity, the paper's curves are.
 
-python benchmarks/large_training_set.py [--samples 60000000] [--seeds 0 1 2] [--only NAME ...]
+python benchmarks/recipe/large_training_set.py [--samples 60000000] [--seeds 0 1 2] [--only NAME]
 
 Trains each variation, or, with VAE_KERAS_NO_TRAINING=1, has it as far as the store. Writes to
 large_training_set.csv, at the paper's own points, the paper's value and the means over the seeds of
 log p(x) by appendix D and of the lower bound of the same points, in nats. What is in the store is
-not trained again, and what is in the table of other variations stays.
+not trained again, and what is in the table at other points, or of more seeds, stays.
 """
 
 import argparse
 from pathlib import Path
 
+import common
 import pandas as pd
 
 from vae_keras import datasets
@@ -27,24 +28,15 @@ VARIATIONS = {
     "mcem, step 0.02": ("mcem", 0.02, SLOW),
     "mcem, step 0.1": ("mcem", 0.1, SLOW),
 }
-TABLE = Path(__file__).with_suffix(".csv")
 
 
 def of(name: str, samples: int, seed: int) -> Experiment:
     """The run of a variation with a seed."""
     algorithm, step_size, scale = VARIATIONS[name]
     return Experiment(
-        "mnist",
-        3,
-        samples,
-        algorithm,
-        hidden=100,
-        n_train=50_000,
-        seed=seed,
-        step_size=step_size,
-        log_variance_scale=scale,
-        measure="marginal_log_likelihood",
-    )
+        "mnist", 3, samples, algorithm, hidden=100, n_train=50_000, seed=seed, step_size=step_size,
+        log_variance_scale=scale, measure="marginal_log_likelihood",
+    )  # fmt: skip
 
 
 def compared(curves: pd.DataFrame) -> pd.DataFrame:
@@ -73,13 +65,8 @@ def main() -> None:
     for name, chosen in experiments.items():
         if there := [trained[e] for e in chosen if e in trained]:
             found.append(compared(runs.table(there)).assign(variation=name))
-    new = pd.concat(found)
-    if TABLE.exists():
-        old = pd.read_csv(TABLE)
-        new = pd.concat([old[~old.variation.isin(new.variation)], new])
     columns = ["variation", "split", "samples", "paper", "appendix_d", "lower_bound", "seeds"]
-    new = new.sort_values(["variation", "split", "samples"])[columns]
-    new.to_csv(TABLE, index=False)
+    new = common.update(Path(__file__).with_suffix(".csv"), pd.concat(found)[columns], columns[:3])
     apart = new.assign(
         appendix_d=new.appendix_d - new.paper, lower_bound=new.lower_bound - new.paper
     )

@@ -1,10 +1,10 @@
 """How far appendix D's estimator and importance sampling are from an exact log p(x), by N_z.
 
-    .venv/bin/python benchmarks/appendix_d.py
+    .venv/bin/python benchmarks/validation/appendix_d.py
 
 The model is linear and Gaussian, so log p(x) and p(z|x) are known: 30 numbers a datapoint, noise of
 standard deviation 0.5, random weights. The encoder is diagonal and has 1.5 times the exact standard
-deviations. Writes benchmarks/appendix_d.csv and .json. No data, no training.
+deviations. Writes appendix_d.csv and appendix_d.json. No data, no training.
 """
 
 import json
@@ -81,8 +81,8 @@ def main() -> None:
     table = pd.DataFrame(rows, columns=columns).round(3)
     table.to_csv(HERE / "appendix_d.csv", index=False)
     about = {
-        "command": "benchmarks/appendix_d.py", "device": provenance.device(), "seed": SEED,
-        "datapoints": DATAPOINTS, "commit": provenance.commit(),
+        "command": "python benchmarks/validation/appendix_d.py", "device": provenance.device(),
+        "seed": SEED, "datapoints": DATAPOINTS, "commit": provenance.commit(),
     }  # fmt: skip
     (HERE / "appendix_d.json").write_text(json.dumps(about, indent=2) + "\n")
     print(table.to_string(index=False))

@@ -1,6 +1,6 @@
 """The speed that a training step cannot exceed on this machine: its matrix products alone.
 
-python benchmarks/matrix_products.py    # by NumPy and by XLA
+python benchmarks/speed/matrix_products.py    # by NumPy and by XLA
 
 The kit's products are XLA's: where they are faster than NumPy's, a step may be so too. On one core,
 on all, and by a process a core at once, their rates added: the last two say what runs side by side

@@ -1,6 +1,6 @@
 """How far training side by side scales: runs an hour by the number of workers.
 
-python benchmarks/scaling.py [--samples 1000000]    # of the runs in the store
+python benchmarks/speed/scaling.py [--samples 1000000]    # of the runs in the store
 
 Each run is a task of the length that was measured when the store was filled, here with as many
 processes as cores; the longest begins first. What is printed for a number of workers is what these
@@ -17,7 +17,7 @@ import pandas as pd
 from vae_keras.reproduction import store
 
 WORKERS = (1, 2, 4, 16, 64)
-BEGIN_S = 4.0  # of a run, before its time is counted: the model, its compilation, the step size
+BEGIN_S = 4.0  # of a run, before its time is counted: its data and its model
 
 
 def makespan(lengths: list[float], workers: int) -> float:

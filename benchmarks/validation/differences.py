@@ -1,8 +1,8 @@
 """The tables of docs/differences.md, in Markdown: a figure's curves against the paper's own points.
 
-python benchmarks/differences.py figures/standard/fig_lower_bound.csv
-python benchmarks/differences.py figures/standard/fig_marginal_likelihood.csv
-python benchmarks/differences.py figures/paper/fig_lower_bound.csv --begin 10000000
+python benchmarks/validation/differences.py figures/standard/fig_lower_bound.csv
+python benchmarks/validation/differences.py figures/standard/fig_marginal_likelihood.csv
+python benchmarks/validation/differences.py figures/paper/fig_lower_bound.csv --begin 10000000
 
 The first is of the last point of each curve that the paper plotted and ours was measured at. The
 second is of all of them from 7 x 10^5 samples on, on Frey Face from the curve's second point on, in

@@ -1,6 +1,6 @@
 """Whether the encoder or the decoder overfits at the paper's whole budget.
 
-python benchmarks/overfitting.py
+python benchmarks/validation/overfitting.py
 
 Of AEVB's models of figure 2, by preset `paper` at 10^7 and 10^8 samples, from the store: the mean
 lower bound of 400 points of the training set and 400 of the test set, and log p(x) of the same by
