@@ -1,4 +1,4 @@
-"""The replication report as a PDF: docs/report.md, printed by Chromium, which must be installed.
+"""The replication article as a PDF: docs/report.md, printed by Chromium, which must be installed.
 
 python docs/report_pdf.py [FILE]     # by default docs/report.pdf
 """
@@ -15,8 +15,19 @@ PAGE = Path(__file__).with_name("report.md")
 STYLE = """
 body { font: 10pt/1.4 "DejaVu Serif", Georgia, serif; hyphens: auto }
 h1 { font-size: 17pt } h2 { font-size: 12.5pt; break-after: avoid }
-img { width: 100% } p:has(img) { break-inside: avoid } a { color: inherit }
+h3 { font-size: 10.5pt; break-after: avoid } code { font-size: 8.5pt } pre { white-space: pre-wrap }
+img { max-width: 100%; max-height: 82mm; display: block; margin: auto }
+p:has(img) { break-inside: avoid } a { color: inherit }
+p:has(+ table), p:has(+ p > img) { break-after: avoid } th:empty { padding: 0; border: 0 }
+table { border-collapse: collapse; width: 100%; font-size: 8.5pt } tr { break-inside: avoid }
+th, td { border-bottom: 0.5pt solid #999; padding: 1.5pt 8pt 1.5pt 0; text-align: left }
+td:nth-child(4) { white-space: nowrap } sub, sup { font-size: 70%; line-height: 1 }
 """
+TYPE = {
+    r" x 10\^": "&nbsp;&times;&nbsp;10^",
+    r"10\^(\d+)": r"10<sup>\1</sup>",
+    r"\bN_(\w+)": r"N<sub>\1</sub>",
+}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 MARGIN = dict.fromkeys(("top", "bottom", "left", "right"), "20mm")
 
@@ -30,6 +41,8 @@ def main(arguments: list[str]) -> int:
     target = Path(arguments[0]) if arguments else PAGE.with_suffix(".pdf")
     text = MarkdownIt().enable("table").render(PAGE.read_text())
     text = re.sub(r'<a href="(?!http)[^"]*">(.*?)</a>', r"\1", text)  # to files that lie elsewhere
+    for plain, set_in_type in TYPE.items():
+        text = re.sub(plain, set_in_type, text)
     head = f'<html lang="en"><head><base href="{PAGE.as_uri()}"><style>{STYLE}</style></head>'
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_file, args=["--no-sandbox"])

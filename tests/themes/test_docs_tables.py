@@ -18,8 +18,8 @@ def tables(committed, monkeypatch):
 def test_the_pages_have_the_tables_that_the_committed_ones_make(tables):
     """Else `python docs/tables.py` is to be run, and its result committed."""
     pages = {file.name: file.read_text() for file in PAGES}
-    named = [name for page in pages.values() for _, name in tables.TABLE.findall(page)]
-    assert sorted(named) == sorted(tables.TABLES)
+    named = {name for page in pages.values() for _, name in tables.TABLE.findall(page)}
+    assert named == set(tables.TABLES)
     assert {name: tables.written(page) for name, page in pages.items()} == pages
 
 
