@@ -50,7 +50,7 @@ def test_the_running_mean_is_that_of_the_minibatches_since_it_began(small, faces
     """Of what each gave as it was learned from, however the run is divided into calls of `fit`."""
     monkeypatch.setattr(training, "LONGEST", 7)
     monkeypatch.setattr(measures, "grid", lambda *_: [500, 2000, 3000])
-    monkeypatch.setattr(measures, "begins", lambda *_: [0, 500, 2300, 3600])
+    monkeypatch.setattr(measures, "running_mean_starts", lambda *_: [0, 500, 2300, 3600])
     experiment = dataclasses.replace(small, warm_up=0)
     curve = runs.run(experiment, faces).record["curve"]
     model, x = experiment.build(faces), experiment.pixels(faces.x_train)
@@ -68,7 +68,7 @@ def test_the_running_mean_is_that_of_the_minibatches_since_it_began(small, faces
 def test_a_mean_that_begins_where_a_run_ended_is_of_what_it_goes_on_with(small, faces, monkeypatch):
     """The checkpoint at the end holds it as it begins, after the point was measured."""
     monkeypatch.setattr(measures, "grid", lambda *_: [1000])
-    monkeypatch.setattr(measures, "begins", lambda *_: [1000])
+    monkeypatch.setattr(measures, "running_mean_starts", lambda *_: [1000])
     curve = runs.run(dataclasses.replace(small, samples=1000), faces).record["curve"]
     assert at(curve, "running") == [1000]
     key = dataclasses.replace(small, samples=1000).key
@@ -215,4 +215,4 @@ def test_a_run_leaves_a_model_at_each_milestone_that_it_passes(small, faces, mon
         record = store.read_record(small.key, samples)
         assert at(record["curve"]) == at(record["curve"], "running") == taken
         assert record["experiment"]["samples"] == record["samples"] == samples
-        assert store.load_model(small.key, samples).samples == samples
+        assert store.load_model(small.key, samples).samples_evaluated == samples
