@@ -31,7 +31,7 @@ def test_taking_the_curve_leaves_what_is_reported_and_learned_alone(small, faces
     told, small = [], dataclasses.replace(small, warm_up=0)
     monkeypatch.setattr(executor, "report", told.append)
     monkeypatch.setattr(training, "REPORT_EVERY_S", 0)
-    for name in ("grid", "begins"):
+    for name in ("grid", "running_mean_starts"):
         monkeypatch.setattr(measures, name, lambda experiment, samples: [1600, 3200])
     run = runs.run(small, faces)
     model, x = small.build(faces), small.pixels(faces.x_train)
