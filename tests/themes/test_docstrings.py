@@ -17,7 +17,8 @@ from vae_keras import datasets, families, layers
 from vae_keras.models import AutoEncoder, LatentVariableModel, Trainer
 
 MODULES = [
-    "bounds", "marginal_likelihood", "mcmc", "layers", "networks", "priors", "families", "traversals",
+    "bounds", "marginal_likelihood", "mcmc", "layers", "networks", "priors", "families",
+    "traversals",
 ]  # fmt: skip
 EVERY_MODULE = [*MODULES, "callbacks", "datasets", "distributions", "models"]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
