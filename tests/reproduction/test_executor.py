@@ -54,6 +54,17 @@ def test_a_death_ends_its_own_task_alone(pool):
     assert pool.submit(operator.add, 1, 2).result() == 3
 
 
+def test_a_process_that_has_grown_too_large_makes_place_for_another(monkeypatch):
+    with executor.LocalExecutor(1) as pool:
+        first = pool.submit(os.getpid).result()
+        assert pool.submit(os.getpid).result() == first
+        monkeypatch.setattr(executor, "RECYCLED_ABOVE", 0)
+        assert pool.submit(os.getpid).result() == first
+        second = pool.submit(os.getpid).result()
+        assert second != first
+        assert not os.path.exists(f"/proc/{first}/cwd")  # it has ended
+
+
 @pytest.mark.long
 def test_what_runs_is_ended_at_once_and_what_waits_is_cancelled():
     pool = executor.LocalExecutor(2)

@@ -23,6 +23,9 @@ from typing import Any
 import psutil
 
 MEMORY = 1.5 * 2**30  # bytes that a process takes, at most
+# After a task with which it holds more, a process ends: XLA's programs are never given back, and
+# the next task would take it beyond MEMORY.
+RECYCLED_ABOVE = 1.2 * 2**30
 ANSWER_S = 10  # in which a scheduler answers
 TOPIC = "vae_keras"  # of what tasks report through Dask
 OnReport = Callable[[Any], None]
@@ -155,7 +158,7 @@ class LocalExecutor(Executor):
     """Up to `n` processes, begun when they are needed, each with one thread and one task at a time.
 
     A process that dies takes its own task with it, whose future raises `WorkerDied`, and no other;
-    another process takes its place. What tasks report comes in any thread. `shutdown` with
+    another process takes its place, as that of one that has grown too large. What tasks report comes in any thread. `shutdown` with
     ``cancel_futures=True`` kills what runs.
     """
 
@@ -198,6 +201,10 @@ class LocalExecutor(Executor):
             self._mine.worker = None
             connection.close()
             raise WorkerDied(f"its process ended {_how(process.wait())}") from None
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if psutil.Process(process.pid).memory_info().rss > RECYCLED_ABOVE:
+                self._mine.worker = None
+                connection.close()  # which ends it
         if kind == "error":
             raise content
         return content
