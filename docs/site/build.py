@@ -28,6 +28,7 @@ def main(arguments: list[str]) -> int:
     places = ["-c", str(DOCS), "-d", str(folder / "doctrees"), str(source), str(html)]
     status = build.main([*strict, *places])
     if not status:
+        shutil.copy(pages.ROOT / pages.PLANE, html / pages.PLANE)
         print(f"written: {html / 'index.html'}")
     return status
 

@@ -26,12 +26,13 @@ from vae_keras.reproduction.settings import FIGURES
 ROOT = paths.ROOT
 CONTENTS = Path(__file__).with_name("contents.md")
 FEW = 20  # rows that a table may have on a page
+PLANE = "docs/plane.html"  # a page that needs no other: kept as it is, at the place it has here
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def lay_out(tree: Path) -> None:
     """Write every page, and the files that pages link to, into the folder `tree`."""
-    _write(tree, "index.md", (ROOT / "README.md").read_text() + CONTENTS.read_text())
+    _write(tree, "index.md", front_page())
     for file in ("CONTRIBUTING.md", "CHANGELOG.md", *_below("docs", "*.md")):
         _write(tree, file, (ROOT / file).read_text())
     for file in _below("notebooks", "*.ipynb"):
@@ -46,13 +47,25 @@ def lay_out(tree: Path) -> None:
         _write(tree, f"api/{file}.md", text)
 
 
+def front_page() -> str:
+    """The README, the plane shown below what leads to it, and what the site holds."""
+    frame = f'<iframe class="plane" src="{PLANE}" title="A plane to walk in"></iframe>'
+    parts = (ROOT / "README.md").read_text().split("\n\n")
+    (at,) = (i for i, part in enumerate(parts) if f"]({PLANE})" in part)
+    return "\n\n".join([*parts[: at + 1], frame, *parts[at + 1 :]]) + CONTENTS.read_text()
+
+
 def _below(folder: str, pattern: str) -> list[str]:
     return [str(file.relative_to(ROOT)) for file in sorted((ROOT / folder).glob(pattern))]
 
 
 def _write(tree: Path, file: str, text: str) -> None:
-    """Write a page, and copy what it links to; the README is the site's front page."""
+    """Write a page, and copy what it links to; the README is the site's front page.
+
+    A link to the plane opens it: Sphinx would offer it for download.
+    """
     text = re.sub(r"(\]\((?:\.\./)*)README\.md", r"\1index.md", text)
+    text = re.sub(r"\[([^]]+)\]\(([\w./]*\bplane\.html)\)", r"<a href='\2'>\1</a>", text)
     folder = (ROOT / file).parent
     for target in set(re.findall(r"\]\(([^)#:\s]+)\)", text)):
         linked = (folder / target).resolve()

@@ -25,6 +25,7 @@ pytestmark = [
     ),
 ]
 BEGIN = "notebooks/00_begin_here.ipynb"
+WIDGETS = "notebooks/08_explore_the_latent_space.ipynb"
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,8 @@ def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
     for name in ("notebooks", "reproduce", "figures"):
         shutil.copytree(paths.ROOT / name, folder / name)
+    (folder / "docs").mkdir()
+    shutil.copy(paths.ROOT / "docs" / "plane.html", folder / "docs")
     first = folder / "notebooks" / "01_the_problem.ipynb"
     nbformat.write(without_outputs(first), first)
     figure = folder / "reproduce" / "fig_manifold.ipynb"
@@ -110,9 +113,26 @@ def test_the_names_of_the_notebooks_can_be_read(page, address, project):
     assert names.evaluate_all(cut) == []
 
 
+def test_the_plane_opens_from_the_landing_page_and_runs_once_trusted(page, address):
+    panel, _ = open_notebook(page, f"{address}/lab/tree/{BEGIN}?reset")
+    panel.get_by_role("link", name="In this plane you can walk").click()
+    frame = page.frame_locator("iframe")  # into which none looks as long as it may run nothing
+    page.get_by_role("button", name="Trust HTML").click()
+    expect(frame.locator("#z")).to_contain_text("z1", timeout=20_000)
+
+
+def test_where_a_widget_stands_a_picture_is_shown_before_it_runs(page, address):
+    panel, _ = open_notebook(page, f"{address}/lab/tree/{WIDGETS}?reset")
+    panel.get_by_role("heading", name="Walk between two test images").scroll_into_view_if_needed()
+    expect(panel.get_by_role("heading", name="Walk between two test images")).to_be_visible()
+    outputs = panel.locator(".jp-CodeCell:has-text('explore(show') .jp-OutputArea-output")
+    expect(outputs.locator("img, .widget-interact").first).to_be_visible(timeout=20_000)
+    assert "interactive(" not in outputs.inner_text()
+
+
 @pytest.mark.parametrize(
     "notebook",
-    [BEGIN, "notebooks/08_explore_the_latent_space.ipynb", "reproduce/fig_samples.ipynb"],
+    [BEGIN, WIDGETS, "reproduce/fig_samples.ipynb"],
 )
 def test_a_notebook_that_is_opened_is_not_changed(page, address, project, notebook):
     stored = (project / notebook).read_bytes()

@@ -326,6 +326,21 @@ def test_the_front_page_leads_on(opened):
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("width", [1400, 390])
+def test_the_front_page_holds_the_plane(opened, width):
+    page = opened("index.html", width)
+    frame = page.frame_locator("iframe.plane")
+    expect(frame.locator("#z")).to_contain_text("z1")
+    # All of it is seen: where a finger scrolls the page, nothing within it scrolls too.
+    for key in ("digits", "faces"):
+        frame.locator(f"label:has(input[value={key}])").click()
+        sizes = "e => [e.scrollHeight - innerHeight, e.scrollWidth - innerWidth]"
+        assert max(frame.locator("html").evaluate(sizes)) <= 0
+    page.get_by_role("link", name="docs/plane.html").click()
+    expect(page.get_by_role("heading", name="A plane to walk in")).to_be_visible()
+
+
+@pytest.mark.long
 def test_a_search_finds(opened):
     page = opened("search.html?q=reparameterisation")
     expect(page.locator("#search-results li").first).to_be_visible(timeout=20_000)

@@ -47,7 +47,7 @@ EMBEDDED = "EMBEDDED DATA stand in"  # the one warning that a reader is to see, 
 
 def patience(cell):
     """Seconds: nbclient may miss that a widget has shown its picture, and looks again after it."""
-    return 30 if "interact(" in cell.source else 300
+    return 30 if "explore(" in cell.source else 300
 
 
 def cells(notebook):
@@ -116,6 +116,7 @@ def test_it_is_stored_as_any_machine_would_store_it(file):
     outputs = [output.get("data", {}) for cell in cells(notebook) for output in cell.outputs]
     shown = {data[WIDGET]["model_id"] for data in outputs if WIDGET in data}
     assert (state is not None) == bool(shown)
+    assert all("image/png" in data for data in outputs if WIDGET in data)  # where none runs
     if state:  # of this very run, as the site needs it
         assert shown <= set(state["application/vnd.jupyter.widget-state+json"]["state"])
 

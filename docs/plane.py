@@ -1,0 +1,126 @@
+"""Make the page in which two shipped decoders run by themselves, in any browser.
+
+python docs/plane.py [FILE]     # writes docs/plane.html
+
+`docs/plane.template.html` is the page, and what is put into it are the decoders' weights, in the
+half precision in which they are shipped, and the codes of test images. The codes need the real
+data. A test compares the page with the shipped models, so make it again where these change.
+"""
+
+import base64
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+
+from vae_keras import datasets, pretrained
+from vae_keras.models import LatentVariableModel
+
+ROOT = Path(__file__).resolve().parents[1]
+TEMPLATE = Path(__file__).with_name("plane.template.html")
+PAGE = Path(__file__).with_name("plane.html")
+SLOT = "{{ models }}"
+MODELS = {"digits": "aevb-mnist-2d", "faces": "aevb-frey-face-2d"}
+POINTS = 1500  # at most, whose codes are shown
+STEPS = 100  # codes are whole hundredths
+APART = 0.5  # of the names of two classes, at least
+WIDTH = 0.25  # of the kernel by which the density of codes is estimated
+
+
+def parameters(model: LatentVariableModel) -> list[np.ndarray]:
+    """W1, b1, W2, b2 of the decoder's mean; a Gaussian decoder's log variances come after it."""
+    hidden, head = (model.decoder.get_layer(name) for name in ("hidden", "parameters"))
+    (n_pixels,) = model.decoder.layers[-1].event_shape
+    kernel, bias = (weights.numpy()[..., :n_pixels] for weights in (head.kernel, head.bias))
+    return [hidden.kernel.numpy(), hidden.bias.numpy(), kernel, bias]
+
+
+def packed(arrays: list[np.ndarray]) -> str:
+    """The arrays one after the other in half precision, little-endian, in base64.
+
+    Raises ValueError where they are not of half precision: the page would show another model.
+    """
+    whole = np.concatenate([array.ravel() for array in arrays])
+    half = whole.astype("<f2")
+    if not np.array_equal(half.astype(whole.dtype), whole):
+        raise ValueError("the weights are not of half precision: take those of a shipped model")
+    return base64.b64encode(half.tobytes()).decode()
+
+
+def square(codes: np.ndarray) -> dict[str, Any]:
+    """The least square with whole corners, around the codes' middle, that holds all codes."""
+    low, high = np.floor(codes.min(0)), np.ceil(codes.max(0))
+    side = np.max(high - low)
+    low -= (side - (high - low)) // 2
+    return {"low": low.astype(int).tolist(), "side": int(side)}
+
+
+def places(codes: np.ndarray, classes: np.ndarray) -> list[list[float]]:
+    """Where each class is named: where it is dense and others are not; the names do not collide.
+
+    Medians will not do: those of 5 and 8 nearly coincide.
+    """
+    apart = ((codes[:, None] - codes[None]) ** 2).sum(-1)
+    kernel = np.exp(-apart / (2 * WIDTH**2))
+    found = []
+    for name in np.unique(classes):
+        own = kernel[:, classes == name].sum(1)
+        best = np.argmax(own**2 / kernel.sum(1))  # density times the share of the class
+        found.append(codes[best])
+    where = np.array(found, float)
+    for _ in range(100):
+        for i in range(len(where)):
+            for j in range(i):
+                between = where[i] - where[j]
+                missing = APART - np.linalg.norm(between)
+                if missing > 0:
+                    step = between / np.linalg.norm(between) * missing / 2
+                    where[i] += step
+                    where[j] -= step
+    return where.round(2).tolist()
+
+
+def described(name: str) -> dict[str, Any]:
+    """All that the page holds of one shipped model and of the data it is shown with."""
+    model, about = pretrained.load(name), pretrained.about(name)
+    data = datasets.load(about["experiment"]["dataset"])
+    codes = model.encode(data.x_test[:POINTS]).mean().numpy()
+    weights = parameters(model)
+    height, width = data.image_shape
+    of_classes: dict[str, Any] = {}
+    if data.y_test is not None:
+        classes = data.y_test[:POINTS].astype(int)
+        of_classes = {
+            "classes": "".join(map(str, classes)),
+            "places": places(codes, classes),
+        }
+    return {
+        "model": name,
+        "data": data.title,
+        "samples": about["samples"],
+        "height": height,
+        "width": width,
+        "hidden": len(weights[1]),
+        **square(codes),
+        **of_classes,
+        "steps": STEPS,
+        "codes": np.rint(codes * STEPS).astype(int).ravel().tolist(),
+        "weights": packed(weights),
+    }
+
+
+def page(models: dict[str, Any]) -> str:
+    """The template with the models in it."""
+    lines = (f"{json.dumps(key)}: {json.dumps(models[key])}" for key in models)
+    return TEMPLATE.read_text().replace(SLOT, "{\n" + ",\n".join(lines) + "\n}")
+
+
+if __name__ == "__main__":
+    file = Path(sys.argv[1]) if len(sys.argv) > 1 else PAGE
+    file.write_text(page({key: described(name) for key, name in MODELS.items()}))
+    print(f"written: {file}, {file.stat().st_size / 1e6:.2f} MB")

@@ -1,0 +1,235 @@
+"""The plane to walk in: the page holds the shipped decoders, and decodes as Keras does."""
+
+import base64
+import json
+import re
+import time
+
+import numpy as np
+import pytest
+from oracles.browser import CHROMIUM
+from oracles.scripts import load
+from playwright.sync_api import sync_playwright
+
+from vae_keras import pretrained
+from vae_keras.reproduction import paths
+
+plane = load("docs/plane.py")
+PAGE = paths.ROOT / "docs" / "plane.html"
+WIDTHS = {"desktop": 1280, "phone": 390}
+
+
+@pytest.fixture(scope="module")
+def stored():
+    """What the committed page holds of each model."""
+    return json.loads(re.search(r'id="models">(.*?)</script>', PAGE.read_text(), re.DOTALL)[1])
+
+
+def test_the_page_is_the_template_with_the_models_in_it(stored):
+    assert PAGE.read_text() == plane.page(stored)
+    assert {key: model["model"] for key, model in stored.items()} == plane.MODELS
+    assert PAGE.stat().st_size < 1.5e6
+
+
+def test_the_page_loads_nothing():
+    """No address but data that lie in it, and none of this machine."""
+    text = plane.TEMPLATE.read_text()
+    assert not re.search(r"https?:|//\w+\.|@import|url\(|fetch\(|import\(|\bsrc=|<link", text)
+
+
+@pytest.mark.parametrize("key", plane.MODELS)
+def test_its_weights_are_those_of_the_shipped_model(stored, key):
+    of_model = plane.parameters(pretrained.load(plane.MODELS[key]))
+    weights = np.frombuffer(base64.b64decode(stored[key]["weights"]), "<f2")
+    np.testing.assert_array_equal(weights, np.concatenate([w.ravel() for w in of_model]))
+    assert plane.packed(of_model) == stored[key]["weights"]
+    assert stored[key]["hidden"] == len(of_model[1])
+    assert stored[key]["height"] * stored[key]["width"] == len(of_model[3])
+
+
+def test_weights_of_full_precision_are_refused():
+    with pytest.raises(ValueError, match="not of half precision"):
+        plane.packed([np.array([0.1], "float32")])
+
+
+@pytest.mark.parametrize("key", plane.MODELS)
+def test_the_plane_holds_all_codes(stored, key):
+    model = stored[key]
+    codes = np.reshape(model["codes"], (-1, 2)) / model["steps"]
+    low = np.array(model["low"])
+    assert (codes >= low).all()
+    assert (codes <= low + model["side"]).all()
+    if "classes" in model:
+        assert len(model["classes"]) == len(codes)
+        places = np.array(model["places"])
+        apart = np.linalg.norm(places[:, None] - places[None], axis=-1)
+        assert apart[~np.eye(10, dtype=bool)].min() > 0.9 * plane.APART
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("key", plane.MODELS)
+def test_its_codes_are_those_of_the_test_images(stored, key):
+    made = plane.described(plane.MODELS[key])
+    # Another machine's last digits may round a code to the neighbouring step.
+    np.testing.assert_allclose(made.pop("codes"), stored[key]["codes"], atol=1)
+    np.testing.assert_allclose(made.pop("places", 0), stored[key].get("places", 0), atol=0.02)
+    others = {name: stored[key][name] for name in made}
+    assert made == others
+
+
+# ---------------------------------------------------------------------------------- in a browser
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("the plane not tried in a browser: no Chromium here")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=WIDTHS.values(), ids=WIDTHS)
+def page(browser, request):
+    """The page from disk, as a desktop or a phone shows it; an error in it fails."""
+    phone = request.param == WIDTHS["phone"]
+    context = browser.new_context(
+        viewport={"width": request.param, "height": 844}, has_touch=phone, is_mobile=phone
+    )
+    page, said = context.new_page(), []
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda asked: said.append(asked.url))
+    page.goto(PAGE.as_uri())
+    yield page
+    context.close()
+    assert said == [PAGE.as_uri()]
+
+
+def choose(page, key):
+    page.locator(f"label:has(input[value={key}])").click()
+
+
+def go(page, right, up):
+    """Move the pointer to a place in the plane, as shares of its side; z as it has to be."""
+    page.locator("#plane").scroll_into_view_if_needed()
+    box = page.locator("#plane").bounding_box()
+    page.mouse.move(box["x"] + right * box["width"], box["y"] + (1 - up) * box["height"])
+    frame(page)
+    model = page.evaluate("({low: models[state.key].low, side: models[state.key].side})")
+    return np.array(model["low"]) + model["side"] * np.array([right, up])
+
+
+def frame(page):
+    """Let the page draw what it has yet to draw."""
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def pixels(page):
+    """The bytes that the canvas shows, and its shape."""
+    shown = page.evaluate(
+        "[image.height, image.width, [...pen.getImageData(0, 0, image.width, image.height).data]]"
+    )
+    rgba = np.reshape(shown[2], (shown[0], shown[1], 4))
+    assert (rgba[..., 3] == 255).all()
+    assert (rgba[..., :1] == rgba[..., :3]).all()  # grey
+    return rgba[..., 0]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("key", plane.MODELS)
+def test_the_image_is_the_mean_that_keras_decodes(page, key):
+    model = pretrained.load(plane.MODELS[key])
+    choose(page, key)
+    for place in [(0.5, 0.5), (0.3, 0.6), (0.55, 0.2), (0.02, 0.98), (0.9, 0.1)]:
+        expected = go(page, *place)
+        z = np.array(page.evaluate("state.z"))
+        np.testing.assert_allclose(z, expected, atol=0.05)  # a pointer stands on whole pixels
+        mean = np.array(page.evaluate("[...state.mean]"))
+        of_keras = model.decode(z[None].astype("float32")).mean().numpy()[0]
+        np.testing.assert_allclose(mean, of_keras, atol=1e-5)
+        np.testing.assert_array_equal(pixels(page).ravel(), np.floor(255 * mean + 0.5))
+        said = page.locator("#z").inner_text().replace("\u2212", "-")
+        said = re.sub(r"\s", "", said)
+        assert said == f"z1={z[0]:.2f}z2={z[1]:.2f}"
+
+
+@pytest.mark.long
+def test_keys_and_fingers_move_it_too(page):
+    page.locator("#plane").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")
+    frame(page)
+    np.testing.assert_allclose(page.evaluate("state.z"), [0.1, 0.2])
+    for _ in range(100):
+        page.keyboard.press("ArrowLeft")
+    assert page.evaluate("state.z[0]") == page.evaluate("models.digits.low[0]")  # no further
+    if page.evaluate("navigator.maxTouchPoints"):
+        page.locator("#plane").scroll_into_view_if_needed()
+        box = page.locator("#plane").bounding_box()
+        page.touchscreen.tap(box["x"] + 0.75 * box["width"], box["y"] + box["height"] / 2)
+        frame(page)
+        low, side = page.evaluate("[models.digits.low, models.digits.side]")
+        expected = np.array(low) + side * np.array([0.75, 0.5])
+        np.testing.assert_allclose(page.evaluate("state.z"), expected, atol=0.05)
+
+
+@pytest.mark.long
+def test_it_follows_at_every_frame(page):
+    """The least of a few rounds: other processes take their time from the browser too."""
+    for key in plane.MODELS:
+        choose(page, key)
+        taken = []
+        for _ in range(20):
+            for i in range(5):
+                go(page, 0.2 + 0.1 * i, 0.5)
+                taken.append(page.evaluate("state.milliseconds"))
+            if np.median(taken) < 5:
+                break
+            taken.clear()
+            time.sleep(1)
+        assert taken, key
+
+
+@pytest.mark.long
+def test_nothing_scrolls_sideways_and_the_axes_are_the_planes_own(page):
+    for key in plane.MODELS:
+        choose(page, key)
+        frame(page)
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        inner, axes = (page.locator(id_).bounding_box() for id_ in ("#plane", "#axes"))
+        assert inner == pytest.approx(axes, abs=1)
+        assert inner["width"] == pytest.approx(inner["height"], abs=1)
+        labels = page.locator(".label").all_inner_texts()
+        assert [re.sub(r"\s", "", text) for text in labels] == ["z1", "z2"]
+        image = page.locator("#image")
+        assert image.evaluate("i => getComputedStyle(i).imageRendering") == "pixelated"
+        # A pixel of the model is a whole number of pixels of the screen.
+        size = image.evaluate("i => [i.clientWidth / i.width, i.clientHeight / i.height]")
+        assert size[0] == size[1] == int(size[0]) >= 5
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_its_words_can_be_read_in_both_modes(browser, mode):
+    """By WCAG's measure: the contrast of each colour of the text and its ground."""
+    page = browser.new_page(color_scheme=mode)
+    page.goto(PAGE.as_uri())
+    style = page.evaluate(
+        """() => ["--ink", "--quiet", "--paper", "--plane"].map(name =>
+             getComputedStyle(document.documentElement).getPropertyValue(name).trim())"""
+    )
+    page.close()
+    ink, quiet, paper, ground = map(luminance, style)
+    assert (paper > 0.5) == (mode == "light")
+    for one, other in ((ink, paper), (quiet, paper), (ink, ground)):
+        low, high = sorted((one, other))
+        assert (high + 0.05) / (low + 0.05) > 4.5
+
+
+def luminance(colour):
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * c for c in colour[1:])
+    rgb = np.array([int(digits[i : i + 2], 16) for i in (0, 2, 4)]) / 255
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
