@@ -8,6 +8,7 @@ from tensorflow_probability import distributions as tfd
 
 from vae_keras import _supports, marginal_likelihood
 from vae_keras.layers import Bernoulli, Blockwise, DiagonalGaussian, TFPDistribution
+from vae_keras.models import _inputs
 
 N, D = 40, 12
 UNIT = np.random.default_rng(0).uniform(0.05, 0.95, (N, D)).astype("float32")
@@ -153,6 +154,6 @@ def test_uint8_pixels_are_looked_at_as_they_are_read(make_vae):
     layer = TFPDistribution("Beta", D)
     decoder = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2 * D), layer])
     vae = make_vae(decoder=decoder)
-    vae._checked(np.full((5, D), 128, "uint8"))
+    _inputs.checked(vae, np.full((5, D), 128, "uint8"))
     with pytest.raises(ValueError, match="from 1 to 1, has no density"):
         vae.fit(np.full((5, D), 255, "uint8"), verbose=0)

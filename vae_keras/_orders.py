@@ -8,6 +8,14 @@ from vae_keras.typing import Rows
 ENDLESS = ("replacement", "passes")  # orders that have no epochs
 
 
+def check(shuffle: bool | str, of_array: bool) -> None:
+    """Raise ValueError for an order that is not known, and for one that only an array has."""
+    if shuffle not in (True, False, *ENDLESS):
+        raise ValueError(f"shuffle is {shuffle!r}: True, False or one of {', '.join(ENDLESS)}")
+    if shuffle in ENDLESS and not of_array:
+        raise ValueError(f"shuffle={shuffle!r} is an order of an array's rows: give one")
+
+
 def rows(seed: int, before: int | tf.Tensor, n: int, length: int, shuffle: bool | str) -> Rows:
     """The next `length` of n rows, int32, after `before` visits; `shuffle` as in `Trainer.fit`.
 

@@ -7,12 +7,14 @@ slowly as TensorFlow: a model that has any does without it there.
 import functools
 import hashlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from vae_keras import _philox
 from vae_keras.datasets import intensities
 from vae_keras.typing import Data
 
@@ -21,9 +23,8 @@ SMALLEST = 8  # of them, at least
 
 # Attributes of `Trainer`'s and Keras's own, which change as a model is built, trained or saved.
 OF_TRAINING = {
-    "history", "optimizer", "stop_evaluating", "stop_predicting", "stop_training", "_array",
-    "_at_once", "_batch_size", "_by_xla", "_epoch_rows", "_minibatches", "_order",
-    "_train_functions",
+    "history", "optimizer", "stop_evaluating", "stop_predicting", "stop_training", "_by_xla",
+    "_minibatches",
 }  # fmt: skip
 
 CONVOLUTIONS = tuple(getattr(keras.layers, name) for name in dir(keras.layers) if "Conv" in name)
@@ -32,6 +33,11 @@ CONVOLUTIONS = tuple(getattr(keras.layers, name) for name in dir(keras.layers) i
 def on_gpu() -> bool:
     """Whether TensorFlow has a GPU here."""
     return bool(tf.config.list_physical_devices("GPU"))
+
+
+def vectorised(by_xla: bool) -> AbstractContextManager[None]:
+    """What is traced herein draws by vectors where it is compiled `by_xla` for a CPU."""
+    return _philox.vectorised(by_xla and not on_gpu())
 
 
 def suits_xla(model: Any) -> bool:

@@ -22,7 +22,6 @@ from vae_keras import (
     networks,
 )
 from vae_keras.layers import Bernoulli, DiagonalGaussian
-from vae_keras.models import trainer
 
 
 class Tempered(VAE):
@@ -146,29 +145,6 @@ def test_a_minibatch_that_ends_in_nan_is_undone(make_vae, x):
         vae.train_on_batch(1e30 * x)
     for a, b in zip(before, vae.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-
-
-def test_devices_have_a_branch_of_noise_each(make_vae, monkeypatch):
-    """Going on with one device after two, none of its noise comes again."""
-    vae = make_vae()
-
-    def seeds(n, draws):
-        found = set()
-        for _ in range(draws):
-            draw = int(vae._draws.numpy())
-            for device in range(n):
-                context = types.SimpleNamespace(
-                    num_replicas_in_sync=n, replica_id_in_sync_group=device
-                )
-                monkeypatch.setattr(trainer, "_replica", lambda c=context: c if n > 1 else None)
-                vae._draws.assign(draw)
-                found.add(tuple(vae.noise_seed(training=True).numpy().tolist()))
-        return found
-
-    two = seeds(2, 5)
-    one = seeds(1, 30)
-    assert (len(two), len(one)) == (10, 30)
-    assert not two & one
 
 
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")  # Keras: of a generator

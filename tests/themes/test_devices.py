@@ -209,20 +209,3 @@ def test_a_model_made_outside(two, rows):
     model = make(VAE)
     with two.scope(), pytest.raises(ValueError, match="made outside the scope of this strategy"):
         model.fit(rows, verbose=0)
-
-
-def test_other_ways_of_sharing(monkeypatch, rows):
-    class MultiWorkerMirroredStrategy:
-        num_replicas_in_sync = 2
-
-    model = make(VAE)
-    with monkeypatch.context() as patch:
-        patch.setattr(VAE, "distribute_strategy", MultiWorkerMirroredStrategy())
-        for call in (model.compile, lambda: model.fit(rows), lambda: model.evaluate(rows)):
-            with pytest.raises(ValueError, match="MultiWorkerMirroredStrategy is not supported"):
-                call()
-    monkeypatch.setattr(keras.distribution, "distribution", lambda: object())
-    with pytest.raises(
-        ValueError, match=r"keras.distribution does not divide the work of TensorFl"
-    ):
-        model.fit(rows)

@@ -10,6 +10,7 @@ from tensorflow_probability import distributions as tfd
 
 from vae_keras import _checks, _programs, _streams, distributions
 from vae_keras.bounds import ESTIMATORS, Bound
+from vae_keras.models import _inputs
 from vae_keras.models.latent_variable import LatentVariableModel, datapoints, run, total
 from vae_keras.typing import Codes, Data, Minibatch, Nats, Shape
 
@@ -190,7 +191,7 @@ class AutoEncoder(LatentVariableModel):
         """Estimate the lower bound and its terms, each (M,), with L = n_samples fresh samples."""
         n_samples = self.n_samples if n_samples is None else n_samples
         n_samples = _checks.count("n_samples (L)", n_samples)
-        x = self.read(self._checked_values(x))
+        x = self.read(_inputs.checked_values(self, x))
         posterior = self.encode(x, training)
         z = posterior.sample(n_samples, seed=self.noise_seed(training))  # g(epsilon, x), eq. 4
         flat = tf.reshape(z, (-1, *z.shape[2:]))
@@ -236,7 +237,7 @@ class AutoEncoder(LatentVariableModel):
             reduce_retracing=True,
         )
         with _streams.refusals():
-            batches = _streams.minibatches(self._checked(x), size)
+            batches = _streams.minibatches(_inputs.checked(self, x), size)
             return np.concatenate([bound(batch).numpy() for batch in batches])
 
     def score(self, x: Data) -> Nats:

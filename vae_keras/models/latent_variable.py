@@ -12,6 +12,7 @@ from tensorflow_probability import distributions as tfd
 
 from vae_keras import _checks, _programs, _supports, distributions
 from vae_keras.datasets import intensities
+from vae_keras.models import _inputs
 from vae_keras.models.trainer import Trainer
 from vae_keras.typing import Codes, Data, Minibatch
 
@@ -100,7 +101,7 @@ class LatentVariableModel(Trainer):
         """Data x in float32, as the networks see them: uint8 pixels / 255, all else as it is."""
         x = _checks.one_input(x)
         if not self.built:
-            self._build_for(x.shape)
+            _inputs.build_for(self, x.shape)
         return intensities(x, self.pixels)
 
     def decode(self, z: Codes, training: bool = False) -> tfd.Distribution:

@@ -9,8 +9,8 @@ import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
 from vae_keras import _checks, _noise, _programs, _streams, distributions, mcmc
+from vae_keras.models import _inputs
 from vae_keras.models.latent_variable import LatentVariableModel, datapoints, total
-from vae_keras.models.trainer import held_out
 from vae_keras.typing import Codes, Data, Minibatch, Nats, Rows, Shape
 
 FIRST_STEP_SIZE = 0.1
@@ -179,7 +179,7 @@ class MonteCarloEM(LatentVariableModel):
                 f"a chain belongs to one datapoint, which a {type(x).__name__} does not tell: fit "
                 "on an array, or on a tf.data stream of minibatches (x, row numbers)"
             )
-        elif (n := len(x) - held_out(x, kwargs.get("validation_split", 0.0))) != self.n_train:
+        elif (n := _inputs.trained_on(x, kwargs.get("validation_split", 0.0))) != self.n_train:
             raise ValueError(
                 f"it would train on {n:,} rows, but there are {self.n_train:,} chains, one a "
                 f"training datapoint: make the model with n_train={n}"
@@ -223,7 +223,7 @@ class MonteCarloEM(LatentVariableModel):
         )
         size = _checks.count("batch_size", batch_size)
         with _streams.refusals():
-            batches = _streams.minibatches(self._checked(x), size)
+            batches = _streams.minibatches(_inputs.checked(self, x), size)
             return np.concatenate([log_joint(batch).numpy() for batch in batches])
 
     def get_config(self) -> dict[str, Any]:

@@ -15,10 +15,10 @@ import numpy as np
 from vae_keras import networks
 from vae_keras._orders import ENDLESS
 from vae_keras.datasets import Dataset
+from vae_keras.models._walks import most_minibatches
 from vae_keras.models.full_vb import FullVB
 from vae_keras.models.latent_variable import LatentVariableModel
 from vae_keras.models.monte_carlo_em import MonteCarloEM
-from vae_keras.models.trainer import most_minibatches
 from vae_keras.models.vae import VAE
 from vae_keras.models.wake_sleep import WakeSleep
 
