@@ -17,7 +17,7 @@ def check(shuffle: bool | str, of_array: bool) -> None:
 
 
 def rows(seed: int, before: int | tf.Tensor, n: int, length: int, shuffle: bool | str) -> Rows:
-    """The next `length` of n rows, int32, after `before` visits; `shuffle` as in `Trainer.fit`.
+    """The next `length` of n rows, int32, after `before` examples; `shuffle` as in `Trainer.fit`.
 
     Without an end, these are the same however they are divided into calls; else it is an epoch
     that begins, of n rows at most.

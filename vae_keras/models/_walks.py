@@ -111,7 +111,7 @@ class Walk:
         self._room = at_once or next(sizes, self.at_once)
 
     def _epoch(self, before):
-        """The rows of the epoch that begins after `before` visits."""
+        """The rows of the epoch that begins after `before` examples."""
         n = len(self.array)
         return _orders.rows(self.loop.model.seed, before, n, self.length, self.shuffle)
 
