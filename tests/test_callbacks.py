@@ -24,7 +24,7 @@ class Counting:
         self.stop_training = False
 
     @property
-    def samples(self):
+    def samples_evaluated(self):
         return int(self.count)
 
     def step(self, callback, samples, loss=1.0, **logs):

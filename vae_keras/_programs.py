@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vae_keras.datasets import intensities
+from vae_keras.pixels import intensities
 from vae_keras.typing import Data
 
 BATCH = 1000  # datapoints at a time
