@@ -19,6 +19,7 @@ import pytest
 import scipy.io
 
 from vae_keras import datasets
+from vae_keras.__main__ import main
 from vae_keras.datasets import DataError
 
 rng = np.random.RandomState(0)
@@ -109,7 +110,7 @@ def test_download_verify_keep_and_find_again(server, cache, capsys):
     np.testing.assert_array_equal(data.x_train, DIGITS["x_train"].reshape(6, 784))
     np.testing.assert_array_equal(data.y_test, DIGITS["y_test"])
     assert not data.embedded
-    assert "mnist.npz" in capsys.readouterr().err  # the progress bar
+    assert "mnist.npz" in capsys.readouterr().err
     assert [file.name for file in cache.iterdir()] == ["mnist.npz"]
     again = datasets.load("mnist")
     np.testing.assert_array_equal(again.x_test, data.x_test)
@@ -302,6 +303,18 @@ def test_the_data_command_says_where_they_are(server, cache, capsys):
     assert "frey_face: http://127.0.0.1" in out
     assert datasets.report() == 0
     assert "mnist: local file mnist.npz, verified" in capsys.readouterr().out
+
+
+def test_frey_face_says_that_it_needs_scipy(monkeypatch, tmp_path, capsys):
+    (tmp_path / "frey_rawface.mat").write_bytes(b"MATLAB 5.0")
+    monkeypatch.setenv("VAE_KERAS_DATA", str(tmp_path))
+    monkeypatch.setattr(datasets, "REMOTE", {"frey_face": datasets.REMOTE["frey_face"]})
+    monkeypatch.setitem(sys.modules, "scipy.io", None)
+    said = "Frey Face, a MATLAB file, needs scipy, which the library does without: pip install"
+    with pytest.raises(ImportError, match=said):
+        datasets.load("frey_face")
+    assert main(["data"]) == 1
+    assert capsys.readouterr().err.startswith(said)
 
 
 def test_an_unknown_name():

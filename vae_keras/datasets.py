@@ -27,6 +27,7 @@ import io
 import os
 import ssl
 import struct
+import sys
 import urllib.request
 import warnings
 from collections.abc import Callable, Iterable
@@ -38,10 +39,8 @@ from typing import Any
 from urllib.error import URLError
 
 import numpy as np
-import scipy.io
-from tqdm import tqdm
 
-from vae_keras import _files
+from vae_keras import _checks, _files
 
 __all__ = [  # the reproduction uses the others
     "NAMES",
@@ -112,7 +111,8 @@ def _read_mnist(content: bytes) -> dict[str, np.ndarray]:
 
 
 def _read_frey(content: bytes) -> dict[str, np.ndarray]:
-    frames = scipy.io.loadmat(io.BytesIO(content), variable_names=["ff"])["ff"]
+    matlab = _checks.package("scipy.io", "Frey Face, a MATLAB file,")
+    frames = matlab.loadmat(io.BytesIO(content), variable_names=["ff"])["ff"]
     return {"x": np.ascontiguousarray(frames.T)}
 
 
@@ -200,6 +200,8 @@ def _verified(remote: _Remote, content: bytes) -> dict[str, np.ndarray]:
         raise DataError("a web page (HTML), not data")
     try:
         arrays = remote.read(content)
+    except ImportError:  # of the reader's package
+        raise
     except Exception as error:  # what damage makes a reader raise is nowhere documented
         raise DataError(f"truncated or not a data file ({type(error).__name__})") from error
     for key, expected in remote.sha256.items():
@@ -239,14 +241,11 @@ def _fetch(url: str) -> bytes:
     request = urllib.request.Request(url, headers={"User-Agent": "vae-keras"})
     with urllib.request.urlopen(request, timeout=20) as response:
         size = int(response.headers.get("Content-Length") or 0)
-        content = bytearray()
-        with tqdm(total=size, unit="B", unit_scale=True, desc=url.split("/")[-1]) as bar:
-            while chunk := response.read(1 << 16):
-                content += chunk
-                bar.update(len(chunk))
+        print(f"Downloading {url} ({size / 1e6:.1f} MB) ...", file=sys.stderr, flush=True)
+        content = b"".join(iter(lambda: response.read(1 << 16), b""))  # short where it was cut
     if len(content) < size:
         raise DataError(f"truncated: {len(content):,} of {size:,} bytes came")
-    return bytes(content)
+    return content
 
 
 def _download(name: str) -> tuple[dict[str, np.ndarray], str]:
@@ -429,8 +428,8 @@ def load(name: str, allow_embedded: bool = False) -> Dataset:
     where the real data are neither found nor downloadable, with an `EmbeddedDataWarning`; the
     `Dataset` that comes back names itself as what it is.
 
-    Raises ValueError for an unknown name, and DataError for data that are missing, damaged, or
-    cannot be kept. A damaged *local* file is never passed over.
+    Raises ValueError for an unknown name, DataError for data that are missing, damaged, or cannot
+    be kept (a damaged *local* file is never passed over), and ImportError for want of SciPy.
     """
     if name not in NAMES:
         raise ValueError(f"unknown data set {name!r}: one of {', '.join(NAMES)}")
