@@ -322,6 +322,12 @@ def test_in_a_notebook_the_bar_is_not_in_a_red_box(written, monkeypatch):
     assert "bound -3.0 nats" in out
 
 
+def test_a_bar_says_that_it_needs_tqdm(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    with pytest.raises(ImportError, match=r"callbacks\.Progress needs tqdm.*pip install tqdm, or"):
+        callbacks.Progress(100, "digits").on_train_begin()
+
+
 def test_with_stderr_closed_there_is_no_bar(written, monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
     shown(callbacks.Progress(100, "digits"), [(100, {"elbo": -3.0})])

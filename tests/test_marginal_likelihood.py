@@ -1,6 +1,7 @@
 """Appendix D and importance sampling against exact log p(x) and quadrature."""
 
 import gc
+import sys
 import types
 import warnings
 import weakref
@@ -354,3 +355,9 @@ def test_datapoints_on_which_the_estimators_disagree_are_named():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         marginal_likelihood.compare(TwoModes(), x[::2])
+
+
+def test_a_table_says_before_anything_is_measured_that_it_needs_pandas(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r'compare needs pandas.*"vae-keras\[reproduction\]"'):
+        marginal_likelihood.compare(None, None)

@@ -24,9 +24,9 @@ def main(arguments: list[str]) -> int:
 
 
 def _run(arguments):
-    if arguments == ["data"]:
-        return datasets.report()
     try:
+        if arguments == ["data"]:
+            return datasets.report()
         from vae_keras.reproduction import command_line
     except ImportError as error:
         print(error, file=sys.stderr)

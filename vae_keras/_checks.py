@@ -1,5 +1,6 @@
 """What is checked before work begins: clear errors instead of late ones."""
 
+import importlib
 import inspect
 import math
 import numbers
@@ -8,7 +9,6 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-import scipy.sparse
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 from tensorflow_probability.python.distributions.distribution import DiscreteDistributionMixin
@@ -59,7 +59,7 @@ def one_input(x):
         return tf.convert_to_tensor(x)
     if isinstance(x, np.ma.MaskedArray):
         raise ValueError("the data are a masked array: fill it first, x.filled(value)")
-    if scipy.sparse.issparse(x) or isinstance(x, tf.SparseTensor | tf.SparseTensorSpec):
+    if hasattr(x, "toarray") or isinstance(x, tf.SparseTensor | tf.SparseTensorSpec):
         raise ValueError("the data are sparse: make them dense first, x.toarray() or the like")
     if isinstance(x, tf.RaggedTensor | tf.RaggedTensorSpec):
         raise ValueError("the data are ragged: give datapoints of one shape")
@@ -394,3 +394,15 @@ def check_rows(rows: np.ndarray, n_train: int) -> None:
             f"a minibatch has {numbers[times > 1][0]} more than once: give row numbers, not "
             "labels, and a row once a minibatch (batch a stream before you repeat it)"
         )
+
+
+def package(name: str, what: str) -> Any:
+    """The module `name`, which the library does without; ImportError: `what` needs it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        name = name.partition(".")[0]
+        raise ImportError(
+            f"{what} needs {name}, which the library does without: pip install {name}, or "
+            '"vae-keras[reproduction]"'
+        ) from error

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from vae_keras import _philox
-from vae_keras.datasets import intensities
+from vae_keras.pixels import intensities
 from vae_keras.typing import Data
 
 BATCH = 1000  # datapoints at a time

@@ -9,7 +9,7 @@ from tensorflow_probability import distributions as tfd
 from tensorflow_probability.python.distributions.distribution import DiscreteDistributionMixin
 
 from vae_keras import _checks
-from vae_keras.datasets import intensities
+from vae_keras.pixels import intensities
 from vae_keras.typing import Data, Decoding
 
 PIXELS = (tfd.Bernoulli, tfd.ProbitBernoulli)  # which may be grey
@@ -58,7 +58,7 @@ def _where(likelihood, holds):
 
 
 def checked_data(x: Data, model: Decoding) -> Data:
-    """`x` for `datasets.intensities`; ValueError unless they are datapoints of p(x|z).
+    """`x` for `pixels.intensities`; ValueError unless they are datapoints of p(x|z).
 
     Of a `tf.data` stream of x, (x,) or (x, y), the x of all minibatches.
     """

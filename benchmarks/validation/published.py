@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from keras.layers import Conv2D, Conv2DTranspose, Dense, Flatten, Reshape
 
-from vae_keras import VAE, datasets, layers
+from vae_keras import VAE, datasets, layers, pixels
 from vae_keras.reproduction import provenance
 
 TABLE = Path(__file__).with_name("published.csv")
@@ -48,7 +48,7 @@ class Example:
 def binarised_once(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, ...]:
     """As Larochelle's binarised MNIST: every pixel drawn once; 50,000, 10,000, 10,000 digits."""
     rng = np.random.default_rng(0)
-    drawn = [rng.binomial(1, datasets.unit(x)).astype(bool) for x in (train, test)]
+    drawn = [rng.binomial(1, pixels.unit(x)).astype(bool) for x in (train, test)]
     return *np.split(drawn[0], [len(train) * 5 // 6]), drawn[1]
 
 

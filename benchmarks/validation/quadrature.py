@@ -18,7 +18,7 @@ import pandas as pd
 import tensorflow as tf
 from tqdm import tqdm
 
-from vae_keras import datasets, marginal_likelihood
+from vae_keras import datasets, marginal_likelihood, pixels
 from vae_keras.reproduction import experiments, provenance, runs
 
 HERE = Path(__file__).parent
@@ -52,7 +52,7 @@ def main():
         measure="marginal_log_likelihood",
     )  # fmt: skip
     model, x = runs.run(experiment, data).model, data.x_test[:DIGITS]
-    exact = log_likelihood(model, datasets.intensities(x).numpy())
+    exact = log_likelihood(model, pixels.intensities(x).numpy())
     rows = []
 
     def add(estimator, nats):

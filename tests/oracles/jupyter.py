@@ -1,23 +1,22 @@
 """Jupyter as reproduce/environment.py sets it up, and what of a notebook a run may not change."""
 
+import shutil
+
 import nbformat
 
-from oracles.scripts import load
+from vae_keras.reproduction import paths
 
 
 def settings(folder):
-    """Write the settings into `folder`; the environment variables by which Jupyter finds them."""
-    environment = load("reproduce/environment.py")
-    environment.VENV = folder
-    environment.write_settings()
+    """Copy the settings into `folder`; the environment variables by which Jupyter finds them."""
+    etc = paths.NOTEBOOKS / "etc"
+    shutil.copytree(etc / "jupyter", folder / "jupyter")
     # Kernels look into the environment itself, or into the reader's profile.
-    profile = folder / "profiles" / "profile_default"
-    profile.parent.mkdir()
-    (folder / "etc" / "ipython").rename(profile)
+    shutil.copytree(etc / "ipython", folder / "profiles" / "profile_default")
     return {
-        "JUPYTER_CONFIG_DIR": str(folder / "etc" / "jupyter"),
+        "JUPYTER_CONFIG_DIR": str(folder / "jupyter"),
         "JUPYTER_PREFER_ENV_PATH": "0",
-        "IPYTHONDIR": str(profile.parent),
+        "IPYTHONDIR": str(folder / "profiles"),
     }
 
 

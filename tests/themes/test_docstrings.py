@@ -13,11 +13,11 @@ import typing
 
 import pytest
 
-from vae_keras import datasets, families, layers
+from vae_keras import families, layers
 from vae_keras.models import AutoEncoder, LatentVariableModel, Trainer
 
 MODULES = [
-    "bounds", "marginal_likelihood", "mcmc", "layers", "networks", "priors", "families",
+    "bounds", "marginal_likelihood", "mcmc", "layers", "networks", "pixels", "priors", "families",
     "traversals",
 ]  # fmt: skip
 EVERY_MODULE = [*MODULES, "callbacks", "datasets", "distributions", "models"]
@@ -44,7 +44,6 @@ def module_of(name):
 
 OBJECTS = [
     *(obj for name in MODULES for obj in public(module_of(name))), AutoEncoder,
-    datasets.binarised, datasets.Binarised,
 ]  # fmt: skip
 EVERY_OBJECT = [obj for name in EVERY_MODULE for obj in public(module_of(name))]
 

@@ -4,6 +4,7 @@ import importlib.metadata
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -25,12 +26,13 @@ def environment(tmp_path, monkeypatch):
     lock.write_text("")
     places = {"ROOT": tmp_path, "VENV": tmp_path / ".venv", "LOCK": lock}
     places |= {"PYTHON": tmp_path / ".venv/bin/python", "DONE": tmp_path / ".venv/made-from"}
+    places["ETC"] = shutil.copytree(module.ETC, tmp_path / "etc")
     for name, value in places.items():
         monkeypatch.setattr(module, name, value)
     run = module.really_run = module._run
     module.commands = []
 
-    def only_make_the_environment(command, counted=False):
+    def only_make_the_environment(command):
         module.commands.append([str(word) for word in command])
         if "venv" in command:
             run([*command[:3], "--without-pip", *command[3:]])
@@ -94,13 +96,12 @@ def test_it_is_made_once(environment, capsys):
     environment.LOCK.write_text("# another lock\n")
     assert environment.main() == 0
     assert len(installed(environment)) == 2
-    assert (environment.VENV / "etc/jupyter/jupyter_lab_config.json").exists()
+    assert (environment.VENV / "etc/jupyter/jupyter_lab_config.py").exists()
 
 
-def test_other_settings_reach_an_environment_that_is_there(environment, monkeypatch):
+def test_other_settings_reach_an_environment_that_is_there(environment):
     environment.main()
-    settings = environment._settings() | {"jupyter/other.json": "{}"}
-    monkeypatch.setattr(environment, "_settings", lambda: settings)
+    (environment.ETC / "jupyter/other.json").write_text("{}")
     assert environment.main() == 0
     assert (environment.VENV / "etc/jupyter/other.json").read_text() == "{}"
 
@@ -109,10 +110,10 @@ def test_a_set_up_that_was_killed_goes_on(environment, monkeypatch):
     run = environment._run
     with monkeypatch.context() as patch:
 
-        def killed(command, counted=False):
+        def killed(command):
             if "--require-hashes" in command:
                 raise KeyboardInterrupt
-            run(command, counted)
+            run(command)
 
         patch.setattr(environment, "_run", killed)
         assert environment.main() == 130

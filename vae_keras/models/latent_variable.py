@@ -11,9 +11,9 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from vae_keras import _checks, _programs, _supports, distributions
-from vae_keras.datasets import intensities
 from vae_keras.models import _inputs
 from vae_keras.models.trainer import Trainer
+from vae_keras.pixels import intensities
 from vae_keras.typing import Codes, Data, Minibatch
 
 

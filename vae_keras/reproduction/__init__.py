@@ -18,7 +18,10 @@ ImportError where one of them is missing.
 
 from importlib.util import find_spec
 
-_NEEDED = ("filelock", "matplotlib", "nbformat", "papermill", "psutil", "seaborn", "yaml")
+_NEEDED = (
+    "filelock", "matplotlib", "nbformat", "pandas", "papermill", "psutil", "scipy", "seaborn",
+    "tqdm", "yaml",
+)  # fmt: skip
 if _missing := [name for name in _NEEDED if find_spec(name) is None]:
     raise ImportError(
         f"vae_keras.reproduction needs {', '.join(_missing)}, which the library does without: "

@@ -158,8 +158,8 @@ class LocalExecutor(Executor):
     """Up to `n` processes, begun when they are needed, each with one thread and one task at a time.
 
     A process that dies takes its own task with it, whose future raises `WorkerDied`, and no other;
-    another process takes its place, as that of one that has grown too large. What tasks report comes in any thread. `shutdown` with
-    ``cancel_futures=True`` kills what runs.
+    another process takes its place, as that of one that has grown too large. What tasks report
+    comes in any thread. `shutdown` with ``cancel_futures=True`` kills what runs.
     """
 
     def __init__(self, n: int, on_report: OnReport = lambda message: None):
