@@ -88,15 +88,25 @@ def pytest_runtest_teardown(item, nextitem):
 
 
 @pytest.fixture(scope="session")
-def committed():
-    """A function that reads a table of the committed figures, whatever was drawn over it since."""
+def committed_file():
+    """A function that reads a file as git has it, whatever was drawn over it since; b"" of none."""
 
-    def read(name, folder="standard"):
-        file = f"figures/{folder}/{name}.csv"
+    def read(file):
         command = ["git", "show", f":{file}"]
         done = subprocess.run(command, cwd=paths.ROOT, capture_output=True)
-        content = (paths.ROOT / file).read_bytes() if done.returncode else done.stdout
-        return pd.read_csv(io.BytesIO(content))
+        if done.returncode == 0:
+            return done.stdout
+        return (paths.ROOT / file).read_bytes() if (paths.ROOT / file).exists() else b""
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def committed(committed_file):
+    """A function that reads a table of the committed figures."""
+
+    def read(name, folder="standard"):
+        return pd.read_csv(io.BytesIO(committed_file(f"figures/{folder}/{name}.csv")))
 
     return read
 

@@ -209,6 +209,23 @@ def test_a_figure_is_stale_once_anything_that_decides_it_has_changed(tmp_path, m
     assert not is_fresh(name, tmp_path)
 
 
+@pytest.mark.parametrize("folder", ["paper", "standard"])
+def test_the_committed_figures_are_fresh(folder, committed_file):
+    """As git has them: by this code, with the preset's parameters, all runs to their end."""
+    names = [name for name in FIGURES if committed_file(f"figures/{folder}/{name}.json")]
+    assert len(names) >= 5
+    for name in names:
+        record = json.loads(committed_file(f"figures/{folder}/{name}.json"))
+        assert record["drawing"] == provenance.drawing_hash(name), f"draw {folder}/{name} anew"
+        assert record["code"] == "the project's notebook"
+        assert record["parameters"] == FIGURES[name](preset=folder).parameters
+        assert record["finished"]
+        assert not any(data["embedded"] for data in record["data"].values())
+        for file, digest in record["files"].items():
+            content = committed_file(f"figures/{folder}/{file}")
+            assert hashlib.sha256(content).hexdigest() == digest, f"{folder}/{file}"
+
+
 def test_a_figure_that_lacks_a_run_or_a_part_of_one_is_never_fresh(tmp_path, monkeypatch):
     experiment = Experiment("mnist", 2, 2000)
     monkeypatch.setattr(Samples, "runs", lambda self: [(experiment, None)])
