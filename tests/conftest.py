@@ -32,7 +32,7 @@ def pytest_xdist_auto_num_workers():
 def pytest_collection_modifyitems(config, items):
     from vae_keras import datasets
 
-    missing = [name for name in datasets.REMOTE if datasets.locate(name) is None]
+    missing = [name for name in datasets._REMOTE if datasets.locate(name) is None]
     reasons = {
         "long": None if config.getoption("--all") else "takes long: tests/run_all.sh --all",
         "in_brief": config.getoption("--all") and "done whole by one that takes long",

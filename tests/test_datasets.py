@@ -90,9 +90,9 @@ def server(monkeypatch):
         "mnist": ((f"{host}/mnist.npz",), datasets._idx_files(f"{host}/idx")),
         "frey_face": ((f"{host}/frey_rawface.mat",), (f"{host}/second.mat",)),
     }
-    for name, remote in datasets.REMOTE.items():
+    for name, remote in datasets._REMOTE.items():
         changed = dataclasses.replace(remote, sha256=hashes[name], sources=sources[name])
-        monkeypatch.setitem(datasets.REMOTE, name, changed)
+        monkeypatch.setitem(datasets._REMOTE, name, changed)
     monkeypatch.delenv("VAE_KERAS_DATA", raising=False)
     yield server
     server.shutdown()
@@ -260,7 +260,7 @@ def test_a_machine_without_network_is_noticed_once(monkeypatch, cache, capsys):
     monkeypatch.delenv("VAE_KERAS_DATA", raising=False)
     monkeypatch.setattr(datasets, "_fetch", unreachable)
     missing = datasets.stand_ins(["frey_face", "mnist"])
-    assert len(asked) == len(datasets.REMOTE["mnist"].sources)  # for Frey Face nobody is asked
+    assert len(asked) == len(datasets._REMOTE["mnist"].sources)  # for Frey Face nobody is asked
     sentence = datasets.sentence(missing)
     assert "No MNIST and no Frey Face here, and there is no network" in sentence
     assert "EMBEDDED DATA stand in, mnist_5k and synthetic_faces" in sentence
@@ -268,7 +268,7 @@ def test_a_machine_without_network_is_noticed_once(monkeypatch, cache, capsys):
     assert len(sentence) < 300
     assert datasets.report() == 1  # the details, on request: everybody is asked again
     out = capsys.readouterr().out
-    for remote in datasets.REMOTE.values():
+    for remote in datasets._REMOTE.values():
         assert all(f"{source[0]}: <urlopen error" in out for source in remote.sources)
 
 
@@ -308,7 +308,7 @@ def test_the_data_command_says_where_they_are(server, cache, capsys):
 def test_frey_face_says_that_it_needs_scipy(monkeypatch, tmp_path, capsys):
     (tmp_path / "frey_rawface.mat").write_bytes(b"MATLAB 5.0")
     monkeypatch.setenv("VAE_KERAS_DATA", str(tmp_path))
-    monkeypatch.setattr(datasets, "REMOTE", {"frey_face": datasets.REMOTE["frey_face"]})
+    monkeypatch.setattr(datasets, "_REMOTE", {"frey_face": datasets._REMOTE["frey_face"]})
     monkeypatch.setitem(sys.modules, "scipy.io", None)
     said = "Frey Face, a MATLAB file, needs scipy, which the library does without: pip install"
     with pytest.raises(ImportError, match=said):
@@ -398,7 +398,7 @@ def test_the_real_sets():
     together = np.empty((1965, 560), np.uint8)
     together[order] = np.concatenate([frey.x_test, frey.x_train])
     assert (
-        hashlib.sha256(together.tobytes()).hexdigest() == datasets.REMOTE["frey_face"].sha256["x"]
+        hashlib.sha256(together.tobytes()).hexdigest() == datasets._REMOTE["frey_face"].sha256["x"]
     )
     digits = {row.tobytes(): y for row, y in zip(mnist.x_train, mnist.y_train, strict=True)}
     few = datasets.load("mnist_5k")  # what its title says

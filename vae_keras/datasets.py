@@ -157,7 +157,7 @@ def _idx_files(base: str) -> tuple[str, ...]:
     return tuple(f"{base}/{name}-ubyte.gz" for name in names)
 
 
-REMOTE = {
+_REMOTE = {
     "mnist": _Remote(
         filename="mnist.npz",
         read=_read_mnist,
@@ -191,7 +191,7 @@ REMOTE = {
 _NO_NETWORK = "there is no network"
 TITLES = {"mnist": "MNIST", "frey_face": "Frey Face"}
 STAND_IN = {"mnist": "mnist_5k", "frey_face": "synthetic_faces"}
-NAMES = (*REMOTE, *STAND_IN.values())
+NAMES = (*_REMOTE, *STAND_IN.values())
 
 
 def _verified(remote: _Remote, content: bytes) -> dict[str, np.ndarray]:
@@ -233,7 +233,7 @@ def locate(name: str) -> Path | None:
                 f"VAE_KERAS_DATA names {configured!r}, which is not a folder: "
                 "make it name the folder that holds the data files, or unset it"
             )
-    files = [folder / REMOTE[name].filename for folder in folders]
+    files = [folder / _REMOTE[name].filename for folder in folders]
     return next((file for file in files if file.is_file()), None)
 
 
@@ -250,7 +250,7 @@ def _fetch(url: str) -> bytes:
 
 def _download(name: str) -> tuple[dict[str, np.ndarray], str]:
     """Download, verify and keep a data set: its arrays and the address that gave it."""
-    remote, cache = REMOTE[name], keras_cache()
+    remote, cache = _REMOTE[name], keras_cache()
     target = cache / remote.filename
     try:
         _files.check_writable(cache)
@@ -282,7 +282,7 @@ def _not_here(names: list[str], reason: str) -> str:
 
 
 def _by_hand(names: list[str]) -> str:
-    files = " and ".join(REMOTE[name].filename for name in names)
+    files = " and ".join(_REMOTE[name].filename for name in names)
     return f"place {files} by hand in a folder and let VAE_KERAS_DATA name that folder"
 
 
@@ -291,7 +291,7 @@ def _real(name: str) -> tuple[dict[str, Any], str]:
     if file is None:
         return _download(name)
     try:
-        arrays = _verified(REMOTE[name], file.read_bytes())
+        arrays = _verified(_REMOTE[name], file.read_bytes())
     except DataError as error:
         raise DataError(f"{file} is {error}: delete it or replace it by a good copy") from error
     except OSError as error:
@@ -450,7 +450,7 @@ def load(name: str, allow_embedded: bool = False) -> Dataset:
 def report() -> int:
     """Print where each real data set is, or what every source answered; 1 if any is missing."""
     status = 0
-    for name in REMOTE:
+    for name in _REMOTE:
         try:
             print(f"{name}: {load(name).source}, verified")
         except DataError as error:

@@ -42,7 +42,7 @@ gc.freeze()  # what was imported stays: the collector need not go through it tim
 PIXELS, LATENT = 12, 2
 _libc, _tests = ctypes.CDLL(None), itertools.count(1)
 
-if not os.environ.get("VAE_KERAS_DATA") and all(map(datasets.locate, datasets.REMOTE)):
+if not os.environ.get("VAE_KERAS_DATA") and all(map(datasets.locate, datasets._REMOTE)):
     os.environ["VAE_KERAS_DATA"] = str(datasets.keras_cache())  # each test has a cache of its own
 
 # XLA takes seconds to compile what a test runs for a moment, and never frees a program: "auto"

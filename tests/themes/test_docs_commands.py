@@ -105,7 +105,7 @@ def test_papermill(words, results, tmp_path, monkeypatch):
 def test_the_kits_own_commands(words, capsys, monkeypatch, tmp_path):
     """In a store without runs."""
     monkeypatch.chdir(tmp_path)
-    missing = words == ["data"] and not all(map(datasets.locate, datasets.REMOTE))
+    missing = words == ["data"] and not all(map(datasets.locate, datasets._REMOTE))
     assert command_line.main(words) == int(missing)
     assert "".join(capsys.readouterr())
 

@@ -19,8 +19,8 @@ def test_the_quick_start_runs(monkeypatch, tmp_path):
     """On the embedded digits: no folder is named and no source answers."""
     monkeypatch.delenv("VAE_KERAS_DATA", raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    unreachable = dataclasses.replace(datasets.REMOTE["mnist"], sources=(("file:///nowhere",),))
-    monkeypatch.setitem(datasets.REMOTE, "mnist", unreachable)
+    unreachable = dataclasses.replace(datasets._REMOTE["mnist"], sources=(("file:///nowhere",),))
+    monkeypatch.setitem(datasets._REMOTE, "mnist", unreachable)
     monkeypatch.chdir(tmp_path)
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(code.strip().splitlines()) <= 16
