@@ -275,13 +275,6 @@ def test_a_fixed_array_that_does_not_fit_the_event_is_refused_at_once(shape):
         layers.TFPDistribution("Gamma", 3, fixed={"rate": 2.0})  # log_rate is learned
 
 
-def test_arrays_that_earlier_versions_saved_can_be_loaded():
-    scale = {"class_name": "__numpy__", "config": {"value": [1.0, 2.0, 3.0], "dtype": "float64"}}
-    config = {"family": "Normal", "event_shape": (3,), "fixed": {"scale": scale}}
-    q = layers.TFPDistribution.from_config(config)(tf.zeros((2, 3)))
-    np.testing.assert_array_equal(q.stddev(), [[1, 2, 3]] * 2)
-
-
 def test_blockwise_joins_vectors():
     with pytest.raises(ValueError, match="one distribution layer or more, each over a vector"):
         layers.Blockwise([layers.Bernoulli((2, 2))])

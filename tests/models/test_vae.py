@@ -347,12 +347,6 @@ def test_the_weight_is_saved_and_training_goes_on(x, weight, tmp_path):
     assert_equal_weights(loaded, vae)
 
 
-def test_a_file_from_before_there_was_a_weight_has_1(x):
-    config = vae_keras.VAE(*networks_of(x)).get_config()
-    assert config.pop("kl_weight") == 1
-    assert vae_keras.VAE.from_config(config).kl_weight == 1
-
-
 @pytest.mark.long
 def test_full_vb_weighs_the_kl_of_z_alone(x):
     model = vae_keras.FullVB(*moved(x), len(x), kl_weight=3.0)

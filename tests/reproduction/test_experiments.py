@@ -226,7 +226,7 @@ def test_another_recipe_has_other_keys(small, monkeypatch):
 
 def test_who_made_the_runs_is_told_once_a_version(small, monkeypatch, capsys):
     def run(title_seed, sources):
-        record = {"made_by": [{"version": "0.1", "sources": sources}], "data_sha256": "a"}
+        record = {"made_by": [{"version": "0.1", "commit": None, "sources": sources}]}
         return runs.Run(dataclasses.replace(small, seed=title_seed), None, record)
 
     runs._tell_of_others([run(1, "a"), run(2, "b"), run(3, "a"), run(4, "a")])

@@ -21,7 +21,9 @@ def record(small):
         for split in ("train", "test", "running")
     ]  # fmt: skip
     settings = dataclasses.asdict(small)
-    return {"experiment": settings, "recipe": RECIPE, "samples": 4000, "curve": rows}
+    made_by = [{"version": "1", "commit": None, "sources": "a"}]
+    about = {"experiment": settings, "recipe": RECIPE, "made_by": made_by}
+    return about | {"samples": 4000, "curve": rows}
 
 
 def test_a_record_that_holds_together(record, small):
@@ -50,6 +52,7 @@ CHANGED = {
     "another run's": (lambda r: _row(r, algorithm="wake_sleep"), "of another run"),
     "beyond": (lambda r: _row(r, samples=10**8), "does not belong there"),
     "recipe": (lambda r: r.update(recipe=8), "it is of recipe 8, this kit's is"),
+    "nobody": (lambda r: r.update(made_by=[]), "it does not say who made it"),
     "claims": (lambda r: r.update(samples=10**8), "it claims 100000000 samples"),
     "seed": (lambda r: r["experiment"].update(seed=1), "of another run"),
     "no settings": (lambda r: r.pop("experiment"), "'experiment'"),

@@ -90,7 +90,7 @@ def record_of(experiment, data, *points):
     curve = [about | {"split": s, "samples": n} for n in points for s in ("train", "test")]
     settings = dataclasses.asdict(experiment)
     return {"experiment": settings, "recipe": RECIPE, "data_sha256": data.sha256,
-            "samples": points[-1], "curve": curve}  # fmt: skip
+            "made_by": [version.this()], "samples": points[-1], "curve": curve}  # fmt: skip
 
 
 @pytest.fixture

@@ -30,6 +30,8 @@ def check(record: dict, whole: bool) -> Experiment:
     experiment = Experiment(**record["experiment"])
     if record.get("recipe") != RECIPE:
         raise ValueError(f"it is of recipe {record.get('recipe')}, this kit's is {RECIPE}")
+    if not record["made_by"]:
+        raise ValueError("it does not say who made it")
     samples, end = record["samples"], experiment.reached(experiment.samples)
     if samples != end if whole else samples < 0:  # one that goes on keeps its first settings
         raise ValueError(f"it claims {samples} samples, but was to come to {end}")

@@ -78,7 +78,7 @@ def this() -> dict:
 
 def others(record: dict) -> str:
     """In words, who made a run where that was not this version alone."""
-    made_by, names = record["made_by"], []
+    made_by, names = record.get("made_by", []), []
     if all(made["sources"] == SOURCES for made in made_by):
         return ""
     for made in made_by:
