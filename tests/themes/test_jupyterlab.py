@@ -115,7 +115,7 @@ def test_the_names_of_the_notebooks_can_be_read(page, address, project):
 
 def test_the_plane_opens_from_the_landing_page_and_runs_once_trusted(page, address):
     panel, _ = open_notebook(page, f"{address}/lab/tree/{BEGIN}?reset")
-    panel.get_by_role("link", name="In such a plane you can walk").click()
+    panel.get_by_role("link", name="You can walk in this plane").click()
     frame = page.frame_locator("iframe")  # into which none looks as long as it may run nothing
     page.get_by_role("button", name="Trust HTML").click()
     expect(frame.locator("#z")).to_contain_text("z1", timeout=20_000)
