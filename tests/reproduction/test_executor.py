@@ -54,6 +54,7 @@ def test_a_death_ends_its_own_task_alone(pool):
     assert pool.submit(operator.add, 1, 2).result() == 3
 
 
+@pytest.mark.long
 def test_a_process_that_has_grown_too_large_makes_place_for_another(monkeypatch):
     with executor.LocalExecutor(1) as pool:
         first = pool.submit(os.getpid).result()
