@@ -11,9 +11,9 @@ import urllib.request
 
 import nbformat
 import pytest
-from oracles.browser import CHROMIUM
+from oracles.browser import CHROMIUM, chromium
 from oracles.jupyter import settings, without_outputs
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from vae_keras.reproduction import paths
 
@@ -77,10 +77,8 @@ def address(project, tmp_path_factory):
 
 @pytest.fixture
 def page():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium("JupyterLab") as browser:
         yield browser.new_page(viewport={"width": 1400, "height": 1000})
-        browser.close()
 
 
 def open_notebook(page, address):

@@ -7,9 +7,8 @@ import time
 
 import numpy as np
 import pytest
-from oracles.browser import CHROMIUM
+from oracles.browser import chromium
 from oracles.scripts import load
-from playwright.sync_api import sync_playwright
 
 from vae_keras import pretrained
 from vae_keras.reproduction import paths
@@ -82,12 +81,8 @@ def test_its_codes_are_those_of_the_test_images(stored, key):
 
 @pytest.fixture(scope="module")
 def browser():
-    if CHROMIUM is None:
-        pytest.skip("the plane not tried in a browser: no Chromium here")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium("the plane") as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(params=WIDTHS.values(), ids=WIDTHS)

@@ -18,9 +18,9 @@ import nbformat
 import pandas as pd
 import papermill.cli
 import pytest
-from oracles.browser import CHROMIUM, NOWHERE
+from oracles.browser import NOWHERE, chromium
 from oracles.scripts import load
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 import vae_keras
 from vae_keras.reproduction import notebooks, paper, paths
@@ -286,12 +286,8 @@ def test_no_formula_is_left_raw_and_no_path_of_this_machine(site, built):
 
 @pytest.fixture(scope="module")
 def browser():
-    if CHROMIUM is None:
-        pytest.skip("the site not tried in a browser: no Chromium here")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium("the site") as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
