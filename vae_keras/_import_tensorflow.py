@@ -11,6 +11,7 @@ Raises ImportError where Keras has another backend than TensorFlow.
 """
 
 import contextlib
+import gc
 import json
 import os
 import re
@@ -24,13 +25,27 @@ _START_UP = re.compile(
 
 def _import():
     _check_backend()
-    import keras  # noqa: F401
-    import tensorflow
-    import tensorflow_probability  # noqa: F401
-
+    with _no_garbage_looked_for():
+        import keras  # noqa: F401
+        import tensorflow
+        import tensorflow_probability  # noqa: F401
     tensorflow.get_logger().addFilter(
         lambda record: "triggered tf.function retracing" not in record.getMessage()
     )
+
+
+@contextlib.contextmanager
+def _no_garbage_looked_for():
+    """Modules make 800,000 objects that stay to the end: looking through them again and again
+    takes a quarter of an import, and a second when Python ends."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if enabled:
+            gc.enable()
 
 
 def _check_backend():
