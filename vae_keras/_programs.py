@@ -63,7 +63,8 @@ def compiled(model: Any, settings: tuple, program: Callable, **options: Any) -> 
     `__dict__`, as a named tuple, has it compiled at each call. `options`: of `tf.function`, by
     default XLA where it suits the model.
     """
-    made = tf.function(program, **options or {"jit_compile": suits_xla(model)})
+    options = options or {"jit_compile": suits_xla(model)}
+    made = tf.function(program, autograph=False, **options)
     if not hasattr(model, "__dict__"):
         return made
     programs = vars(model).setdefault("_programs", _Programs())

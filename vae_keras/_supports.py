@@ -95,7 +95,7 @@ def density_check(model: Decoding) -> Callable[[Data], None] | None:
     if not is_bounded(first):
         return None
     pixels, whole = reads_pixels(first), needs_integers(first)
-    log_prob = tf.function(_validating(first).log_prob, reduce_retracing=True)
+    log_prob = tf.function(_validating(first).log_prob, reduce_retracing=True, autograph=False)
 
     def why(x, log_prob):
         """What is wrong with one of x; None if nothing is."""

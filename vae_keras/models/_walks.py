@@ -47,8 +47,9 @@ class Loop:
 
         if model.run_eagerly:
             return many, model.train_step
-        by_xla = tf.function(many, jit_compile=model.jit_compile)
-        return by_xla, tf.function(model.train_step, reduce_retracing=True)
+        # As Keras traces a `train_step`: rewriting its code takes longer than tracing it.
+        by_xla = tf.function(many, jit_compile=model.jit_compile, autograph=False)
+        return by_xla, tf.function(model.train_step, reduce_retracing=True, autograph=False)
 
     def __call__(self, array: tf.Tensor, rows: np.ndarray, size: int, room: int) -> Any:
         """Learn from these rows, `size` at a time: the metrics.
