@@ -15,6 +15,7 @@ import distributed
 import numpy as np
 import pytest
 from oracles import saboteur
+from oracles.fixtures import XLA_FLAGS
 
 from vae_keras.reproduction import executor, figure_curves, paths, runs, store, training, version
 from vae_keras.reproduction.executor import Execution
@@ -52,6 +53,7 @@ def expected(two, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VAE_KERAS_RESULTS", str(tmp_path_factory.mktemp("undisturbed")))
         patch.setenv("VAE_KERAS_JOBS", "1")
+        patch.setenv("XLA_FLAGS", XLA_FLAGS)  # as `xla` has it, of those that are compared
         return tables(runs.run_all(two))
 
 
@@ -314,6 +316,7 @@ def test_a_run_whose_process_dies_three_times_is_given_up_and_no_other(chosen, f
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("xla")
 def test_processes_that_are_killed_make_the_tables_of_one(
     two, expected, monkeypatch, tmp_path, capfd
 ):
@@ -330,6 +333,7 @@ def test_processes_that_are_killed_make_the_tables_of_one(
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("xla")
 def test_a_cluster_makes_the_tables_of_one_process(two, expected, monkeypatch, tmp_path, capfd):
     """Though one of its workers is killed, and none sees the store."""
     (tmp_path / "theirs").mkdir()
