@@ -1,7 +1,6 @@
 """What stops training, what shows it, and which way of a metric is better."""
 
 import re
-import sys
 import types
 
 import keras
@@ -248,7 +247,7 @@ def test_every_metric_of_every_model_has_its_way(prefix):
     callbacks.set_modes(None)
 
 
-# ----------------------------------------------------------- StopAtSamples and Progress
+# ------------------------------------------------------------------------- StopAtSamples
 
 
 def test_training_stops_at_the_first_minibatch_that_reaches_the_samples():
@@ -267,68 +266,3 @@ def test_a_fit_ends_at_its_samples(make_vae, uneven):
     assert vae.samples_evaluated == 350  # 250 an epoch, 100 a minibatch
     vae.fit(uneven, epochs=9, verbose=0, callbacks=callbacks.StopAtSamples(350))
     assert vae.samples_evaluated == 450  # it looks only after a minibatch
-
-
-@pytest.fixture
-def written(monkeypatch, capsys):
-    """A function that gives what was written to stdout and to stderr; neither is a terminal."""
-    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
-    return capsys.readouterr
-
-
-def shown(progress, steps, begin=0):
-    """The model's samples as the bar counted them, after each of `steps`."""
-    model = Counting()
-    model.count.assign(begin)
-    progress.set_model(model)
-    progress.on_train_begin()
-    counted = []
-    for samples, logs in steps:
-        model.step(progress, samples, **logs)
-        counted.append(progress._bar.n)
-    progress.on_train_end()
-    return counted
-
-
-def test_the_bar_goes_from_the_models_samples_to_those_wanted_and_not_beyond(written):
-    steps = [(n, {"elbo": tf.constant(-n / 10)}) for n in (400, 900, 1050)]
-    counted = shown(callbacks.Progress(1000, "digits"), steps, begin=300)
-    assert counted == [400, 900, 1000]
-    out, err = written()
-    first, *_, last = re.split("[\r\n]+", err.strip())
-    assert "digits:  30%" in first
-    assert "digits: 100%" in last
-    assert "1.00k/1.00k" in last
-    assert "bound -105.0 nats" in last
-    assert out == ""
-
-
-def test_where_lines_pile_up_the_bar_is_seldom_drawn(written):
-    steps = [(n, {"elbo": -1.0}) for n in range(1, 300)]
-    shown(callbacks.Progress(300, "digits"), steps)
-    assert written().err.count("digits") < 5
-
-
-def test_a_bar_of_monte_carlo_em_shows_its_own_objective(written):
-    shown(callbacks.Progress(100, "digits"), [(100, {"log_joint": -3.0})])
-    assert "log p(x, z) -3.0 nats" in written().err
-
-
-def test_in_a_notebook_the_bar_is_not_in_a_red_box(written, monkeypatch):
-    monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
-    shown(callbacks.Progress(100, "digits"), [(100, {"elbo": -3.0})])
-    out, err = written()
-    assert err == ""
-    assert "bound -3.0 nats" in out
-
-
-def test_a_bar_says_that_it_needs_tqdm(monkeypatch):
-    monkeypatch.setitem(sys.modules, "tqdm", None)
-    with pytest.raises(ImportError, match=r"callbacks\.Progress needs tqdm.*pip install tqdm, or"):
-        callbacks.Progress(100, "digits").on_train_begin()
-
-
-def test_with_stderr_closed_there_is_no_bar(written, monkeypatch):
-    monkeypatch.setattr(sys, "stderr", None)
-    shown(callbacks.Progress(100, "digits"), [(100, {"elbo": -3.0})])
-    assert written().out == ""

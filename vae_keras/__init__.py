@@ -5,27 +5,32 @@ whose name begins with an underscore, may change without notice. `vae_keras.repr
 not imported here, has the paper's experiments.
 """
 
+import sys
+
 __version__ = "1.0.0"
 
-import vae_keras._import_tensorflow  # noqa: F401  (before anything that imports TensorFlow)
-from vae_keras import (
-    bounds,
-    callbacks,
-    datasets,
-    distributions,
-    families,
-    layers,
-    marginal_likelihood,
-    mcmc,
-    models,
-    networks,
-    pixels,
-    pretrained,
-    priors,
-    traversals,
-)
-from vae_keras.callbacks import NonFiniteBoundError
-from vae_keras.models import VAE, FullVB, MonteCarloEM, WakeSleep
+# `python -m vae_keras` imports this before it has read what it is asked for, which takes no
+# TensorFlow: `__main__` then imports what it needs.
+if sys.orig_argv[1:3] != ["-m", "vae_keras"]:
+    import vae_keras._import_tensorflow  # noqa: F401  (before anything that imports TensorFlow)
+    from vae_keras import (
+        bounds,
+        callbacks,
+        datasets,
+        distributions,
+        families,
+        layers,
+        marginal_likelihood,
+        mcmc,
+        models,
+        networks,
+        pixels,
+        pretrained,
+        priors,
+        traversals,
+    )
+    from vae_keras.callbacks import NonFiniteBoundError
+    from vae_keras.models import VAE, FullVB, MonteCarloEM, WakeSleep
 
 __all__ = [
     "VAE",

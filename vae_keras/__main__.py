@@ -6,16 +6,14 @@
 import os
 import sys
 
-from vae_keras import datasets
 
-
-def main(arguments: list[str]) -> int:
+def main(words: list[str]) -> int:
     """Run the command line; returns the exit status. It may be that nobody reads what is said."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     try:
-        status = _run(arguments)
+        status = _run(words)
         sys.stdout.flush()
     except BrokenPipeError:  # as of `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -23,15 +21,22 @@ def main(arguments: list[str]) -> int:
     return status
 
 
-def _run(arguments):
+def _run(words):
     try:
-        if arguments == ["data"]:
+        if words == ["data"]:
+            import vae_keras._import_tensorflow
+            from vae_keras import datasets
+
             return datasets.report()
+        from vae_keras.reproduction import arguments
+
+        chosen = arguments.parse(words)
+        import vae_keras._import_tensorflow  # noqa: F401
         from vae_keras.reproduction import command_line
     except ImportError as error:
         print(error, file=sys.stderr)
         return 1
-    return command_line.main(arguments)
+    return command_line.run(chosen)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,13 @@
-"""Keras callbacks: stop on a bound that is not finite, stop at a sample count, show progress."""
+"""Keras callbacks: stop on a bound that is not finite, or at a number of samples."""
 
 import math
-import sys
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from vae_keras import _checks
-
-__all__ = ["NonFiniteBoundError", "Progress", "StopAtSamples"]  # `fit` itself uses the others
+__all__ = ["NonFiniteBoundError", "StopAtSamples"]  # `fit` itself uses the others
 
 OBJECTIVES = {"elbo": "bound", "log_joint": "log p(x, z)"}  # metric -> how a progress bar calls it
 # Which way a metric is better. An acceptance rate is neither: there Keras asks for a mode.
@@ -95,33 +92,3 @@ class StopAtSamples(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: D102
         if self.model.samples_evaluated >= self.samples:
             self.model.stop_training = True
-
-
-class Progress(keras.callbacks.Callback):
-    """One tqdm bar over training samples, with the bound; seldom redrawn where it would pile up."""
-
-    def __init__(self, samples: int, description: str):
-        super().__init__()
-        self.samples, self.description = samples, description
-
-    def on_train_begin(self, logs: Any = None) -> None:  # noqa: D102
-        stream = sys.stdout if "ipykernel" in sys.modules else sys.stderr  # not in a red box
-        self._bar = _checks.package("tqdm", "callbacks.Progress").tqdm(
-            total=self.samples,
-            initial=self.model.samples_evaluated,
-            desc=self.description,
-            unit=" samples",
-            unit_scale=True,
-            mininterval=0.5 if stream and stream.isatty() else 10,
-            file=stream,
-            disable=stream is None,  # closed
-        )
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: D102
-        found = ((n, s) for n, s in OBJECTIVES.items() if n in logs)
-        name, shown = next(found, ("loss", "loss"))
-        self._bar.set_postfix_str(f"{shown} {float(logs[name]):.1f} nats", refresh=False)
-        self._bar.update(min(self.model.samples_evaluated, self.samples) - self._bar.n)
-
-    def on_train_end(self, logs: Any = None) -> None:  # noqa: D102
-        self._bar.close()

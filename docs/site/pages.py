@@ -20,7 +20,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_output
 
 import vae_keras
-from vae_keras.reproduction import experiments, notebooks, paper, paths
+from vae_keras.reproduction import experiments, paper, paths
 from vae_keras.reproduction.settings import FIGURES
 
 ROOT = paths.ROOT
@@ -39,7 +39,7 @@ def lay_out(tree: Path) -> None:
         page = still(nbformat.read(ROOT / file, as_version=4))
         page = _introduced(page, tree, file, "as it was run and stored")
         _write(tree, file, nbformat.writes(page))
-    for name in notebooks.NAMES:
+    for name in paths.NAMES:
         file = f"reproduce/{name}.ipynb"
         page = _introduced(figure_page(name), tree, file, "and what was drawn with it")
         _write(tree, file, nbformat.writes(page))

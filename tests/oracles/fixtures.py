@@ -3,7 +3,6 @@
 import ctypes
 import gc
 import io
-import itertools
 import os
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import tensorflow as tf
 from tensorflow.python.framework import ops
@@ -40,7 +40,9 @@ tf.function(lambda: tf.zeros(1), jit_compile=True)()  # XLA reads its flags
 del os.environ["XLA_FLAGS"]
 gc.freeze()  # what was imported stays: the collector need not go through it time and again
 PIXELS, LATENT = 12, 2
-_libc, _tests = ctypes.CDLL(None), itertools.count(1)
+GROWN = 100 * 2**20  # bytes by which a process grows before it is looked for what can go
+_libc, _process = ctypes.CDLL(None), psutil.Process()
+_freed = [_process.memory_info().rss]
 
 if not os.environ.get("VAE_KERAS_DATA") and all(map(datasets.locate, datasets._REMOTE)):
     os.environ["VAE_KERAS_DATA"] = str(datasets.keras_cache())  # each test has a cache of its own
@@ -75,7 +77,7 @@ def _own_places(tmp_path_factory, monkeypatch):
 
 def pytest_runtest_teardown(item, nextitem):
     """What tests made is freed now and then: models, their graphs, Keras's own state."""
-    if next(_tests) % 20 and nextitem is not None:
+    if _process.memory_info().rss < _freed[-1] + GROWN and nextitem is not None:
         return
     keras.backend.clear_session()
     # TensorFlow registers each custom gradient that a graph has, and with it the graph, for ever.
@@ -85,6 +87,7 @@ def pytest_runtest_teardown(item, nextitem):
     gc.collect()
     if hasattr(_libc, "malloc_trim"):  # glibc keeps what was freed
         _libc.malloc_trim(0)
+    _freed.append(_process.memory_info().rss)
 
 
 @pytest.fixture(scope="session")

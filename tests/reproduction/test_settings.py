@@ -7,7 +7,7 @@ import nbformat
 import pytest
 
 from vae_keras import datasets
-from vae_keras.reproduction import notebooks, paths, presets
+from vae_keras.reproduction import paths, presets
 from vae_keras.reproduction.settings import (
     FIGURES,
     Curves,
@@ -23,7 +23,7 @@ from vae_keras.reproduction.settings import (
 
 def test_each_notebook_has_its_settings_and_only_says_what_the_user_sets():
     """Every default stands in one place, the class; the notebook names those that are its own."""
-    assert sorted(FIGURES) == notebooks.NAMES
+    assert sorted(FIGURES) == paths.NAMES
     for name, figure in FIGURES.items():
         cells = nbformat.read(paths.NOTEBOOKS / f"{name}.ipynb", 4).cells
         (own,) = [c.source for c in cells if "parameters" in c.metadata.get("tags", [])]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from vae_keras.reproduction import notebooks, paths, presets
+from vae_keras.reproduction import paths, presets
 
 PAGE = (paths.ROOT / "codecheck.yml").read_text()
 CHECK = yaml.safe_load(PAGE)
@@ -49,7 +49,7 @@ def test_a_figures_command_draws_it(file):
     words = shlex.split(DRAWN[file])
     assert words[:4] == ["reproduce/run_all.sh", "--preset", folder.name, "--only"]
     (name,) = words[4:]
-    assert name in notebooks.NAMES
+    assert name in paths.NAMES
     presets.read(folder.name)
     assert Path(file).name in json.loads((folder / f"{name}.json").read_text())["files"]
 

@@ -122,4 +122,4 @@ def test_run_all(words, monkeypatch):
     monkeypatch.setattr(executor, "check_cluster", lambda address: None)
     assert command_line.main(["figures", *words]) == 0
     named = [name for before, name in itertools.pairwise(words) if before == "--only"]
-    assert [names for names, *_ in asked] == [named or notebooks.NAMES]
+    assert [names for names, *_ in asked] == [named or paths.NAMES]

@@ -23,13 +23,13 @@ from oracles.scripts import load
 from playwright.sync_api import expect
 
 import vae_keras
-from vae_keras.reproduction import notebooks, paper, paths
+from vae_keras.reproduction import paper, paths
 from vae_keras.reproduction.settings import FIGURES
 
 ROOT = paths.ROOT
 sys.path.insert(0, str(ROOT / "docs" / "site"))
 pages, docstrings = load("docs/site/pages.py"), load("docs/site/docstrings.py")
-RECORDS = sorted(file for name in notebooks.NAMES for file in ROOT.glob(f"figures/*/{name}.json"))
+RECORDS = sorted(file for name in paths.NAMES for file in ROOT.glob(f"figures/*/{name}.json"))
 STORED = sorted(ROOT.glob("notebooks/*.ipynb"))
 
 
@@ -66,7 +66,7 @@ def test_the_command_beside_a_figure_gives_its_parameters(file, monkeypatch):
 
 def test_the_latest_figures_come_first():
     """By recipe, then by samples: figure 2's first million of today's recipe before older runs."""
-    for name in notebooks.NAMES:
+    for name in paths.NAMES:
         shown = [json.loads((f / f"{name}.json").read_text()) for f in pages.folders(name)]
         assert shown, name
         kinds = [(pages._recipe(r), r["parameters"].get("samples", 0)) for r in shown]
@@ -205,7 +205,7 @@ def test_nothing_is_loaded_from_elsewhere(site, built):
 def test_every_page_is_there(site):
     docs = [f"docs/{file.stem}.html" for file in (ROOT / "docs").glob("*.md")]
     learn = [f"notebooks/{file.stem}.html" for file in STORED]
-    figures = [f"reproduce/{name}.html" for name in notebooks.NAMES]
+    figures = [f"reproduce/{name}.html" for name in paths.NAMES]
     missing = {"index.html", "CHANGELOG.html", *docs, *learn, *figures} - set(site)
     assert missing == set()
     to_be_reached = {where(page, link)[0] for page in site.values() for link in page.links}
@@ -228,7 +228,7 @@ def test_the_stored_pictures_are_shown(built):
     stored = [picture for file in STORED for picture in pictures(json.loads(file.read_text()))]
     assert len(stored) > 30
     figures = [file.with_suffix(".png").read_bytes() for file in RECORDS if is_kept(file)]
-    assert len(figures) >= len(notebooks.NAMES)
+    assert len(figures) >= len(paths.NAMES)
     assert all(hashlib.sha256(picture).digest() in shown for picture in stored + figures)
 
 

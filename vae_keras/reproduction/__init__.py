@@ -10,7 +10,8 @@ From the settings of one curve to a figure:
 - `figure_curves`: curves of ours that a figure has;
 - `figures`, `style`: what is drawn of them, and in which colours;
 - `presets`, `provenance`, `version`: how large, how it came about, by which code;
-- `notebooks`, `command_line`, `paths`: ``python -m vae_keras``, and where it keeps things.
+- `arguments`, `command_line`, `notebooks`, `paths`: ``python -m vae_keras``, and where it keeps
+  things.
 
 It needs packages that the library does without: ``pip install "vae-keras[reproduction]"``. Raises
 ImportError where one of them is missing.

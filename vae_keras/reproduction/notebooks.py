@@ -23,8 +23,6 @@ from vae_keras.reproduction import executor, paths, presets, provenance, runs, s
 from vae_keras.reproduction.executor import Execution
 from vae_keras.reproduction.settings import FIGURES, Runs, Settings
 
-NAMES = sorted(file.stem for file in paths.NOTEBOOKS.glob("fig_*.ipynb"))
-
 
 def run(names: list[str], preset: str, force: bool, folder: Path, execution: Execution) -> int:
     """Run each notebook that is not fresh, then print a table; 1 if any failed, else 0.

@@ -10,6 +10,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 ROOT = CHECKOUT if (CHECKOUT / "reproduce" / "run_all.sh").exists() else Path.cwd()
 NOTEBOOKS = ROOT / "reproduce"
 PRESETS = NOTEBOOKS / "presets"
+NAMES = sorted(file.stem for file in NOTEBOOKS.glob("fig_*.ipynb"))  # of the figures
 FIGURES = ROOT / "figures"
 
 
