@@ -13,7 +13,7 @@ from vae_keras import datasets
 from vae_keras.reproduction import executor, notebooks, provenance
 from vae_keras.reproduction.executor import Execution
 from vae_keras.reproduction.experiments import Experiment
-from vae_keras.reproduction.settings import FIGURES
+from vae_keras.reproduction.settings import FIGURES, FullVB, Manifold, Samples
 
 
 def test_an_order_to_end_is_taken_while_notebooks_run():
@@ -192,6 +192,19 @@ def test_what_all_figures_need_is_trained_at_once_and_those_that_cannot_be_drawn
     assert notebooks._train([*map(Figure, names)], Execution(), ready.append) == failed
     assert sorted([*(figure.name for figure in ready), *failed]) == sorted(names)
     assert run_all.asked == asked
+
+
+@pytest.mark.filterwarnings("ignore:.*EMBEDDED DATA stand in")
+def test_pictures_are_trained_for_before_curves(monkeypatch):
+    asked = []
+    monkeypatch.setattr(notebooks.runs, "check", lambda plan: None)
+    monkeypatch.setattr(notebooks.runs, "run_all", lambda chosen, **_: asked.extend(chosen))
+    figures = [FullVB(preset="smoke"), Samples(preset="smoke"), Manifold(preset="smoke")]
+    notebooks._train(figures, Execution(), lambda settings: None)
+    pairs = [(e.algorithm, e.latent_dim) for e, _ in asked]
+    assert pairs[:2] == [("aevb", 2)] * 2  # figure 4
+    assert {pair[0] for pair in pairs[:6]} == {"aevb"}
+    assert sorted(pairs[6:]) == [("aevb", 10), ("full_vb", 10)]
 
 
 def test_a_figure_is_drawn_as_soon_as_its_runs_are_there(monkeypatch):

@@ -21,7 +21,7 @@ import yaml
 from vae_keras import _files, datasets
 from vae_keras.reproduction import executor, paths, presets, provenance, runs, store
 from vae_keras.reproduction.executor import Execution
-from vae_keras.reproduction.settings import FIGURES, Runs, Settings
+from vae_keras.reproduction.settings import FIGURES, Pictures, Runs, Settings
 
 
 def run(names: list[str], preset: str, force: bool, folder: Path, execution: Execution) -> int:
@@ -103,14 +103,14 @@ def _train(
                 del waiting[name]
                 ready(settings)
 
-    # Pictures come of few runs and curves of many: so there is something to see early on.
+    # Pictures first, then curves, of which most come of many runs: there is something to see soon.
     in_turn = sorted(
-        (needed for _, needed in chosen.values()),
-        key=lambda needed: (len(needed), sum(e.cost for e, _ in needed)),
+        chosen.values(),
+        key=lambda one: (not isinstance(one[0], Pictures), len(one[1])),
     )
     look()
     if everything := [
-        pair for needed in in_turn for pair in sorted(needed, key=lambda p: -p[0].cost)
+        pair for _, needed in in_turn for pair in sorted(needed, key=lambda p: -p[0].cost)
     ]:
         try:
             with _every_second(look):
