@@ -44,6 +44,7 @@ smartquotes = False  # what is quoted is mostly to be typed
 html_theme = "furo"
 html_title = f"vae_keras {version}"
 html_static_path = ["site/static"]
+html_favicon = "site/static/favicon.svg"  # z -> x, as in figure 1
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False

@@ -2,9 +2,9 @@
 
 python benchmarks/recipe/plateau.py [--samples 600000] [--seeds 0 1 2] [--only NAME ...]
 
-Trains wake-sleep on Frey Face with each N_z of which the paper's points are known: with an encoder
-that learns and with one that stays as it begins, with both step sizes. Writes what it is worth at
-the paper's own points to plateau.csv, in nats; what is there of more seeds stays.
+Trains wake-sleep on Frey Face with each N_z: with an encoder that learns and with one that stays
+as it begins, with both step sizes. Writes what it is worth at the paper's own points to
+plateau.csv, in nats; what is there of more seeds stays.
 """
 
 import argparse
