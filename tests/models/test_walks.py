@@ -232,3 +232,21 @@ def test_large_seeds_are_streams_of_their_own(make_vae):
             make_vae(seed=bad)
     model = MonteCarloEM(networks.bernoulli_decoder(2, 8, 12), 10, seed=2**40)
     assert model.chains.shape == (10, 2)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_train_step_is_traced_as_keras_traces_it(make_vae, x, stream):
+    """Its Python is not rewritten, which takes seconds: a branch on a tensor is none."""
+
+    class Branching(VAE):
+        def train_step(self, data):
+            if tf.random.uniform(()) > 2:
+                raise AssertionError
+            return super().train_step(data)
+
+    plain = make_vae(compiled=False)
+    model = Branching(plain.encoder, plain.decoder)
+    model.compile()
+    data = tf.data.Dataset.from_tensor_slices(x).batch(100) if stream else x
+    with pytest.raises(TypeError, match="symbolic"):
+        model.fit(data, verbose=0)
