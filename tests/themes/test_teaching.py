@@ -22,7 +22,7 @@ from vae_keras.reproduction import paper, paths
 
 COLAB = paths.ROOT / "docs" / "colab.ipynb"
 NOTEBOOKS = sorted((paths.ROOT / "notebooks").glob("*.ipynb"))
-WEIGHTY = ("01", "04", "05", "06", "07", "09")  # many models, draws or samples: in kernels alone
+WEIGHTY = ("01", "04", "05", "06", "07", "09", "10")  # many models or draws: in kernels alone
 FIGURES = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -253,6 +253,50 @@ SAID = [
         r"^sums from 0 +N +N +N +N\n.* of 100 +N +N +N +N\n.*Keras +N +N +N +N",
         lambda *n: max(abs(n[5] - n[9]), abs(n[6] - n[10])) < 1 and n[3] > n[7] > n[11],
     ),
+    ("10", "peak, with standard deviation 0.16", r"^of the bound +N +N", lambda _, sd: sd == 0.16),
+    ("10", "peaks, with standard deviation 0.94", r"^of sleep +N +N",
+     lambda mean, sd: (mean, sd) == (0, 0.94)),
+    ("10", "the second $q$ is 6.5 nats lower", r"^of the bound .* N\nof sleep .* N$",
+     lambda a, b: round(a - b, 1) == 6.5),
+    (
+        "10", "of the mass-covering $q$ to within 0.02",
+        r"^of sleep +N +N(?:.*\n)+.*mean of z N, sd N",
+        lambda *n: abs(n[0] - n[2]) < 0.02 and abs(n[1] - n[3]) < 0.02,
+    ),
+    (
+        "10", "lowers the bound, from -1.964 to -1.969 nats", r"^ +2 +N +N +N +N\n +3 +N ",
+        lambda *n: (n[1], n[4]) == (-1.964, -1.969),
+    ),
+    ("10", "a bound of -18 nats", r"^wake-sleep 1 +N", lambda n: round(n) == -18),
+    (
+        "10", "at $s = 1.61$. There $\\log p_\\theta(\\mathbf{x})$ is 0.45 nats lower",
+        r"true s: log p\(x\) = N(?:.*\n)+?wake-sleep 1(?:.*\n){3} +4 +N +N +N +N",
+        lambda *n: (round(n[3], 2), round(n[0] - n[4], 2)) == (1.61, 0.45),
+    ),
+    (
+        "10", "rounds it is 0.395, and $\\log p_\\theta(\\mathbf{x})$ is 0.01 nats lower",
+        r"true s: log p\(x\) = N(?:.*\n)+the bound +1.*\n(?:.*\n){2} +4 +N +N +N +N",
+        lambda *n: (n[3], round(n[0] - n[4], 2)) == (0.395, 0.01),
+    ),
+    *(
+        ("10", "gradients lie within 0.02 of the exact ones", rf"^{x} +N +N +N +N +N +N",
+         lambda *n: max(abs(a - b) for a, b in zip(n[::2], n[1::2], strict=True)) < 0.02)
+        for x in ("-2.0", " 0.5", " 3.0")
+    ),
+    (
+        "10", "20 visits on $w$ is within 0.05", r"exact maximum of .* N\n(?:.*\n)+?20 +N\n60 +N",
+        lambda exact, *w: max(abs(exact - found) for found in w) < 0.05,
+    ),
+    (
+        "10", "AEVB is 13 nats above Monte Carlo EM and 27 above wake-sleep",
+        r"^AEVB +N .*\nwake-sleep +N .*\nMonte Carlo EM +N ",
+        lambda a, b, c: (round(a - c), round(a - b)) == (13, 27),
+    ),
+    ("10", "0.3 nats below the best decoder that ignores",
+     r"ignores z: log p\(x\) = N nats\n(?:.*\n)+wake-sleep +N ",
+     lambda a, b: round(a - b, 1) == 0.3),
+    ("10", "more than twice as long as AEVB", r"^AEVB .* N\n.* N\nMonte Carlo EM .* N$",
+     lambda a, _, c: c > 2 * a),
 ]  # fmt: skip
 
 
