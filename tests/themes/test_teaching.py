@@ -22,7 +22,7 @@ from vae_keras.reproduction import paper, paths
 
 COLAB = paths.ROOT / "docs" / "colab.ipynb"
 NOTEBOOKS = sorted((paths.ROOT / "notebooks").glob("*.ipynb"))
-WEIGHTY = ("01", "04", "05", "06", "07", "09", "10")  # many models or draws: in kernels alone
+WEIGHTY = ("01", "04", "05", "06", "07", "09", "10", "11")  # much computing: in kernels alone
 FIGURES = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -297,6 +297,41 @@ SAID = [
      lambda a, b: round(a - b, 1) == 0.3),
     ("10", "more than twice as long as AEVB", r"^AEVB .* N\n.* N\nMonte Carlo EM .* N$",
      lambda a, _, c: c > 2 * a),
+    (
+        "11", "six of 20 latent variables are used, and the other 14 have collapsed",
+        r"^step 0.01 +N +N +N", lambda _, __, used: used == 6,
+    ),
+    (
+        "11", "The warm-up keeps eight in use and raises the bound by 8 nats",
+        r"^step 0.01 +N .*\n.*warm-up +N +N +N",
+        lambda a, b, _, used: (round(b - a), used) == (8, 8),
+    ),
+    ("11", "there are 15 in use, but the bound is 3 nats lower than with 0.01",
+     r"^step 0.01 +N .*\n.*\nstep 0.003 +N +N +N",
+     lambda a, b, _, used: (round(a - b), used) == (3, 15)),
+    ("11", "passes 11,000 nats, and each epoch", r"^sd free: bound N nats", lambda n: n > 11_000),
+    ("11", "the weights of 32,000 training samples again", r"again: True, of (32,000) samples",
+     lambda _: True),
+    ("11", "the bound is 840 nats in training and 820 on the test set",
+     r"^sd above 0.05: bound N nats, .* test bound N", lambda *n: n == (840, 820)),
+    ("11", "differ by less than a nat. The thresholded digits are 4 nats ahead",
+     r"^test, grey +N\n.*once +N\n.*anew +N\n.*thresholded +N",
+     lambda *n: max(n[:3]) - min(n[:3]) < 1 and round(n[3] - n[1]) == 4),
+    ("11", "are 2 nats ahead of another draw of the same digits", r"has seen +N\n.*another draw +N",
+     lambda a, b: round(a - b) == 2),
+    ("11", "the grey bound by about 1,300 nats", r"log integral of an image: N nats",
+     lambda n: round(n, -2) == -1300),
+    (
+        "11", "21 nats better than at weight 1, and the KL is 19 nats larger",
+        r"^0.25 +N +N .*\n1.00 +N +N",
+        lambda a, kl, b, of_b: (round(a - b), round(kl - of_b)) == (21, 19),
+    ),
+    ("11", "is 39 nats worse, and less than 3 nats of KL", r"^1.00 +N .*\n4.00 +N +N",
+     lambda a, b, kl: round(a - b) == 39 and kl < 3),
+    ("11", "lies 17 nats *above* the estimate", r"^0.25 +N +N +N +N +N",
+     lambda *n: round(n[2] - n[4]) == 17),
+    ("11", "weight 0.25 is 2 nats ahead of weight 1",
+     r"^0.25 +N +N +N +N .*\n1.00 +N +N +N +N", lambda *n: round(n[3] - n[7]) == 2),
 ]  # fmt: skip
 
 
