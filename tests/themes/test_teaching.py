@@ -179,6 +179,8 @@ SAID = [
     ("02", "and 0.26 nats of the gap", r"B +the best q +N +N", lambda _, gap: gap == 0.26),
     ("02", "its gap is 16.4", r"over both peaks +N +N", lambda _, gap: round(gap, 1) == 16.4),
     ("02", "After seven steps $s$ is 0.255", r"^7 +N", lambda s: s == 0.255),
+    ("02", "check that no $s$ within 10%", r"formula N, highest of 11 on the line N",
+     lambda a, b: a == b),
     ("03", "about fifty times as large", r"ratio of the variances N", lambda n: 45 < n < 55),
     (
         "03", "to within two standard errors", r"^reparameterised +N +N .*\nscore function +N +N ",
