@@ -218,6 +218,11 @@ SAID = [
         ("04", "(2.6 to 3.3)", rf"^{m} +N +N +N\n", lambda a, _, b: 2.5 < a / b < 3.4)
         for m in (1, 10, 100)
     ),
+    *(
+        ("04", "All three predictions come within 20%",
+         rf"^M = {m}, L = 5: predicted N, measured N", lambda a, b: abs(a / b - 1) < 0.2)
+        for m in (1, 10, 100)
+    ),
     ("05", r"differ by $2 \times 10^{-4}$ at most", r"difference 2e-(04)", lambda n: n == 4),
     ("05", "so it is the higher one", r"^60000 +N +N +N +N", lambda *n: n[3] > n[2]),
     ("05", "equals `reconstruction` minus `kl`", r"^60000 +N +N +N",
