@@ -1,5 +1,6 @@
 """What `import vae_keras` stands: closed streams, another backend."""
 
+import gc
 import json
 import os
 import subprocess
@@ -55,3 +56,18 @@ def test_another_backend_is_refused_at_once(how, tmp_path):
     if how == "file":  # the variable has the last word
         done = run(f'"$python" -c "{IMPORT}"', KERAS_HOME=str(tmp_path), KERAS_BACKEND="tensorflow")
         assert done.returncode == 0, done.stderr
+
+
+def test_garbage_is_collected_as_before_once_it_is_imported(monkeypatch):
+    monkeypatch.setattr(gc, "freeze", lambda: None)  # what this process has now is to go
+    try:
+        for enabled in (gc.enable, gc.disable):
+            enabled()
+            before = gc.isenabled()
+            with pytest.raises(ImportError), _import_tensorflow._no_garbage_looked_for():
+                assert not gc.isenabled()
+                raise ImportError
+            assert gc.isenabled() is before
+    finally:
+        gc.enable()
+    assert gc.get_freeze_count() > 500_000  # what was imported is not gone through again
