@@ -40,7 +40,7 @@ tf.function(lambda: tf.zeros(1), jit_compile=True)()  # XLA reads its flags
 del os.environ["XLA_FLAGS"]
 gc.freeze()  # what was imported stays: the collector need not go through it time and again
 PIXELS, LATENT = 12, 2
-GROWN = 100 * 2**20  # bytes by which a process grows before it is looked for what can go
+GROWN = 64 * 2**20  # bytes by which a process grows before it is looked for what can go
 _libc, _process = ctypes.CDLL(None), psutil.Process()
 _freed = [_process.memory_info().rss]
 
