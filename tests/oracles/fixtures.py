@@ -77,7 +77,7 @@ def _own_places(tmp_path_factory, monkeypatch):
 
 def pytest_runtest_teardown(item, nextitem):
     """What tests made is freed now and then: models, their graphs, Keras's own state."""
-    if _process.memory_info().rss < _freed[-1] + GROWN and nextitem is not None:
+    if _process.memory_info().rss < _freed[0] + GROWN and nextitem is not None:
         return
     keras.backend.clear_session()
     # TensorFlow registers each custom gradient that a graph has, and with it the graph, for ever.
@@ -87,7 +87,7 @@ def pytest_runtest_teardown(item, nextitem):
     gc.collect()
     if hasattr(_libc, "malloc_trim"):  # glibc keeps what was freed
         _libc.malloc_trim(0)
-    _freed.append(_process.memory_info().rss)
+    _freed[0] = _process.memory_info().rss
 
 
 @pytest.fixture(scope="session")

@@ -91,7 +91,7 @@ def open_notebook(page, address):
     panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
     expect(panel).to_be_visible(timeout=60_000)
     expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=60_000)
-    page.wait_for_timeout(1000)
+    page.wait_for_timeout(3000)
     return panel, page.locator(".lm-DockPanel-tabBar .lm-TabBar-tab.lm-mod-current")
 
 
@@ -123,7 +123,8 @@ def test_the_plane_opens_from_the_landing_page_and_runs_once_trusted(page, addre
     expect(frame.locator("#z")).to_contain_text("z1", timeout=20_000)
 
 
-def test_where_a_widget_stands_a_picture_is_shown_before_it_runs(page, address):
+def test_where_a_widget_stands_a_picture_is_shown_before_it_runs(page, address, project):
+    stored = (project / WIDGETS).read_bytes()
     panel, tab = open_notebook(page, f"{address}/lab/tree/{WIDGETS}?reset")
     panel.get_by_role("heading", name="Walk between two test images").scroll_into_view_if_needed()
     expect(panel.get_by_role("heading", name="Walk between two test images")).to_be_visible()
@@ -131,6 +132,7 @@ def test_where_a_widget_stands_a_picture_is_shown_before_it_runs(page, address):
     expect(outputs.locator("img, .widget-interact").first).to_be_visible(timeout=20_000)
     assert "interactive(" not in outputs.inner_text()
     expect(tab).not_to_have_class(CHANGED)
+    assert (project / WIDGETS).read_bytes() == stored
 
 
 def test_a_figure_notebook_that_is_opened_is_not_changed(page, address, project):
