@@ -51,10 +51,16 @@ def test_shape(file):
         assert not re.search(r"^\s*(def|class) ", cell.source, re.MULTILINE)
 
 
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return tmp_path_factory.mktemp("results")
+
+
 @pytest.fixture
-def made(tmp_path, monkeypatch):
+def made(results, tmp_path, monkeypatch):
     """A function that draws a figure at preset smoke without the real data, by its cells."""
     monkeypatch.delenv("VAE_KERAS_DATA", raising=False)
+    monkeypatch.setenv("VAE_KERAS_RESULTS", str(results))  # figures share runs, as with a user
     estimate_nothing(monkeypatch)
 
     def make(name):
