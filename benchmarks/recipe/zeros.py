@@ -2,9 +2,9 @@
 
 python benchmarks/recipe/zeros.py [--samples 1050000] [--seeds 0 1 2]
 
-In the recipe the weights of the encoder's log variance and all output biases start at 0, all other weights
-at N(0, 0.01^2). Trains AEVB on MNIST with N_z = 20 and on Frey Face with 10 with that, and with
-three other beginnings, and writes differences from the paper's own points to zeros.csv, in nats.
+In the recipe the weights of the encoder's log variance and all output biases start at 0, all other
+weights at N(0, 0.01^2). Trains AEVB on MNIST with N_z = 20 and on Frey Face with 10 with that, and
+with three other beginnings. Writes differences from the paper's own points to zeros.csv, in nats.
 """
 
 import argparse
