@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vae_keras import __main__
+from vae_keras.__main__ import main
 from vae_keras.reproduction import command_line, executor, notebooks, paths, store
 from vae_keras.reproduction.executor import Execution
 
@@ -53,7 +53,7 @@ def test_places_begin_where_the_user_stands(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for given, place in (("figs", tmp_path / "figs"), ("~/figs", tmp_path / "home" / "figs")):
         monkeypatch.setenv("VAE_KERAS_RESULTS", "res")
-        assert command_line.main(["figures", "--figures-dir", given]) == 0
+        assert main(["figures", "--figures-dir", given]) == 0
         assert seen == {"folder": place, "preset": "quick", "results": str(tmp_path / "res")}
 
 
@@ -70,7 +70,7 @@ def test_help_and_a_mistyped_option_need_no_python(capsys):
     status, usage, _ = said("--help")
     assert status == 0
     with pytest.raises(SystemExit):
-        command_line.main(["figures", "--help"])
+        main(["figures", "--help"])
     options = set(re.findall(r"--[a-z-]+", usage)) - {"--drop"}
     assert options == set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
     for wrong in ("--presett=quick", "-n"):
@@ -101,10 +101,10 @@ def test_nobody_needs_to_read_what_is_said(monkeypatch):
     os.close(reads)
     with monkeypatch.context() as patch, open(writes, "w") as stdout:
         patch.setattr(sys, "stdout", stdout)
-        assert __main__.main(["runs"]) == 1
+        assert main(["runs"]) == 1
     for name in ("stdout", "stderr"):
         monkeypatch.setattr(sys, name, None)
-    assert __main__.main(["runs"]) == 0
+    assert main(["runs"]) == 0
 
 
 @pytest.mark.long
@@ -163,7 +163,7 @@ def test_two_runs_at_once_share_the_work(tmp_path):
 def test_a_figure_that_does_not_exist(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("VAE_KERAS_RESULTS", str(tmp_path))
     with pytest.raises(SystemExit) as stop:
-        command_line.main(["figures", "--only", "fig_nothing"])
+        main(["figures", "--only", "fig_nothing"])
     assert stop.value.code == 2
     message = "invalid choice: 'fig_nothing' (choose from 'fig_differences', 'fig_full_vb'"
     assert message in capsys.readouterr().err
@@ -173,7 +173,7 @@ def test_a_figure_that_does_not_exist(tmp_path, monkeypatch, capsys):
 def test_a_folder_that_cannot_be_written(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     arguments = ["--preset", "smoke", "--figures-dir", str(tmp_path / "file" / "figures")]
-    assert command_line.main(["figures", *arguments]) == 1
+    assert main(["figures", *arguments]) == 1
     (sentence,) = capsys.readouterr().err.splitlines()
     assert sentence.startswith("Nothing was begun: ")
     assert "figures cannot be written (Not a directory): let VAE_KERAS_RESULTS name" in sentence
@@ -183,9 +183,7 @@ def test_a_data_folder_that_is_none(tmp_path, monkeypatch, capsys):
     folder = tmp_path / "nowhere"
     monkeypatch.setenv("VAE_KERAS_DATA", str(folder))
     arguments = ["--preset", "smoke", "--only", "fig_manifold"]
-    assert (
-        command_line.main(["figures", *arguments, "--figures-dir", str(tmp_path / "figures")]) == 1
-    )
+    assert main(["figures", *arguments, "--figures-dir", str(tmp_path / "figures")]) == 1
     (sentence,) = capsys.readouterr().err.splitlines()
     assert sentence.startswith(f"Nothing was begun: VAE_KERAS_DATA names '{folder}'")
 
@@ -216,13 +214,13 @@ def test_the_store_is_told_of_in_the_words_of_its_states(monkeypatch, tmp_path):
 def test_foreign_files_and_runs_of_another_recipe_disturb_nothing(run, capsys, monkeypatch):
     (store.runs_folder() / "notes.txt").write_text("mine")
     (store.runs_folder() / "not a run").mkdir()
-    assert command_line.main(["runs"]) == 0
+    assert main(["runs"]) == 0
     out = capsys.readouterr().out
     assert "unreadable" in out
     values = r"train -?[\d.]+, test -?[\d.]+, running -?[\d.]+ nats"
     assert re.search(f"finished: 4,000 samples; at 3,000: {values}", out)
     monkeypatch.setattr(command_line.experiments, "RECIPE", 0)
-    assert command_line.main(["runs"]) == 0
+    assert main(["runs"]) == 0
     assert "finished, by another version of the kit" in capsys.readouterr().out
 
 
@@ -233,11 +231,11 @@ def test_runs_are_listed_and_dropped(run, small, faces, capsys, checkpointed):
         small.key: "finished",
         other.key: "stopped",
     }
-    assert command_line.main(["runs", "--drop", "nothing"]) == 1
+    assert main(["runs", "--drop", "nothing"]) == 1
     assert "there is no run 'nothing'" in capsys.readouterr().err
-    assert command_line.main(["runs", "--drop", other.key]) == 0
+    assert main(["runs", "--drop", other.key]) == 0
     assert list(store.records()) == [small.key]
-    assert command_line.main(["runs", "--drop", "all"]) == 0
+    assert main(["runs", "--drop", "all"]) == 0
     assert store.records() == {}
 
 
@@ -250,9 +248,9 @@ def test_a_run_that_no_disk_keeps_is_told_as_it_is(checkpoint, small, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(store.filelock.FileLock, "acquire", read_only)
         assert store.records()[small.key]["state"] == "stopped"
-        assert command_line.main(["runs"]) == 0
+        assert main(["runs"]) == 0
         assert f"{small.key:<60} stopped: " in capsys.readouterr().out
-        assert command_line.main(["runs", "--drop", small.key]) == 1
+        assert main(["runs", "--drop", small.key]) == 1
         assert "cannot be written (Read-only file system)" in capsys.readouterr().err
     monkeypatch.setattr(store.shutil, "rmtree", read_only)  # or the run's folder alone
     with pytest.raises(store.StoreError, match=r"cannot be written \(Read-only file system"):
@@ -271,10 +269,10 @@ def test_what_the_figures_command_asks_for(monkeypatch, tmp_path):
     monkeypatch.setattr(executor, "check_cluster", lambda address: None)
     monkeypatch.setenv("VAE_KERAS_JOBS", "2")
     monkeypatch.setenv("VAE_KERAS_CLUSTER", "")
-    assert command_line.main(["figures"]) == 7
-    assert command_line.main(["figures", "--preset", "smoke", "--jobs", "0", "--no-training"]) == 7
+    assert main(["figures"]) == 7
+    assert main(["figures", "--preset", "smoke", "--jobs", "0", "--no-training"]) == 7
     options = ["--only", "fig_samples", "--force", "--figures-dir", str(tmp_path), "--jobs", "3"]
-    assert command_line.main(["figures", *options, "--cluster", "tcp://there:8786"]) == 7
+    assert main(["figures", *options, "--cluster", "tcp://there:8786"]) == 7
     assert asked == [
         (paths.NAMES, "quick", False, paths.figures("quick"), Execution(2)),
         (paths.NAMES, "smoke", False, paths.figures("smoke"), Execution(0, train=False)),
@@ -291,15 +289,15 @@ def test_a_scheduler_that_is_not_there_is_noticed_also_where_nothing_is_trained(
     monkeypatch.setenv("VAE_KERAS_CLUSTER", "")
     monkeypatch.setattr(executor, "check_cluster", refuse)
     monkeypatch.setattr(notebooks, "run", lambda *_: pytest.fail("it goes on"))
-    assert command_line.main(["figures", "--cluster", "tcp://there:8786"]) == 1
+    assert main(["figures", "--cluster", "tcp://there:8786"]) == 1
     assert capsys.readouterr().err.startswith("no Dask scheduler answers at tcp://there:8786. ")
 
 
 def test_the_card_of_claims_is_printed(capsys, monkeypatch, tmp_path):
-    assert command_line.main(["claims"]) == 0
+    assert main(["claims"]) == 0
     assert capsys.readouterr().out.startswith("| claim | verdict | measured | table |")
     monkeypatch.setattr(paths, "FIGURES", tmp_path)
-    assert command_line.main(["claims"]) == 1
+    assert main(["claims"]) == 1
     assert "in a checkout of the project" in capsys.readouterr().err
 
 
@@ -308,7 +306,7 @@ def test_a_scheduler_that_is_not_there_is_a_status_and_a_sentence(monkeypatch, c
         raise executor.ClusterError("no Dask scheduler answers at tcp://there:8786")
 
     monkeypatch.setattr(notebooks, "run", run)
-    assert command_line.main(["figures"]) == 1
+    assert main(["figures"]) == 1
     assert capsys.readouterr().err.startswith("no Dask scheduler answers at tcp://there:8786. ")
 
 
@@ -317,7 +315,7 @@ def test_an_interrupt_is_a_status_and_a_sentence(monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(notebooks, "run", run)
-    assert command_line.main(["figures"]) == 130
+    assert main(["figures"]) == 130
     assert capsys.readouterr().err.startswith("\nInterrupted. ")
 
 
@@ -328,12 +326,12 @@ def test_one_run_that_cannot_be_dropped_is_a_status_and_the_others_go(monkeypatc
 
     monkeypatch.setattr(store, "drop", drop)
     monkeypatch.setattr(store, "records", lambda: {key: {"state": "finished"} for key in "abc"})
-    assert command_line.main(["runs", "--drop", "all"]) == 1
+    assert main(["runs", "--drop", "all"]) == 1
     out, err = capsys.readouterr()
     assert (out, err) == ("dropped a\ndropped c\n", "b is being trained\n")
-    assert command_line.main(["runs", "--drop", "a"]) == 0
+    assert main(["runs", "--drop", "a"]) == 0
 
 
 def test_the_data_command_reports(monkeypatch):
     monkeypatch.setattr(command_line.datasets, "report", lambda: 3)
-    assert command_line.main(["data"]) == 3
+    assert main(["data"]) == 3

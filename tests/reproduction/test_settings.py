@@ -134,7 +134,8 @@ def test_the_runs_of_each_figure():
         for algorithm in ("aevb", "wake_sleep")
     ]
     assert GraphicalModel(preset="paper").runs() == []
-    third = MarginalLikelihood().runs()
+    assert {e.n_train for e, _ in MarginalLikelihood().runs()} == {1000}
+    third = MarginalLikelihood(n_train=[1000, 50_000]).runs()
     embedded = third[0][1].embedded
     sizes = {e.n_train for e, _ in third}
     assert sizes == ({1000, 4000} if embedded else {1000, 50_000})

@@ -6,7 +6,8 @@ import subprocess
 import numpy as np
 import pytest
 
-from vae_keras.reproduction import command_line, runs, store, version
+from vae_keras.__main__ import main
+from vae_keras.reproduction import runs, store, version
 
 
 def test_the_commit_is_that_of_the_kits_own_checkout(tmp_path, monkeypatch):
@@ -28,7 +29,7 @@ def test_what_another_version_made_is_taken_and_said(
         capsys.readouterr()
         runs.run(small, faces)
         (told,) = [x for x in capsys.readouterr().out.splitlines() if "the store" in x] or [""]
-        assert command_line.main(["runs"]) == 0
+        assert main(["runs"]) == 0
         listed = capsys.readouterr().out.splitlines()[1]
         assert listed.startswith(small.key)
         return told, listed

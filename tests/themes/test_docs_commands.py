@@ -16,7 +16,8 @@ import tensorflow as tf
 from oracles.in_process import estimate_nothing, run_cells
 
 from vae_keras import datasets
-from vae_keras.reproduction import command_line, executor, notebooks, paths, presets
+from vae_keras.__main__ import main
+from vae_keras.reproduction import executor, notebooks, paths, presets
 from vae_keras.reproduction.settings import FIGURES
 
 PAGES = [
@@ -106,7 +107,7 @@ def test_the_kits_own_commands(words, capsys, monkeypatch, tmp_path):
     """In a store without runs."""
     monkeypatch.chdir(tmp_path)
     missing = words == ["data"] and not all(map(datasets.locate, datasets._REMOTE))
-    assert command_line.main(words) == int(missing)
+    assert main(words) == int(missing)
     assert "".join(capsys.readouterr())
 
 
@@ -120,6 +121,6 @@ def test_run_all(words, monkeypatch):
     asked = []
     monkeypatch.setattr(notebooks, "run", lambda *given: asked.append(given) or 0)
     monkeypatch.setattr(executor, "check_cluster", lambda address: None)
-    assert command_line.main(["figures", *words]) == 0
+    assert main(["figures", *words]) == 0
     named = [name for before, name in itertools.pairwise(words) if before == "--only"]
     assert [names for names, *_ in asked] == [named or paths.NAMES]

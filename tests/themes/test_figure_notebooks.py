@@ -16,8 +16,8 @@ from matplotlib.image import imread
 from oracles.browser import NOWHERE
 from oracles.in_process import estimate_nothing, run_cells
 
+from vae_keras.__main__ import main
 from vae_keras.reproduction import paths, training
-from vae_keras.reproduction.command_line import main
 from vae_keras.reproduction.settings import FIGURES
 
 NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("*.ipynb"))

@@ -5,6 +5,7 @@ import re
 
 import pytest
 import yaml
+from matplotlib.image import imread
 
 import vae_keras
 from vae_keras import datasets
@@ -28,6 +29,8 @@ def test_the_quick_start_runs(monkeypatch, tmp_path):
     exec(code, values)
     assert values["digits"].shape == (16, 784)
     assert (tmp_path / "vae.keras").exists()
+    shown = imread(paths.ROOT / "docs" / "digits.png")  # of MNIST itself
+    assert imread(tmp_path / "digits.png").shape == shown.shape
 
 
 def test_every_file_that_the_readme_names_exists():

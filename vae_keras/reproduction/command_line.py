@@ -7,7 +7,6 @@ import pandas as pd
 
 from vae_keras import datasets
 from vae_keras.reproduction import (
-    arguments,
     claims,
     executor,
     experiments,
@@ -17,11 +16,6 @@ from vae_keras.reproduction import (
     store,
     version,
 )
-
-
-def main(words: list[str] | None = None) -> int:
-    """Read the command line and run it; returns the exit status."""
-    return run(arguments.parse(words))
 
 
 def run(chosen: argparse.Namespace) -> int:
