@@ -123,10 +123,17 @@ def _shown(model: str, state: dict) -> list[NotebookNode]:
     named = [child.removeprefix("IPY_MODEL_") for child in state[model]["state"]["children"]]
     children = [state[child]["state"] for child in named]
     controls = [c for c in children if c.get("description")]
-    settings = ", ".join(f"{c['description']} = {c['value']:g}" for c in controls)
+    settings = ", ".join(f"{c['description']} = {_set_to(c)}" for c in controls)
     words = f"*As stored, with {settings}; in JupyterLab these are to be moved.*"
     shown = [nbformat.from_dict(out) for c in children for out in c.get("outputs", [])]
     return [*shown, new_output("display_data", {"text/markdown": words})]
+
+
+def _set_to(control: dict) -> str:
+    """The value of a slider, or of what is chosen from a list."""
+    if "value" in control:
+        return f"{control['value']:g}"
+    return control["_options_labels"][control["index"]]
 
 
 # -------------------------------------------------------------------------------------- figures

@@ -73,15 +73,19 @@ def test_the_latest_figures_come_first():
         assert kinds == sorted(kinds, reverse=True)
 
 
-def test_a_widget_is_shown_as_it_was_stored():
-    (file,) = ROOT.glob("notebooks/08_*.ipynb")
+@pytest.mark.parametrize(
+    ("number", "settings"),
+    [("08", "z1 = 0, z2 = 0"), ("02", "datapoint = A, mu = -0.2, sigma = 0.3")],
+)
+def test_a_widget_is_shown_as_it_was_stored(number, settings):
+    (file,) = ROOT.glob(f"notebooks/{number}_*.ipynb")
     notebook = nbformat.read(file, as_version=4)
     assert pages.WIDGET in file.read_text()
     still = pages.still(notebook)
     text = nbformat.writes(still)
     assert pages.WIDGET not in text
     assert "widgets" not in still.metadata
-    assert "As stored, with z1 = 0, z2 = 0; in JupyterLab these are to be moved." in text
+    assert f"As stored, with {settings}; in JupyterLab these are to be moved." in text
 
 
 @pytest.mark.parametrize(
