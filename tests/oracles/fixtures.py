@@ -90,6 +90,12 @@ def pytest_runtest_teardown(item, nextitem):
     _freed[0] = _process.memory_info().rss
 
 
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """A store for those tests of a file that are to share their runs."""
+    return tmp_path_factory.mktemp("results")
+
+
 @pytest.fixture(scope="session")
 def committed_file():
     """A function that reads a file as git has it, whatever was drawn over it since; b"" of none."""

@@ -61,11 +61,6 @@ def test_there_are_commands_and_each_is_whole():
         assert not re.search(r"`-[pfry] ", read(page)), f"{page.name}: options of which command?"
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    return tmp_path_factory.mktemp("results")
-
-
 @pytest.mark.filterwarnings("ignore:.*EMBEDDED DATA stand in")
 @pytest.mark.long
 @pytest.mark.parametrize("words", PAPERMILL)

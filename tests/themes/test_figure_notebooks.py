@@ -51,11 +51,6 @@ def test_shape(file):
         assert not re.search(r"^\s*(def|class) ", cell.source, re.MULTILINE)
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    return tmp_path_factory.mktemp("results")
-
-
 @pytest.fixture
 def made(results, tmp_path, monkeypatch):
     """A function that draws a figure at preset smoke without the real data, by its cells."""
