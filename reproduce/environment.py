@@ -12,6 +12,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,8 +49,7 @@ class SetUpError(Exception):
 
 def make() -> None:
     """Make or mend ``.venv``; returns at once where it is as it should be."""
-    files = LOCK, *sorted(ETC.rglob("*.*"))
-    wanted = "\n".join([str(ROOT), *(file.read_text() for file in files)])
+    wanted = _made_from() + "\n".join(file.read_text() for file in sorted(ETC.rglob("*.*")))
     if _is_made(wanted):
         return
     if not os.access(ROOT, os.W_OK):
@@ -66,6 +67,10 @@ def make() -> None:
             _make(wanted)
 
 
+def _made_from():
+    return f"{ROOT}\n{LOCK.read_text()}\n"
+
+
 def _is_made(wanted):
     try:
         return DONE.read_text() == wanted and _version(PYTHON)
@@ -80,30 +85,55 @@ def _make(wanted):
             f"the disk of {ROOT} has {free:.1f} GB left, and .venv needs {NEEDED_GB}: make room, "
             "then start again"
         )
-    found = _version(PYTHON)
-    fit = found and (3, 11) <= found < (3, 14)
-    if VENV.exists() and not fit:
-        what = f"of Python {found[0]}.{found[1]}" if found else "broken"
-        print(f".venv is {what}: it is made anew.", flush=True)
+    unfit = _unfit()
+    if VENV.exists() and unfit:
+        print(f".venv is {unfit}: it is made anew.", flush=True)
     print("Setting up .venv from requirements.lock (about two minutes, 2 GB) ...", flush=True)
     DONE.unlink(missing_ok=True)
-    if not fit:
+    if unfit:
         _run([sys.executable, "-m", "venv", "--clear", str(VENV)])
     install = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-    # The lock names all there is to install; bytecode is made below, by all cores.
-    locked = [*install, "--progress-bar=off", "--no-deps", "--no-compile"]
-    locked += ["--require-hashes", "-r", str(LOCK)]
-    _run(locked)
-    if subprocess.run([str(PYTHON), "-c", CHECK], cwd=VENV).returncode:
-        print("Some packages are only half there: installing all anew ...", flush=True)
-        _run([*locked, "--force-reinstall"])
+    _install(install)
     # The project itself, in place; what it needs to be built is among the locked packages.
     _run([*install, "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT)])
     shutil.copytree(ETC, VENV / "etc", dirs_exist_ok=True)
     (packages,) = (VENV / "lib").glob("python3.*/site-packages")
     (VENV / "etc/sitecustomize.py").replace(packages / "sitecustomize.py")
-    subprocess.run([str(PYTHON), "-m", "compileall", "-qq", "-j0", str(packages)])
+    subprocess.run([str(PYTHON), "-m", "compileall", "-qq", "-j0", "-x/tests/", str(packages)])
     DONE.write_text(wanted)
+
+
+def _unfit():
+    """Why ``.venv`` cannot be what the set-up goes on with; None where it can."""
+    found = _version(PYTHON)
+    if not found:
+        return "broken"
+    if not (3, 11) <= found < (3, 14):
+        return f"of Python {found[0]}.{found[1]}"
+    if DONE.exists():  # else a set-up that was killed
+        same = DONE.read_text().startswith(_made_from())
+        return None if same else "of another requirements.lock or folder"
+    half = subprocess.run([str(PYTHON), "-c", CHECK], cwd=VENV).returncode
+    return "half there" if half else None
+
+
+def _install(install):
+    """Install what is locked: a pip that is quick first, then several parts of the rest at once."""
+    parts = [[] for _ in range(5)]
+    alone = {"pip": 0, "tensorflow": 1}  # half of all that is loaded
+    for i, package in enumerate(re.split(r"^(?=\w)", LOCK.read_text(), flags=re.M)[1:]):
+        parts[alone.get(package.split("==")[0], 2 + i % 3)].append(package)
+    # The lock names all there is to install; bytecode is made later, by all cores.
+    install = [*install, "--progress-bar=off", "--no-deps", "--no-compile", "--require-hashes"]
+    with tempfile.TemporaryDirectory() as folder:
+        commands = []
+        for i, part in enumerate(parts):
+            file = Path(folder, f"{i}.txt")
+            file.write_text("".join(part))
+            commands.append([*install, "-r", str(file)])
+        _run(commands[0])
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(_run, commands[1:]))
 
 
 def _version(python):

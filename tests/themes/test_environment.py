@@ -7,6 +7,8 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import chain
+from pathlib import Path
 
 import pytest
 from oracles.scripts import load
@@ -16,6 +18,7 @@ from packaging.requirements import Requirement
 from vae_keras.reproduction import paths
 
 ROOT = paths.ROOT
+LOCKED = ("absl-py", "keras", "numpy", "pip", "tensorflow", "tensorflow-probability", "tqdm")
 
 
 @pytest.fixture
@@ -23,26 +26,33 @@ def environment(tmp_path, monkeypatch):
     """reproduce/environment.py as a module, of a project in `tmp_path`; `commands`: what it ran."""
     module = load("reproduce/environment.py")
     lock = tmp_path / "requirements.lock"
-    lock.write_text("")
+    lock.write_text(
+        "# made by uv\n" + "".join(f"{name}==1 \\\n    --hash=sha256:0\n" for name in LOCKED)
+    )
     places = {"ROOT": tmp_path, "VENV": tmp_path / ".venv", "LOCK": lock}
     places |= {"PYTHON": tmp_path / ".venv/bin/python", "DONE": tmp_path / ".venv/made-from"}
     places["ETC"] = shutil.copytree(module.ETC, tmp_path / "etc")
     for name, value in places.items():
         monkeypatch.setattr(module, name, value)
     run = module.really_run = module._run
-    module.commands = []
+    module.commands, module.installed = [], []
 
     def only_make_the_environment(command):
         module.commands.append([str(word) for word in command])
         if "venv" in command:
             run([*command[:3], "--without-pip", *command[3:]])
+        if "--require-hashes" in command:
+            text = Path(command[-1]).read_text()
+            assert text.count("==1 \\\n    --hash=sha256:0\n") == text.count("==")
+            module.installed.append(re.findall("^(.*)==", text, re.M))
 
     monkeypatch.setattr(module, "_run", only_make_the_environment)
     return module
 
 
-def installed(environment):
-    return [c for c in environment.commands if "--require-hashes" in c]
+def made(environment):
+    """How often the environment was made from nothing."""
+    return sum("venv" in command for command in environment.commands)
 
 
 # ------------------------------------------------------------------------------ what is locked
@@ -89,13 +99,16 @@ def test_this_environment_is_what_is_locked():
 
 def test_it_is_made_once(environment, capsys):
     assert environment.main() == 0
-    assert "Setting up .venv" in capsys.readouterr().out
-    assert len(installed(environment)) == 1
+    assert capsys.readouterr().out.startswith("Setting up .venv")
+    assert environment.installed[0] == ["pip"]  # the one that installs all others
+    assert ["tensorflow"] in environment.installed  # beside the others: it takes as long as they
+    assert sorted(chain(*environment.installed)) == sorted(LOCKED)
     assert environment.main() == 0
-    assert len(installed(environment)) == 1
-    environment.LOCK.write_text("# another lock\n")
+    assert sorted(chain(*environment.installed)) == sorted(LOCKED)
+    environment.LOCK.write_text("tqdm==1 \\\n    --hash=sha256:0\n")
     assert environment.main() == 0
-    assert len(installed(environment)) == 2
+    assert "of another requirements.lock or folder: it is made anew" in capsys.readouterr().out
+    assert (made(environment), environment.installed.count(["tqdm"])) == (2, 1)
     assert (environment.VENV / "etc/jupyter/jupyter_lab_config.py").exists()
 
 
@@ -104,6 +117,7 @@ def test_other_settings_reach_an_environment_that_is_there(environment):
     (environment.ETC / "jupyter/other.json").write_text("{}")
     assert environment.main() == 0
     assert (environment.VENV / "etc/jupyter/other.json").read_text() == "{}"
+    assert made(environment) == 1
 
 
 def test_a_set_up_that_was_killed_goes_on(environment, monkeypatch):
@@ -119,28 +133,30 @@ def test_a_set_up_that_was_killed_goes_on(environment, monkeypatch):
         assert environment.main() == 130
     assert environment.PYTHON.exists()
     assert environment.main() == 0
-    assert len(installed(environment)) == 1
-    assert sum("venv" in command for command in environment.commands) == 1
+    assert sorted(chain(*environment.installed)) == sorted(LOCKED)
+    assert made(environment) == 1
 
 
-def test_a_package_that_is_half_there_is_installed_anew(environment):
+def test_an_environment_with_a_package_that_is_half_there_is_made_anew(environment, capsys):
+    def half_there(*files):
+        """Whether it is, where the set-up was killed with these files of a package in place."""
+        (packages,) = (environment.VENV / "lib").glob("python3.*/site-packages")
+        for name, text in files:
+            (packages / name).parent.mkdir(exist_ok=True)
+            (packages / name).write_text(text)
+        environment.DONE.unlink()
+        before = made(environment)
+        assert environment.main() == 0
+        anew = made(environment) > before
+        assert (".venv is half there: it is made anew" in capsys.readouterr().out) == anew
+        return anew
+
     environment.main()
-    (packages,) = (environment.VENV / "lib").glob("python3.*/site-packages")
-    about = packages / "half-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: half\nVersion: 1.0\n")
-    environment.DONE.unlink()
-    environment.main()  # no RECORD
-    assert "--force-reinstall" in installed(environment)[-1]
-    (about / "RECORD").write_text("half/__init__.py,,\nhalf-1.0.dist-info/METADATA,,\n")
-    environment.DONE.unlink()
-    environment.main()  # a file is missing
-    assert "--force-reinstall" in installed(environment)[-1]
-    (packages / "half").mkdir()
-    (packages / "half/__init__.py").write_text("")
-    environment.DONE.unlink()
-    environment.main()
-    assert "--force-reinstall" not in installed(environment)[-1]
+    about = "half-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: half\nVersion: 1.0\n"
+    record = "half-1.0.dist-info/RECORD", f"half/__init__.py,,\n{about[0]},,\n"
+    assert half_there(about)
+    assert half_there(about, record)
+    assert not half_there(about, record, ("half/__init__.py", ""))
 
 
 @pytest.mark.parametrize("what", ["of Python 3.10", "broken"])
@@ -158,7 +174,7 @@ def test_a_project_that_was_moved_is_set_up_again(environment):
     made_from = environment.DONE.read_text()
     environment.DONE.write_text(made_from.replace(str(environment.ROOT), "/elsewhere"))
     environment.main()
-    assert len(installed(environment)) == 2
+    assert made(environment) == 2
 
 
 # ------------------------------------------------------------------------------ what is refused
