@@ -1,6 +1,6 @@
-"""Tables and trained models in, figures out. Trains nothing.
+"""Draw the figures from tables and trained models. Nothing is trained here.
 
-Every figure that shows data names the data set in its title, and says so where it is embedded.
+Every figure that shows data names the data set in its title, and says if it is embedded.
 """
 
 import io
@@ -34,31 +34,31 @@ from vae_keras.reproduction.settings import Settings
 from vae_keras.traversals import VALUES, traversal
 from vae_keras.typing import Encoding
 
-FIRST_SHOWN = 10**5  # training samples, where the paper's axis begins
-ABOUT_ALL = 0.9  # of the samples of the longest curve: what ends before that is said to
-CROWDED = 0.025  # of the axis: points of the paper nearer to one another are not all drawn
-LINEAR = 5  # nats or per cent, up to which the axis of differences is linear
-LATE = 0.25  # of the samples: figure 3's axis holds all that lies after it
+FIRST_SHOWN = 10**5  # training samples at which the paper's axis begins
+ABOUT_ALL = 0.9  # of the samples of the longest curve: curves that end before that get a mark
+CROWDED = 0.025  # minimum distance between drawn points of the paper, as a share of the axis
+LINEAR = 5  # nats or per cent: limit of the linear part of the axis of differences
+LATE = 0.25  # of the samples: figure 3's y axis covers all later values
 
 
 def _suptitle(figure: Figure, text: str) -> None:
-    """A title over the whole figure, in as many lines as its width asks for."""
+    """Set the title of the whole figure, wrapped to its width."""
     figure.suptitle(textwrap.fill(text, int(12 * figure.get_figwidth())))
 
 
 def _after(runs: Sequence[Run]) -> str:
-    """How far the runs have come, for a title: not all as far, perhaps."""
+    """The training samples of the runs, or their range, as text for a title."""
     first, *more = sorted({run.samples for run in runs})
     return f"after {first:,}{f' to {more[-1]:,}' if more else ''} training samples"
 
 
 def _in_two(title: str) -> str:
-    """What stands in brackets after a title, as with embedded data, in a line of its own."""
+    """Move the part of a title in brackets, as of embedded data, to a line of its own."""
     return title.replace(" (", "\n(")
 
 
 def graphical_model() -> Figure:
-    """Figure 1: the model p(z) p(x|z) in solid arrows, the approximation q(z|x) in dashed ones."""
+    """Figure 1: solid arrows for the model p(z) p(x|z), dashed ones for q(z|x)."""
     figure, axes = style.subplots(1, 1, figsize=(3.2, 2.6))
     radius, black = 0.32, "#000000"
     nodes = {  # centre, label, observed
@@ -109,7 +109,8 @@ def graphical_model() -> Figure:
 def latent_grid(n: int) -> np.ndarray:
     """`n` x `n` points of a 2-D latent space, (n * n, 2), row by row from the top left.
 
-    The middles of n x n cells of the unit square, through the inverse CDF of N(0, 1) (figure 4).
+    They are the centres of n x n cells of the unit square, mapped through the inverse CDF of
+    N(0, 1) (figure 4).
     """
     quantiles = scipy.stats.norm.ppf((np.arange(n) + 0.5) / n)
     z2, z1 = np.meshgrid(quantiles[::-1], quantiles, indexing="ij")
@@ -117,7 +118,7 @@ def latent_grid(n: int) -> np.ndarray:
 
 
 def tile(images: np.ndarray, image_shape: tuple[int, int], columns: int) -> np.ndarray:
-    """Lay flat images, (rows * columns, height * width), out as one picture, row by row."""
+    """Arrange flat images, (rows * columns, height * width), as one picture, row by row."""
     height, width = image_shape
     grid = images.reshape(-1, columns, height, width)
     return grid.transpose(0, 2, 1, 3).reshape(-1, columns * width)
@@ -142,10 +143,10 @@ def _show_images(axes, picture, title):
 def manifold(
     faces: Run, digits: Run, face_grid: int, digit_grid: int, codes: pd.DataFrame
 ) -> Figure:
-    """Figure 4: (a) the manifold of faces, (b) of digits; (c) the digits' test set in the plane.
+    """Figure 4: manifolds of (a) faces and (b) digits; (c) the digits' test set in latent space.
 
-    `face_grid`, `digit_grid`: tiles along each side. `codes`: columns z1, z2, digit, as
-    `latent_codes` gives them.
+    `face_grid`, `digit_grid`: tiles along each side. `codes`: the result of `latent_codes`, with
+    columns z1, z2, digit.
     """
     figure, axes = style.subplots(1, 3, figsize=(11.4, 4.6), width_ratios=(20 / 28, 1, 1))
     panels = ((faces, face_grid), (digits, digit_grid))
@@ -178,13 +179,13 @@ def manifold(
         aspect="equal",
     )
     _suptitle(figure, f"Learned 2-D manifolds {_after([faces, digits])}")
-    for _ in range(3):  # beside pictures of fixed shape the layout settles slowly
+    for _ in range(3):  # with images of fixed aspect the layout needs several passes
         figure.draw_without_rendering()
     return figure
 
 
 def _pushed_apart(places: np.ndarray, least: float) -> np.ndarray:
-    """Places (n, 2), moved as little as it takes for a distance of `least` between any two."""
+    """Move points, (n, 2), apart a little until any two have a distance of at least `least`."""
     for _ in range(1000):
         away = places[:, None] - places
         distance = np.linalg.norm(away, axis=-1) + least * np.eye(len(places))
@@ -196,7 +197,7 @@ def _pushed_apart(places: np.ndarray, least: float) -> np.ndarray:
 
 
 def latent_codes(model: AutoEncoder, data: Dataset) -> pd.DataFrame:
-    """The mean of q(z|x) of every test image: columns z1, z2, digit."""
+    """The mean of q(z|x) for every test image: columns z1, z2, digit."""
     if data.y_test is None:
         raise ValueError(f"{data.title} has no labels to tell its codes apart by")
     codes = model.encode(data.x_test).mean().numpy().round(4)
@@ -217,15 +218,14 @@ def samples(runs: list[Run], rows: int) -> Figure:
 def lower_bound(
     table: pd.DataFrame, titles: dict[str, str], at_rest: pd.DataFrame | None = None
 ) -> Figure:
-    """Figure 2: the bound against training samples, a panel a data set and latent size.
+    """Figure 2: the lower bound against training samples, one panel per data set and latent size.
 
-    `table`: figure 2's columns; of several seeds the mean is drawn, and their range (of seeds that
-    have come less far than others, the range alone): the bound of the test set, and the running
-    mean of the minibatches, as in the paper. `titles`: data set ->
-    what stands above its row of panels. The axes are the paper's where ours come to lie in them,
-    else those of ours. The paper's own points, where they are known, are hollow marks. `at_rest`:
-    ``latent_dim, split, samples, here`` of wake-sleep on Frey Face with an encoder that does not
-    learn, a thin line.
+    As in the paper, it shows the bound of the test set and the running mean of the minibatches.
+    `table`: figure 2's columns. With several seeds, a line shows the mean of those that got
+    furthest and a band the range of all. `titles`: data set -> title of its row of panels.
+    `at_rest`: columns latent_dim, split, samples, here, of wake-sleep on Frey Face with an encoder
+    that does not learn; drawn as a thin line. The axes are the paper's if our curves fit in them.
+    Hollow marks are the paper's own points, where known.
     """
     table = _shown(table[table.split != "train"])
     titles = {name: title for name, title in titles.items() if name in set(table.dataset)}
@@ -263,7 +263,7 @@ def lower_bound(
 
 
 def _at_rest(axis: Axes, ours: pd.DataFrame, rows: pd.DataFrame) -> bool:
-    """The thin line of an encoder at rest, as far as ours go; whether there is one."""
+    """Draw thin lines for an encoder at rest, as far as ours go; returns whether there are any."""
     rows = rows[(rows.samples <= ours.samples.max()) & rows.split.isin(set(ours.split))]
     if "wake_sleep" not in set(ours.algorithm):
         return False
@@ -273,7 +273,7 @@ def _at_rest(axis: Axes, ours: pd.DataFrame, rows: pd.DataFrame) -> bool:
 
 
 def _panels(n: int, width: float, height: float) -> tuple[Figure, SubFigure, Any]:
-    """`n` panels side by side, inches each, in a part whose label stands above the legend."""
+    """`n` panels side by side, sizes in inches, in a subfigure: its x label is above the legend."""
     with style.context():
         figure = plt.figure(figsize=(max(4.8, width * n), height))
         part = figure.subfigures(1, 1)
@@ -281,22 +281,22 @@ def _panels(n: int, width: float, height: float) -> tuple[Figure, SubFigure, Any
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
-    """Of runs of a million samples and more, what the paper's axis shows, from 10^5 on."""
+    """With runs of 10^6 samples or more, only the rows from 10^5 on, as on the paper's axis."""
     return table[table.samples >= FIRST_SHOWN] if table.samples.max() >= 10 * FIRST_SHOWN else table
 
 
 def _log_samples(axes: Sequence[Axes]) -> None:
-    """One logarithmic axis for all panels, from the first point in any to the last."""
+    """Give all panels the same logarithmic x axis, from the first to the last point of any."""
     samples = np.concatenate([line.get_xdata() for axis in axes for line in axis.lines])
     first, last = samples.min() / 1.15, samples.max() * 1.15
     plt.setp(axes, xscale="log", xlim=(first, last))
-    for axis in axes if last < 30 * first else ():  # too few powers of ten to read it by
+    for axis in axes if last < 30 * first else ():  # too few powers of ten to label the axis
         axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _nats(curves: pd.DataFrame) -> tuple[float, float]:
-    """The axis of one data set's panels: the paper's, made longer where ours end beyond it."""
+    """The y limits of one data set's panels: the paper's, extended if our curves exceed them."""
     last = curves.samples == curves.groupby(["latent_dim", "algorithm"]).samples.transform("max")
     best = curves[last].groupby("latent_dim").lower_bound.max().min()
     most = curves.lower_bound.max()
@@ -304,21 +304,21 @@ def _nats(curves: pd.DataFrame) -> tuple[float, float]:
     high = max(high, most + max(0.05 * (most - curves.lower_bound.min()), 1))
     if low < best:
         return low, high
-    lowest = curves[last].lower_bound.min()  # so that one sees where each ends
+    lowest = curves[last].lower_bound.min()  # the end of every curve must be visible
     return lowest - max(0.1 * (high - lowest), 1), high
 
 
 def _moved(limits: tuple[float, float], curves: pd.DataFrame) -> tuple[float, float]:
-    """The same length of axis lower down, for a panel whose curves would fill less than half."""
+    """Move the y limits down, keeping their length, if the curves would fill less than half."""
     low, high = limits
-    if curves.dataset.iloc[0] not in style.NATS:  # the axis was made for these curves
+    if curves.dataset.iloc[0] not in style.NATS:  # the limits already fit these curves
         return low, high
     top = curves.lower_bound.max() + 0.05 * (high - low)
     return (low, high) if top > (low + high) / 2 else (top - (high - low), top)
 
 
 def _below(curves: pd.DataFrame, low: float) -> list[str]:
-    """A line for each algorithm that ends below the axis: nobody would see that it is missing."""
+    """A line of text for each algorithm whose curve ends below the visible axis."""
     end = curves[curves.samples == curves.groupby("algorithm").samples.transform("max")]
     return [
         f"{style.ALGORITHMS[name]} ends at {bound:.0f}"
@@ -328,9 +328,9 @@ def _below(curves: pd.DataFrame, low: float) -> list[str]:
 
 
 def marginal_likelihood(table: pd.DataFrame, title: str) -> Figure:
-    """Figure 3: log p(x) against training samples, a panel a size of the training set.
+    """Figure 3: log p(x) against training samples, one panel per size of the training set.
 
-    `table`: figure 3's columns; otherwise as `lower_bound`.
+    `table`: figure 3's columns. Otherwise as `lower_bound`.
     """
     sizes = sorted(set(table.n_train))
     figure, part, axes = _panels(len(sizes), 3.8, 4.2)
@@ -347,7 +347,7 @@ def marginal_likelihood(table: pd.DataFrame, title: str) -> Figure:
         late = here[here.samples >= LATE * here.samples.max()].marginal_log_likelihood
         top = max(line.get_ydata().max() for line in axis.lines)
         height = max(top - late.min(), 1)
-        # As in the paper, the steep beginning comes from below.
+        # As in the paper, the steep beginning is cut off below.
         axis.set_ylim(late.min() - 0.3 * height, top + 0.1 * height)
         axis.set(
             title=rf"({letter}) $N_{{\mathrm{{train}}}}$ = {n_train:,}",
@@ -361,9 +361,9 @@ def marginal_likelihood(table: pd.DataFrame, title: str) -> Figure:
 
 
 def _bounds(axis: Axes, curves: pd.DataFrame) -> bool:
-    """A thin line of AEVB's lower bound, where it was recorded of the points of log p(x).
+    """Draw thin lines for AEVB's lower bound, if recorded; returns whether it was.
 
-    With `MANY` training points that is what the paper's curves are like (docs/differences.md).
+    With `MANY` training points the paper's curves resemble the bound (docs/differences.md).
     """
     if "lower_bound" not in curves:
         return False
@@ -379,10 +379,10 @@ def _thin(algorithm: str, split: str) -> dict[str, Any]:
 
 
 def differences(table: pd.DataFrame) -> Figure:
-    """Ours minus the paper's at the paper's own points, a panel a data set and figure.
+    """Our values minus the paper's at the paper's points, one panel per data set and figure.
 
-    `table`: rows of `paper.differences`, of figure 2, of figure 3, or of both. A line a curve, with
-    a band of the seeds' standard deviation: in nats, on faces in per cent of the paper's bound.
+    `table`: rows of `paper.differences` for figure 2, figure 3, or both. Each curve has a line and
+    a band of the seeds' standard deviation, in nats; for faces in per cent of the paper's bound.
     """
     parts = {
         "figure 2, MNIST": table[table.n_train.isna() & (table.dataset == "mnist")],
@@ -398,7 +398,7 @@ def differences(table: pd.DataFrame) -> Figure:
     ):
         on_faces = rows.dataset.iloc[0] == "frey_face"
         unit = rows.paper.abs() / 100 if on_faces else 1.0
-        spread = rows.get("spread", np.nan)  # of one seed there is none
+        spread = rows.get("spread", np.nan)  # absent with a single seed
         rows = rows.assign(difference=rows.difference / unit, spread=spread / unit)
         curve = ["latent_dim", "algorithm", "split"]
         for (_, algorithm, split), points in rows.groupby(curve, dropna=False):
@@ -430,9 +430,9 @@ def differences(table: pd.DataFrame) -> Figure:
 
 
 def full_vb(table: pd.DataFrame, title: str) -> Figure:
-    """Full VB against the MAP estimate: the bound against training samples.
+    """Full VB and the MAP estimate: the lower bound against training samples.
 
-    `table`: figure 2's columns, of one data set and latent size; several seeds as there.
+    `table`: figure 2's columns, for one data set and latent size. Seeds are shown as in figure 2.
     """
     table = _shown(table[table.split != "running"])
     figure, axis = style.subplots(1, 1, figsize=(4.8, 3.8))
@@ -445,7 +445,7 @@ def full_vb(table: pd.DataFrame, title: str) -> Figure:
 
 
 def _marks(table: pd.DataFrame) -> dict[str, str]:
-    """A mark a point where a curve has so few that it might be none."""
+    """Markers for the points if a curve has fewer than three and might not be visible."""
     points = table.groupby(["dataset", "latent_dim", "algorithm"]).samples.nunique()
     return style.MARKS if points.min() < 3 else {}
 
@@ -458,16 +458,16 @@ def _curves(
     value: str,
     marks: dict[str, str],
 ) -> bool:
-    """Draw into one panel the rows that have the values of `panel`, the paper's points upon ours.
+    """Draw the rows that match `panel` into one panel, with the paper's points on top.
 
-    The line is the mean of the seeds that have come furthest, the band the range of all, as far as
-    all have come; a bar ends what has not come as far as the longest run of the figure. `marks`:
-    split -> the mark of each point of ours, if any. Returns whether the paper has any of these
-    algorithms there.
+    The line is the mean of the seeds that got furthest; the band is the range of all seeds, up to
+    where the shortest ends. A bar marks the end of a curve that is shorter than the longest run of
+    the figure. `marks`: split -> marker of our points, if any. Returns whether the paper has points
+    for these algorithms.
     """
     colours = style.colours()
     whole = ours.samples.max()
-    theirs = theirs[theirs.samples <= 1.02 * whole]  # ours are to fill the axis
+    theirs = theirs[theirs.samples <= 1.02 * whole]  # the axis ends with our curves
     ours, theirs = (t[(t[list(panel)] == pd.Series(panel)).all(axis=1)] for t in (ours, theirs))
     if not ours.empty:
         end = ours.groupby(["algorithm", "seed"]).samples.transform("max")
@@ -496,7 +496,7 @@ def _curves(
 
 
 def _apart(samples: pd.Series, on_log_axis: bool) -> list[bool]:
-    """Which of the paper's points are drawn: where they crowd, one mark would hide the next."""
+    """Which of the paper's points to draw, so that no marker hides the next."""
     places = np.log(samples) if on_log_axis else samples
     least, before, kept = CROWDED * np.ptp(places), -np.inf, []
     for place in places:
@@ -506,21 +506,21 @@ def _apart(samples: pd.Series, on_log_axis: bool) -> list[bool]:
 
 
 def _line(algorithm: str, split: str, marks: dict[str, str]) -> dict[str, Any]:
-    """How our curves look."""
+    """Line properties of our curves."""
     look = {"lw": 1.2, "marker": marks.get(split), "ms": style.MARK_SIZE, "mew": 0}
     dashes = style.dashes(algorithm, split)
     return look | ({"dashes": dashes} if dashes else {})
 
 
 def _of_paper(split: str) -> dict[str, Any]:
-    """How the paper's points look."""
+    """Line properties of the paper's points."""
     return {"ls": "", "marker": style.MARKS[split], "ms": 3, "mfc": "none", "mew": 0.5}
 
 
 UNDER_WAY: dict[str, Any] = {"ls": "", "marker": "|", "ms": 5, "mew": 1.2}
 
 
-# What a thin line shows, of which algorithm.
+# Algorithm -> the legend label of its thin line.
 AT_REST = {"wake_sleep": "wake-sleep, encoder at rest"}
 BOUND = {"aevb": "AEVB's lower bound"}
 
@@ -532,7 +532,7 @@ def _key(
     marks: dict[str, str],
     thin: dict[str, str] | None = None,
 ) -> None:
-    """The legend below all panels, a column an algorithm where the page is wide enough."""
+    """Draw the legend below all panels, one column per algorithm if the figure is wide enough."""
     colours, labels = style.colours(), []
     handles: list[Artist] = []
     for name, label in style.ALGORITHMS.items():
@@ -556,7 +556,7 @@ def _key(
         for split in sorted(set(ours.split)):
             handles.append(Line2D([], [], **_thin(algorithm, split)))
             labels.append(f"{label}, {style.SPLITS[split]}")
-    splits = ours.split.nunique()  # in whose rows no algorithm is torn apart
+    splits = ours.split.nunique()  # columns of this length keep an algorithm together
     for columns in [-(-len(labels) // n) for n in range(splits, len(labels), splits)] + [1]:
         legend = figure.legend(
             handles, labels, loc="outside lower center", ncols=columns, frameon=False
@@ -573,11 +573,11 @@ def save(
     runs: Iterable[Run] = (),
     tables: dict[str, pd.DataFrame] | None = None,
 ) -> Path:
-    """Write ``<name>.png``, ``.pdf``, a CSV a table and, last, ``<name>.json`` with the provenance.
+    """Write ``<name>.png``, ``.pdf``, a CSV per table and, last, ``<name>.json``: the provenance.
 
-    `executed`: the cells that ran, ``In`` of the notebook; `tables`: file stem -> table. Returns
-    the folder: `figures_dir` of the settings, else ``figures/<preset>/``, or ``figures/custom/``
-    where another parameter is not the preset's, or code ran that is not the notebook's.
+    `executed`: the cells that ran, ``In`` of the notebook. `tables`: file stem -> table. Returns
+    the folder: `figures_dir` of the settings, else ``figures/<preset>/``, or ``figures/custom/`` if
+    any parameter differs from the preset's or code ran that is not the notebook's.
     """
     name, cells = settings.name, list(executed)
     is_own = provenance.is_own_code(name, cells)
@@ -615,9 +615,9 @@ def traversals(
     dims: Sequence[int] | None = None,
     values: Sequence[float] = VALUES,
 ) -> Figure:
-    """A row a latent dimension: E[x|z] of test image `index` with that number of z at `values`.
+    """One row per latent dimension: E[x|z] of test image `index`, with that entry of z at `values`.
 
-    The other numbers are the mean of q(z|x), as `traversal` has them; it says what is refused.
+    The other entries are the mean of q(z|x). Raises the errors of `traversal`.
     """
     means = traversal(model, data.x_test[index], dims, values)
     rows, columns = means.shape[:2]
@@ -635,6 +635,6 @@ def traversals(
     )
     axis.tick_params(length=0)
     figure.suptitle(f"{_in_two(data.title)}\none latent dimension at a time")
-    for _ in range(3):  # beside pictures of fixed shape the layout settles slowly
+    for _ in range(3):  # with images of fixed aspect the layout needs several passes
         figure.draw_without_rendering()
     return figure

@@ -1,8 +1,8 @@
-"""What is recorded along a run, and where: at the paper's own points, what the paper plotted there.
+"""The values recorded during a run, at the points that the paper plotted.
 
-Of the bound, three splits: "test", of the whole test set at that moment; "running", the mean of
-the minibatches' bounds as they were learned from, since the point before; "train", of the training
-set at that moment. Of log p(x), by appendix D, "test" and "train".
+The lower bound has three splits: "test", the bound of the test set at that point; "train", the
+bound of the training set at that point; "running", the mean bound of the minibatches trained on
+since the previous point. log p(x), estimated by appendix D, has "test" and "train".
 """
 
 import numpy as np
@@ -14,27 +14,27 @@ from vae_keras.reproduction.experiments import ALL, FACES, MEASURES, Experiment
 
 EARLY = (1000, 3000, 10_000, 30_000, 100_000)  # for runs that end before the paper's first point
 DECADES = (10**6, 10**7, 10**8)
-# Samples evaluated by then -> the first points of a split on which a measure is taken, which is to
-# cost little beside the training. All points: None.
+# From this many samples on -> how many points of a split are measured (None: all). Measuring must
+# cost little compared with training.
 BOUNDED = {
     "test": {0: 1000, 10**5: None},
     "train": {0: 1000, 10**5: 10_000, 10**6: None},
 }
 ESTIMATED = {0: 100, 10**5: 250, 150_000: 1000}
-COMPARED = {0: 100, 10**7: 1000}  # of estimators with one another, at the end of a run
-APART = 250_000  # training samples between two estimates of log p(x) below 10^6, at least
+COMPARED = {0: 100, 10**7: 1000}  # when comparing estimators at the end of a run
+APART = 250_000  # minimum training samples between two estimates of log p(x) below 10^6
 
 
 def grid(experiment: Experiment, samples: int) -> list[int]:
-    """Training samples, up to `samples`, at which the measure is taken."""
+    """The training samples, up to `samples`, at which the run is measured."""
     points = sorted({*EARLY, *DECADES, *_of_paper(experiment)})
-    if experiment.measure == "marginal_log_likelihood":  # which takes long
+    if experiment.measure == "marginal_log_likelihood":  # it is slow
         points = [*EARLY[-1:], *_thinned([point for point in points if point > EARLY[-1]])]
     return [point for point in points if point <= samples]
 
 
 def _thinned(points):
-    """Without those below 10^6 that lie too near to the one before or to 10^6."""
+    """Drop points below 10^6 that lie too close to the previous point or to 10^6."""
     kept = []
     for point in points:
         near = kept and point - kept[-1] < APART
@@ -44,10 +44,11 @@ def _thinned(points):
 
 
 def running_mean_starts(experiment: Experiment, samples: int) -> list[int]:
-    """Training samples, up to `samples`, at which a mean for "running" begins.
+    """The training samples, up to `samples`, at which a "running" mean begins.
 
-    The paper took a point every so many minutes, and read off are only some of the later ones: a
-    mean goes back as far as its first lies from the beginning, or to the one before if nearer.
+    The paper took points at regular time intervals, but only some of the later ones were read off.
+    So each mean covers the distance from 0 to the first point, or from the previous point if that
+    is nearer.
     """
     points = _of_paper(experiment)
     distance = points[0]
@@ -70,10 +71,10 @@ def measure(
     splits: dict[str, np.ndarray],
     running: float | None,
 ) -> list[dict]:
-    """The rows of the curve that belong to where `model` is now, one a split.
+    """Measure `model` as it is now; returns one row of the curve per split.
 
-    The noise of a measure follows from where it is taken, so that what was measured before, and
-    how often, does not matter. `running`: the value of that split, of the bound.
+    The noise depends only on the position in training, not on earlier measurements. `running`: the
+    mean bound of that split, or None.
     """
     samples = model.samples_evaluated
     model.set_evaluation_noise(10**6 * (model.examples_seen // int(experiment.batch_size or 0)))
@@ -90,12 +91,12 @@ def measure(
 
 
 def points(table: dict[int, int | None], samples: int) -> int | None:
-    """How many points `table` has for a measure taken at `samples`; None: all."""
+    """The number of points that `table` gives for a measurement at `samples`; None: all."""
     return table[max(least for least in table if least <= samples)]
 
 
 def _lower_bound(model, splits, samples):
-    """The bound of the first points of each split, estimated with one sample a datapoint."""
+    """The bound of the first points of each split, with one sample per datapoint."""
     firsts = {split: x[: points(BOUNDED[split], samples)] for split, x in splits.items()}
     return {
         split: {"lower_bound": round(float(model.elbo(x).mean()), 2)} for split, x in firsts.items()
@@ -103,7 +104,7 @@ def _lower_bound(model, splits, samples):
 
 
 def _log_likelihood(model, splits, samples):
-    """Appendix D on the first points of each split, in one go; of an autoencoder their bound."""
+    """Appendix D on the first points of each split; also the bound if there is an encoder."""
     firsts = [x[: points(ESTIMATED, samples)] for x in splits.values()]
     found = marginal_likelihood.appendix_d(model, np.concatenate(firsts))
     parts = [np.split(np.asarray(values), [len(firsts[0])]) for values in found]

@@ -1,8 +1,8 @@
-"""What the paper itself plotted, point by point, and how far a run here is from it.
+"""The points that the paper plotted, and how far our curves are from them.
 
 The points of figures 2 and 3 were read off the vector graphics of the paper's PDF (arXiv
-1312.6114) and calibrated on its tick marks: good to 0.2 nats for MNIST and 2 nats for Frey Face.
-Nothing is known of its curves between two of them.
+1312.6114) and calibrated on its tick marks. They are accurate to 0.2 nats for MNIST and 2 nats for
+Frey Face. Nothing is known of the curves between two points.
 """
 
 import functools
@@ -12,15 +12,15 @@ import numpy as np
 import pandas as pd
 
 _PANEL = ["dataset", "latent_dim"]
-NEAR = 0.005  # a run's point is at the paper's where its samples differ by no more than this share
+NEAR = 0.005  # largest relative difference in samples between one of our points and the paper's
 
 
 @functools.cache
 def figure2() -> pd.DataFrame:
     """Figure 2's points: dataset, latent_dim, algorithm, split, run, samples, lower_bound (nats).
 
-    `split`: "test", the bound of the test set, or "running", the mean of the minibatches' bounds
-    since the point before, which the paper's legend calls train. `run`: 0 is the curve, 1 a first
+    `split`: "test", the bound of the test set, or "running" ("train" in the paper's legend), the
+    mean bound of the minibatches since the previous point. `run`: 0 is the curve, 1 an earlier
     start that was broken off.
     """
     table = _read("paper_figure2.csv")
@@ -41,10 +41,10 @@ def _read(name):
 def points(
     measure: str, algorithm: str, dataset: str, latent_dim: int, n_train: int
 ) -> tuple[int, ...]:
-    """Training samples at which the paper measured a curve, or the one most like it, sorted.
+    """The training samples, sorted, at which the paper measured a curve or the one most like it.
 
-    In figure 2 that is the one of the nearest N_z, in figure 3 of the nearest N_train, both by
-    their ratio; of full VB, which has no curve there, it is AEVB's.
+    That is the curve with the nearest N_z (figure 2) or N_train (figure 3), compared by ratio.
+    Algorithms without a curve there, such as full VB, use AEVB's.
     """
     if measure == "lower_bound":
         theirs, by, size = figure2(), "latent_dim", latent_dim
@@ -58,11 +58,11 @@ def points(
 
 
 def differences(table: pd.DataFrame) -> pd.DataFrame:
-    """Ours minus the paper's in nats, at the paper's own points that a run here was measured at.
+    """Our values minus the paper's, in nats, at those points of the paper that we measured.
 
-    `table`: figure 2's or figure 3's columns. Columns: what names the curve, then samples; paper;
-    here, the mean over the seeds that came so far; difference; and, of several seeds, spread, their
-    standard deviation, and how many seeds.
+    `table`: figure 2's or figure 3's columns. Returned columns: those that identify the curve;
+    samples; paper; here, the mean over the seeds that reached the point; difference; and, with
+    several seeds, spread (their standard deviation) and seeds (their number).
     """
     value, theirs = "marginal_log_likelihood", figure3()
     if value not in table:
@@ -92,18 +92,18 @@ def differences(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def claims(table: pd.DataFrame) -> pd.DataFrame:
-    """What the paper concludes from figure 2, a row a panel, in nats; `table`: figure 2's columns.
+    """The quantities behind the paper's conclusions from figure 2, one row per panel, in nats.
 
-    `leads_from`: training samples from which on AEVB lies above wake-sleep on the test set.
-    `least_lead`: the least by which it does from 7 x 10^5 on, negative where it does not. `test`
-    and `overfit`: AEVB's test bound at the end, and by how much the training set's lies above.
+    `table`: figure 2's columns. `leads_from`: training samples from which AEVB's test bound stays
+    above wake-sleep's. `least_lead`: its smallest lead from 7 x 10^5 samples on, negative if it
+    falls behind. `test`: AEVB's final test bound. `overfit`: the training bound minus `test`.
     """
     curves = table.pivot_table("lower_bound", [*_PANEL, "samples"], ["algorithm", "split"])
     rows = []
     for panel, curve in curves.groupby(_PANEL):
         curve = curve.droplevel(_PANEL)
         aevb, wake_sleep = (curve[name].test.dropna() for name in ("aevb", "wake_sleep"))
-        # Each was measured at points of its own.
+        # The two curves were measured at different points.
         lead = aevb - np.interp(np.log(aevb.index), np.log(wake_sleep.index), wake_sleep)
         behind = lead.index[lead <= 0]
         ahead = lead.index if behind.empty else lead.index[lead.index > behind[-1]]

@@ -1,7 +1,7 @@
-"""What decides each figure of the paper: a class a figure, whose fields are its parameters.
+"""The parameters of each figure: one class per figure, whose fields are its parameters.
 
-Both who runs a figure, its notebook and the command, hand over what the user set, and the class has
-the rest. A field of None is the preset's, or the class's own default.
+A figure's notebook and the command line pass on the parameters that the user set. A field that is
+None takes the preset's value, or the default of its class.
 """
 
 import dataclasses
@@ -15,32 +15,32 @@ from vae_keras.reproduction import presets
 from vae_keras.reproduction.experiments import Experiment, combinations
 
 Runs = list[tuple[Experiment, Dataset]]
-OF_PRESET: Any = None  # the default of what every preset says
-FIGURE_3_ENDS = 6 * 10**7  # training samples, in the paper
-PLAIN = (bool, int, float, str, list, tuple, dict, type(None))  # what a parameter may be
+OF_PRESET: Any = None  # the default of parameters that every preset sets
+FIGURE_3_ENDS = 6 * 10**7  # training samples, as in the paper
+PLAIN = (bool, int, float, str, list, tuple, dict, type(None))  # types of parameters
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What every figure has: a preset, and the folder to which it goes.
+    """Base class: the preset and the output folder of a figure.
 
-    `figures_dir` decides where the files lie and nothing else. Raises ValueError for a value that
-    a parameter cannot have, before any training.
+    `figures_dir` only sets where the files are written. Raises ValueError for an invalid value of
+    a parameter, before any training.
     """
 
     name: ClassVar[str]
     learns_from: ClassVar[tuple[str, ...]] = ()  # the real data sets
-    reads: ClassVar[tuple[str, ...]] = ()  # files of the project that it also shows
+    reads: ClassVar[tuple[str, ...]] = ()  # other files of the project that the figure shows
 
     preset: str = "quick"
     figures_dir: str | None = None
 
     @classmethod
     def of(cls, namespace: Mapping[str, Any]) -> Self:
-        """The settings that a notebook's parameters cell and papermill left in its ``globals()``.
+        """The settings in a notebook's ``globals()``, set by its parameters cell or papermill.
 
-        Raises ValueError for a name that is no parameter, where the notebook has just begun: it
-        would be ignored.
+        Raises ValueError for a variable that is not a parameter, if the notebook has only just
+        begun: the variable would be ignored.
         """
         names = {field.name for field in dataclasses.fields(cls)}
         settings = cls(**{name: namespace[name] for name in names & namespace.keys()})
@@ -50,7 +50,7 @@ class Settings:
             for name, value in namespace.items()
             if isinstance(value, PLAIN)
             and not (name.startswith("_") or name in names or name in ("In", "Out"))
-            # `papermill -f reproduce/presets/standard.yaml` names all that a preset has.
+            # `papermill -f reproduce/presets/standard.yaml` sets every key of the preset.
             and not (name in of_preset and of_preset[name] == value)
         }
         if strange and not any(isinstance(value, Settings) for value in namespace.values()):
@@ -63,7 +63,7 @@ class Settings:
     def __post_init__(self):
         of_preset = presets.read(self.preset)
         for of in dataclasses.fields(self):
-            if of.name in ("preset", "figures_dir"):  # words, whatever they look like
+            if of.name in ("preset", "figures_dir"):  # strings, never parsed as Python
                 continue
             made = of.default_factory is not dataclasses.MISSING
             default = of_preset.get(of.name, of.default_factory() if made else of.default)
@@ -79,30 +79,30 @@ class Settings:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """All that decides the figure, by name."""
+        """All parameters that determine the figure, by name."""
         values = dataclasses.asdict(self)
         del values["figures_dir"]
         return values
 
     def runs(self) -> Runs:
-        """The runs that the figure is drawn from, each with its data, which are loaded."""
+        """The runs that the figure is drawn from, each with its loaded data."""
         return []
 
 
 @dataclass(frozen=True, kw_only=True)
 class GraphicalModel(Settings):
-    """Figure 1, drawn from no run."""
+    """Figure 1, which needs no runs."""
 
     name: ClassVar[str] = "fig_graphical_model"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Curves(Settings):
-    """Of figures that show curves, the mean and the range of several seeds.
+    """Base class of figures that show curves, as the mean and range of several seeds.
 
-    `samples`: training samples that each model evaluates; `allow_embedded`: whether embedded data
-    may stand in for real data that are not found; `seeds`: of the first weights, the minibatches
-    and the noise, a run each.
+    `samples`: training samples evaluated by each model. `allow_embedded`: whether to use embedded
+    data if the real data are not found. `seeds`: one run per seed, which sets the initial weights,
+    the minibatches and the noise.
     """
 
     samples: int = OF_PRESET
@@ -111,7 +111,7 @@ class Curves(Settings):
 
     @property
     def ends(self) -> tuple[int, int]:
-        """Training samples at which the runs of the first seed end, and those of all others."""
+        """The training samples at which runs end: of the first seed, and of all other seeds."""
         of_preset = presets.read(self.preset)
         first = self.samples
         if first == of_preset["samples"]:
@@ -120,13 +120,13 @@ class Curves(Settings):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """All that decides the figure, by name; of curves also where the runs end."""
+        """All parameters that determine the figure, by name, and where the runs end."""
         return super().parameters | {"ends": list(self.ends)}
 
     def _each(
         self, name: str, n_train: list[int] | None = None, last: int | None = None, **which: Any
     ) -> Runs:
-        """`combinations` with each seed, up to `last`; of embedded data as many as there are."""
+        """`combinations` for each seed, up to `last` samples; clips `n_train` to embedded data."""
         data = datasets.load(name, self.allow_embedded)
         if n_train is not None and data.embedded:
             n_train = [min(n, len(data.x_train)) for n in n_train]
@@ -142,7 +142,7 @@ class Curves(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class LowerBound(Curves):
-    """Figure 2: each latent size of both data sets, by each algorithm."""
+    """Figure 2: each algorithm with each latent size of both data sets."""
 
     name: ClassVar[str] = "fig_lower_bound"
     learns_from: ClassVar[tuple[str, ...]] = ("mnist", "frey_face")
@@ -154,7 +154,7 @@ class LowerBound(Curves):
     frey_face_latent_dims: list[int] = OF_PRESET
 
     def runs(self) -> Runs:
-        """Each latent size of both data sets, by each algorithm."""
+        """One run per data set, latent size, algorithm and seed."""
         sizes = (self.mnist_latent_dims, self.frey_face_latent_dims)
         return [
             pair
@@ -170,7 +170,7 @@ class LowerBound(Curves):
 
 @dataclass(frozen=True, kw_only=True)
 class MarginalLikelihood(Curves):
-    """Figure 3: each size of the training set, by each algorithm."""
+    """Figure 3: each algorithm with each size of the training set."""
 
     name: ClassVar[str] = "fig_marginal_likelihood"
     learns_from: ClassVar[tuple[str, ...]] = ("mnist",)
@@ -182,7 +182,7 @@ class MarginalLikelihood(Curves):
     hidden: int = 100
 
     def runs(self) -> Runs:
-        """Each size of the training set, by each algorithm."""
+        """One run per size of the training set, algorithm and seed."""
         return self._each(
             "mnist",
             self.n_train,
@@ -197,20 +197,20 @@ class MarginalLikelihood(Curves):
 
 @dataclass(frozen=True, kw_only=True)
 class Differences(Curves):
-    """Figures 2 and 3, less the paper's."""
+    """Our figures 2 and 3 minus the paper's."""
 
     name: ClassVar[str] = "fig_differences"
     learns_from: ClassVar[tuple[str, ...]] = ("mnist", "frey_face")
 
     def runs(self) -> Runs:
-        """Those of figure 2, then those of figure 3."""
+        """The runs of figure 2, then those of figure 3."""
         of_curves = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return LowerBound(**of_curves).runs() + MarginalLikelihood(**of_curves).runs()
 
 
 @dataclass(frozen=True, kw_only=True)
 class FullVB(Curves):
-    """Appendix F: full VB and the MAP estimate on few digits."""
+    """Appendix F: full VB and the MAP estimate on a small set of digits."""
 
     name: ClassVar[str] = "fig_full_vb"
     learns_from: ClassVar[tuple[str, ...]] = ("mnist",)
@@ -221,7 +221,7 @@ class FullVB(Curves):
     hidden: int = 100
 
     def runs(self) -> Runs:
-        """Full VB and AEVB."""
+        """The runs of AEVB and of full VB."""
         return self._each(
             "mnist",
             [self.training_points],
@@ -234,10 +234,10 @@ class FullVB(Curves):
 
 @dataclass(frozen=True, kw_only=True)
 class Pictures(Settings):
-    """Of figures that show what models of AEVB decode.
+    """Base class of figures that show images decoded by AEVB models.
 
-    `pretrained`: draw the models that ship with the package, and train nothing, so that parameters
-    of training are refused beside it.
+    `pretrained`: draw the models that ship with the package, without training. It excludes the
+    parameters of training: `samples`, `seed` and `step_size`.
     """
 
     samples: int = OF_PRESET
@@ -259,15 +259,15 @@ class Pictures(Settings):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """All that decides the figure, by name; of shipped models not their training."""
+        """All parameters that determine the figure; shipped models omit those of training."""
         values = super().parameters
-        if self.pretrained:  # the models themselves say what they were trained with
+        if self.pretrained:  # the models carry their own training settings
             values = {k: v for k, v in values.items() if k not in ("samples", "seed", "step_size")}
         return values
 
     @property
     def models(self) -> list[str]:
-        """The shipped models that `pretrained` draws, as `vae_keras.pretrained` names them."""
+        """The names, in `vae_keras.pretrained`, of the models that `pretrained` draws."""
         raise NotImplementedError
 
     def _each(self, name: str, latent_dims: list[int]) -> Runs:
@@ -283,7 +283,7 @@ class Pictures(Settings):
 class Manifold(Pictures):
     """Figure 4: faces and digits with two latent dimensions.
 
-    `latent_grid`, `face_grid`: tiles along each side of the manifold of digits, of faces.
+    `latent_grid`, `face_grid`: tiles along each side of the manifold of digits and of faces.
     """
 
     name: ClassVar[str] = "fig_manifold"
@@ -298,13 +298,13 @@ class Manifold(Pictures):
         return ["aevb-frey-face-2d", "aevb-mnist-2d"]
 
     def runs(self) -> Runs:
-        """Of faces, then of digits."""
+        """The run on faces, then the run on digits."""
         return self._each("frey_face", [2]) + self._each("mnist", [2])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Samples(Pictures):
-    """Figure 5: digits with each latent size; `rows`: tiles along each side of a panel."""
+    """Figure 5: digits for each latent size. `rows`: tiles along each side of a panel."""
 
     name: ClassVar[str] = "fig_samples"
     learns_from: ClassVar[tuple[str, ...]] = ("mnist",)
@@ -318,7 +318,7 @@ class Samples(Pictures):
         return [f"aevb-mnist-{size}d" for size in self.latent_dims]
 
     def runs(self) -> Runs:
-        """One a latent size."""
+        """One run per latent size."""
         return self._each("mnist", self.latent_dims)
 
 

@@ -1,4 +1,4 @@
-"""How the figures look: the colour of each algorithm, the dashes of each split, one style file."""
+"""The look of the figures: a colour per algorithm, dashes per split, one style file."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 FILE = Path(__file__).with_name("paper.mplstyle")
-ALGORITHMS = {  # name -> how a legend calls it; their order is that of the colours
+ALGORITHMS = {  # name -> label in legends, in the order of the colours
     "aevb": "AEVB",
     "wake_sleep": "wake-sleep",
     "mcem": "Monte Carlo EM",
@@ -20,28 +20,28 @@ DASHES: dict[str, Any] = {"train": (3, 1.5), "running": (1, 1), "test": ""}
 DASHES_OF_MCEM: dict[str, Any] = {"train": (1, 1), "test": (6, 1, 1, 1)}  # in grey it is like AEVB
 MARKS, MARK_SIZE = {"train": "^", "running": "v", "test": "o"}, 4
 SPLITS = {"train": "training set", "running": "minibatches (running mean)", "test": "test set"}
-NATS = {"mnist": (-150, -95), "frey_face": (0, 1600)}  # the paper's axes
+NATS = {"mnist": (-150, -95), "frey_face": (0, 1600)}  # the y axes of the paper's figure 2
 
 
 def dashes(algorithm: str, split: str) -> Any:
-    """Dashes of a curve, "" where it is solid."""
+    """The dashes of a curve; "" means solid."""
     return (DASHES | DASHES_OF_MCEM if algorithm == "mcem" else DASHES)[split]
 
 
 def colours() -> dict[str, tuple[float, float, float]]:
-    """Algorithm -> its colour, of seaborn's palette for the colour-blind."""
+    """Algorithm -> its colour in seaborn's "colorblind" palette."""
     return dict(zip(ALGORITHMS, sns.color_palette("colorblind"), strict=False))
 
 
 @contextlib.contextmanager
 def context() -> Iterator[None]:
-    """The style of all figures, for as long as one is made or written."""
-    plt.get_backend()  # chosen only now, within the context, a notebook's would be undone after it
+    """Apply the style of all figures within this context."""
+    plt.get_backend()  # a backend first chosen inside the context would be reset after it
     with plt.style.context(FILE):
         yield
 
 
 def subplots(rows: int, columns: int, **kwargs: Any) -> tuple[Figure, Any]:
-    """Matplotlib's, in the style of all figures."""
+    """`matplotlib.pyplot.subplots` in the style of all figures."""
     with context():
         return plt.subplots(rows, columns, **kwargs)
