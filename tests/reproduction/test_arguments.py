@@ -49,7 +49,7 @@ def test_what_it_does_not_know_is_refused(capsys):
     for words, message in (
         (["--preset", "fast"], "fast': one of smoke, quick"),
         (["--only", "fig_nothing"], "invalid choice: 'fig_nothing'"),
-        (["--jobs", "-1"], "--jobs is -1, but must be at least 1, or 0: no other process"),
+        (["--jobs", "-1"], "--jobs is -1, but must be at least 1, or 0 to train in this process"),
     ):
         with pytest.raises(SystemExit) as stop:
             arguments.parse(["figures", *words])

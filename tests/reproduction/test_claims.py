@@ -56,7 +56,7 @@ def test_curves_further_off_than_three_nats_are_not_the_papers():
 
 
 def test_of_embedded_data_the_paper_claims_nothing():
-    with pytest.raises(ValueError, match="claims nothing of mnist_5k"):
+    with pytest.raises(ValueError, match="makes no claim about mnist_5k"):
         claims.card(second().replace("mnist", "mnist_5k"), third())
 
 

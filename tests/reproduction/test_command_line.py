@@ -138,7 +138,7 @@ def test_an_interrupted_run_says_what_is_stored_and_leaves_nothing_running(
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "Interrupted." in out
-    assert re.search(r"holds 0 finished runs and \d stopped on their way: start the same comm", out)
+    assert re.search(r"holds 0 finished runs and \d unfinished ones: start the same command", out)
     assert "Traceback" not in out
     for _ in range(50):
         if not left_over(tmp_path):
@@ -175,8 +175,8 @@ def test_a_folder_that_cannot_be_written(tmp_path, capsys):
     arguments = ["--preset", "smoke", "--figures-dir", str(tmp_path / "file" / "figures")]
     assert main(["figures", *arguments]) == 1
     (sentence,) = capsys.readouterr().err.splitlines()
-    assert sentence.startswith("Nothing was begun: ")
-    assert "figures cannot be written (Not a directory): let VAE_KERAS_RESULTS name" in sentence
+    assert sentence.startswith("Nothing was started: ")
+    assert "figures cannot be written (Not a directory): set VAE_KERAS_RESULTS to a" in sentence
 
 
 def test_a_data_folder_that_is_none(tmp_path, monkeypatch, capsys):
@@ -185,7 +185,7 @@ def test_a_data_folder_that_is_none(tmp_path, monkeypatch, capsys):
     arguments = ["--preset", "smoke", "--only", "fig_manifold"]
     assert main(["figures", *arguments, "--figures-dir", str(tmp_path / "figures")]) == 1
     (sentence,) = capsys.readouterr().err.splitlines()
-    assert sentence.startswith(f"Nothing was begun: VAE_KERAS_DATA names '{folder}'")
+    assert sentence.startswith(f"Nothing was started: VAE_KERAS_DATA names '{folder}'")
 
 
 @pytest.mark.long
@@ -208,7 +208,7 @@ def test_the_store_is_told_of_in_the_words_of_its_states(monkeypatch, tmp_path):
     states = ("finished", "stopped", "training", "unreadable", "finished")
     runs = {f"run{i}": {"state": state} for i, state in enumerate(states)}
     monkeypatch.setattr(store, "records", lambda: runs)
-    assert "holds 2 finished runs and 2 stopped on their way" in command_line._stored()
+    assert "holds 2 finished runs and 2 unfinished ones: " in command_line._stored()
 
 
 def test_foreign_files_and_runs_of_another_recipe_disturb_nothing(run, capsys, monkeypatch):
@@ -221,7 +221,10 @@ def test_foreign_files_and_runs_of_another_recipe_disturb_nothing(run, capsys, m
     assert re.search(f"finished: 4,000 samples; at 3,000: {values}", out)
     monkeypatch.setattr(command_line.experiments, "RECIPE", 0)
     assert main(["runs"]) == 0
-    assert "finished, by another version of the kit" in capsys.readouterr().out
+    assert (
+        "finished, by another version of vae_keras, with a different recipe"
+        in capsys.readouterr().out
+    )
 
 
 def test_runs_are_listed_and_dropped(run, small, faces, capsys, checkpointed):

@@ -38,7 +38,7 @@ def test_a_curve_comes_from_the_figure_that_shows_it(small, faces, draw, capsys)
     draw(before)
     capsys.readouterr()
     found = as_they_are(chosen, models=False)
-    assert capsys.readouterr().out == "from figures drawn before, not from the store: 2 curves\n"
+    assert capsys.readouterr().out == "read from existing figures, not from the store: 2 curves\n"
     assert runs.table(found).equals(runs.table(before))
     for run, original in zip(found, before, strict=True):
         assert run.record == original.record
@@ -46,7 +46,7 @@ def test_a_curve_comes_from_the_figure_that_shows_it(small, faces, draw, capsys)
         assert not run.has_model
     with pytest.raises(store.StoreError, match=r"no model of aevb-synthetic_faces-2d-.* train it"):
         _ = found[0].model
-    with pytest.raises(ValueError, match="none of these runs has been begun"):
+    with pytest.raises(ValueError, match="none of these runs has been started"):
         as_they_are(chosen)  # of which the models are wanted
     # What is drawn of it is the same, and can be drawn from again.
     draw(found, "again")

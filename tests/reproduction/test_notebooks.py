@@ -57,7 +57,7 @@ def test_why_a_notebook_failed_is_its_error_or_papermills_last_word(tmp_path):
     assert notebooks._failure(output, log) == f"ValueError: bad (see {output})"
     output.unlink()
     log.write_text("")
-    assert notebooks._failure(output, log) == f"no word of why (see {log})"
+    assert notebooks._failure(output, log) == f"no error message (see {log})"
 
 
 A, B = "fig_graphical_model", "fig_samples"
@@ -253,7 +253,7 @@ def test_a_figure_whose_runs_failed_is_not_drawn(executed, tmp_path, monkeypatch
 
 def test_a_folder_that_cannot_be_written_is_said_before_anything_runs(executed, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="and --figures-dir one for figures"):
+    with pytest.raises(OSError, match="and --figures-dir to one for figures"):
         notebooks.run([A], "smoke", False, tmp_path / "file" / "figures", Execution(jobs=0))
     assert executed == []
 

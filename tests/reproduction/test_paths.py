@@ -16,7 +16,7 @@ def test_a_project_that_cannot_be_written(tmp_path, monkeypatch):
     monkeypatch.setenv("VAE_KERAS_RESULTS", str(tmp_path / "mine"))
     assert paths.figures("quick") == tmp_path / "mine" / "figures" / "quick"
     monkeypatch.delenv("VAE_KERAS_RESULTS")
-    with pytest.raises(OSError, match="figures cannot be written: let VAE_KERAS_RESULTS name"):
+    with pytest.raises(OSError, match="figures cannot be written: set VAE_KERAS_RESULTS to a"):
         paths.figures("quick")
 
 

@@ -93,5 +93,5 @@ def test_a_file_that_is_no_preset(own, tmp_path):
     with pytest.raises(ValueError, match="cannot be read as a preset"):
         presets.read(str(tmp_path / "bad.yaml"))
     for taken in ("smoke.yaml", "custom.yaml"):  # whose folder is another's
-        with pytest.raises(ValueError, match="called otherwise"):
+        with pytest.raises(ValueError, match="with another name"):
             presets.read(own(taken))

@@ -35,7 +35,7 @@ def test_a_record_that_holds_together(record, small):
     not_begun = record | {"samples": 0, "curve": []}
     assert records.check(not_begun, whole=False) == small
     for unfinished in (on_its_way, beyond, not_begun):
-        with pytest.raises(ValueError, match="but was to come to 4000"):
+        with pytest.raises(ValueError, match="but should have 4000"):
             records.check(unfinished, whole=True)
 
 
@@ -47,14 +47,14 @@ CHANGED = {
     "no curve": (lambda r: r.update(curve=[]), "its curve ends at 0 samples"),
     "no end": (lambda r: r.update(curve=r["curve"][:-3]), "its curve ends at 3000 samples"),
     "a split less": (lambda r: r["curve"].pop(-2), "lacks one of the splits"),
-    "nan": (lambda r: _row(r, lower_bound=float("nan")), "has no value"),
+    "nan": (lambda r: _row(r, lower_bound=float("nan")), "has no finite value"),
     "no bound": (lambda r: r["curve"][-1].pop("lower_bound"), "'lower_bound'"),
-    "another run's": (lambda r: _row(r, algorithm="wake_sleep"), "of another run"),
-    "beyond": (lambda r: _row(r, samples=10**8), "does not belong there"),
-    "recipe": (lambda r: r.update(recipe=8), "it is of recipe 8, this kit's is"),
-    "nobody": (lambda r: r.update(made_by=[]), "it does not say who made it"),
+    "another run's": (lambda r: _row(r, algorithm="wake_sleep"), "belongs to another run"),
+    "beyond": (lambda r: _row(r, samples=10**8), "has wrong samples or a wrong split"),
+    "recipe": (lambda r: r.update(recipe=8), "its recipe is 8, but this version's is"),
+    "nobody": (lambda r: r.update(made_by=[]), "it does not name the version that made it"),
     "claims": (lambda r: r.update(samples=10**8), "it claims 100000000 samples"),
-    "seed": (lambda r: r["experiment"].update(seed=1), "of another run"),
+    "seed": (lambda r: r["experiment"].update(seed=1), "belongs to another run"),
     "no settings": (lambda r: r.pop("experiment"), "'experiment'"),
     "a list": (lambda r: r.update(experiment=[]), "must be a mapping"),
 }

@@ -136,7 +136,9 @@ def test_a_cluster_trains_what_is_asked_and_the_store_has_it(
         assert runs.run_all(chosen) == found  # from the store
         assert all(len(by) == 1 for by in faked.values())
         monkeypatch.setattr(runs, "_sees", lambda mark: (shared, "other"))
-        with pytest.raises(executor.ClusterError, match=r"other code of the kit \(sources other\)"):
+        with pytest.raises(
+            executor.ClusterError, match=r"another version of vae_keras \(sources other\)"
+        ):
             runs.run(pair(seed=9), chosen[0][1])
 
 
@@ -151,18 +153,20 @@ def test_without_training_each_run_comes_as_far_as_it_is(small, faces, monkeypat
     monkeypatch.setattr(runs, "_train", lambda *_: pytest.fail("trained"))
     as_it_is = Execution(train=False)
     (run,) = runs.run_all([(small, faces), (other, faces)], execution=as_it_is)
-    assert capsys.readouterr().out == f"not begun so far, and left out: {other.title}\n"
+    assert capsys.readouterr().out == f"left out, not started yet: {other.title}\n"
     assert run.samples == run.model.samples_evaluated == before["samples"]
     assert run.record["experiment"]["samples"] == before["samples"]
     assert run.record["curve"] == before["curve"]
-    with pytest.raises(ValueError, match="none of these runs has been begun so far"):
+    with pytest.raises(ValueError, match="none of these runs has been started yet"):
         runs.run_all([(other, faces)], execution=as_it_is)
     # Of a shorter run, whose model is not stored, there is the curve.
     monkeypatch.setenv("VAE_KERAS_NO_TRAINING", "1")  # as in a notebook
     (run,) = runs.run_all([(dataclasses.replace(small, samples=1500), faces)])
     assert run.samples == 1500
     assert {row["samples"] for row in run.record["curve"]} == {1000}
-    with pytest.raises(store.StoreError, match=r"has gone on since its curve was read, at 1,500"):
+    with pytest.raises(
+        store.StoreError, match=r"was trained further since its curve was read, at 1,500"
+    ):
         _ = run.model
 
 

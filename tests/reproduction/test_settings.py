@@ -70,7 +70,7 @@ def test_the_settings_of_a_preset():
         (LowerBound, {"mnist_latent_dims": [0]}, r"mnist_latent_dims is \[0\], but must be a list"),
         (Curves, {"samples": 1.5}, r"samples is 1\.5"),
         (Curves, {"allow_embedded": "false"}, "allow_embedded is 'false', but must be True or"),
-        (Samples, {"rows": "many"}, "rows is 'many', but must be a number, as 10 is"),
+        (Samples, {"rows": "many"}, "rows is 'many', but must be a number, like 10"),
         (Samples, {"rows": 0}, "rows is 0, but must be a whole number of at least 1"),
         (Samples, {"rows": [3, 5]}, "rows is .*, but must be one value"),
         (Samples, {"rows": "[3]"}, "rows is .*, but must be one value"),

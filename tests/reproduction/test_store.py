@@ -37,7 +37,7 @@ def test_a_truncated_checkpoint_and_one_of_another_model(checkpoint, small, face
         runs.run(small, faces)
     other = checkpointed(dataclasses.replace(small, hidden=6), faces)
     checkpoint.write_bytes(other.read_bytes())
-    with pytest.raises(store.StoreError, match=f"of other settings.*drop {small.key}"):
+    with pytest.raises(store.StoreError, match=f"it has other settings.*drop {small.key}"):
         runs.run(small, faces)
     with np.load(other) as theirs, np.load(checkpoint.with_name("whole.npz")) as ours:
         mixed = dict(theirs) | {"record": ours["record"]}
@@ -57,7 +57,7 @@ def test_what_is_not_whole_is_made_again_from_the_checkpoint(run, small, faces, 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Trainer, "fit", lambda *_, **__: pytest.fail("fit"))
             again = runs.run(small, faces)
-        assert f"{name} of {small.key} was not whole, and is made again" in capsys.readouterr().out
+        assert f"damaged, so made again: {name} of {small.key}" in capsys.readouterr().out
         assert again.record["curve"] == run.record["curve"]
         for a, b in zip(again.model.get_weights(), run.model.get_weights(), strict=True):
             np.testing.assert_array_equal(a, b)
@@ -65,7 +65,9 @@ def test_what_is_not_whole_is_made_again_from_the_checkpoint(run, small, faces, 
 
 def test_a_model_that_was_damaged_since_is_said(run, small):
     (store.runs_folder() / small.key / "model-4000.keras").write_bytes(b"half")
-    with pytest.raises(store.StoreError, match=r"model-4000.keras .* \(it is not whole"):
+    with pytest.raises(
+        store.StoreError, match=r"model-4000.keras .* \(it is incomplete or damaged"
+    ):
         _ = run.model
 
 
@@ -81,7 +83,7 @@ def test_a_record_that_does_not_hold_together_is_refused(run, small, faces):
             runs.run(small, faces)
     settings = whole["experiment"] | {"step_size": 0.5}
     file.write_text(json.dumps(whole | {"experiment": settings}))
-    with pytest.raises(store.StoreError, match=r"run-4000.json .* \(it is of other settings\)"):
+    with pytest.raises(store.StoreError, match=r"run-4000.json .* \(it has other settings\)"):
         runs.run(small, faces)
 
 
@@ -89,7 +91,7 @@ def test_the_model_of_another_run_is_refused(run, small, faces):
     other = runs.run(dataclasses.replace(small, algorithm="wake_sleep"), faces)
     longer = runs.run(dataclasses.replace(small, samples=6000), faces)
     for theirs, message in (
-        (other, "it is a WakeSleep, but aevb was asked"),
+        (other, "it is a WakeSleep, but the run's algorithm is aevb"),
         (longer, "it has learned from 6000 samples, not from 4000"),
     ):
         file = store.model_file(theirs.experiment.key, theirs.experiment.samples)
@@ -121,7 +123,7 @@ def test_a_run_knows_its_data_and_other_data_of_the_same_name_are_not_mixed_up(
     turned = dataclasses.replace(faces, x_test=255 - faces.x_test)
     theirs, ours = faces.sha256[:12], turned.sha256[:12]
     assert theirs != ours
-    said = f"{small.key} holds a run on other data .*{theirs}…, these {ours}….*drop {small.key}"
+    said = f"{small.key} holds a run on other data .*{theirs}…, not {ours}….*drop {small.key}"
     new = dataclasses.replace(small, seed=9)
     with monkeypatch.context() as patch:
         patch.setattr(Experiment, "build", lambda *_: pytest.fail("trained"))

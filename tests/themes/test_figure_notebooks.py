@@ -176,7 +176,7 @@ def test_another_preset_is_not_fresh(commanded, tmp_path, capsys, monkeypatch):
         ({"samples": 0}, "samples is 0, but must be a whole number of at least 1"),
         ({"latent_grid": 1}, "latent_grid is 1, but must be a whole number of at least 2"),
         ({"latent_grid": "1"}, "latent_grid is 1, but must be a whole number of at least 2"),
-        ({"latent_grid": "many"}, "latent_grid is 'many', but must be a number, as 20 is"),
+        ({"latent_grid": "many"}, "latent_grid is 'many', but must be a number, like 20"),
         ({"allow_embedded": "false"}, "allow_embedded is 'false', but must be "),
         ({"step_size": "fast"}, "step_size is 'fast', but must be above 0 and finite, or None"),
         ({"seed": "[0, 1]"}, r"seed is \[0, 1\], but must be one value"),

@@ -2,19 +2,18 @@
 
 From the settings of one curve to a figure:
 
-- `settings`, `experiments`: a figure's parameters and runs; an `Experiment`, all that decides one;
-- `training`, `measures`: one run, and what is recorded along the way;
-- `store`, `checkpoints`: stored runs, and how one that was killed goes on, or further;
-- `runs`, `executor`, `worker`, `progress`: many runs at once, here or on a cluster;
-- `paper`, `claims`: the curves that the paper itself has, and which of its claims hold;
-- `figure_curves`: curves of ours that a figure has;
-- `figures`, `style`: what is drawn of them, and in which colours;
-- `presets`, `provenance`, `version`: how large, how it came about, by which code;
-- `arguments`, `command_line`, `notebooks`, `paths`: ``python -m vae_keras``, and where it keeps
-  things.
+- `settings`, `experiments`: the parameters and runs of a figure; the settings of one run;
+- `training`, `measures`: the training of one run, and the values recorded during it;
+- `store`, `checkpoints`: stored runs, which can be resumed and extended;
+- `runs`, `executor`, `worker`, `progress`: many runs in parallel, on this machine or a cluster;
+- `paper`, `claims`: the paper's own curves, and which of its claims hold;
+- `figure_curves`: our curves, read from figures drawn earlier;
+- `figures`, `style`: the plots and their style;
+- `presets`, `provenance`, `version`: sizes of runs, how a figure was made, and by which code;
+- `arguments`, `command_line`, `notebooks`, `paths`: ``python -m vae_keras`` and its folders.
 
-It needs packages that the library does without: ``pip install "vae-keras[reproduction]"``. Raises
-ImportError where one of them is missing.
+It needs packages that the library does not: ``pip install "vae-keras[reproduction]"``. Raises
+ImportError if one of them is missing.
 """
 
 from importlib.util import find_spec

@@ -1,4 +1,4 @@
-"""What the command line is asked for. Reading it imports no TensorFlow, which takes seconds."""
+"""Parse the command line, without importing TensorFlow, which takes seconds."""
 
 import argparse
 import os
@@ -6,38 +6,40 @@ from pathlib import Path
 
 from vae_keras.reproduction import executor, paths, presets
 
-ABOUT = """``figures`` runs the figure notebooks, ``runs`` looks after stored runs, ``claims`` says
-which claims of the paper hold in the committed figures, ``data`` where the data sets are, or what
-each source answered. ``reproduce/run_all.sh`` calls the first."""
+ABOUT = """``figures`` runs the figure notebooks. ``runs`` lists or deletes stored runs. ``claims``
+says which claims of the paper hold in the committed figures. ``data`` says where the data sets are,
+or what each source answered. ``reproduce/run_all.sh`` calls ``figures``."""
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The options by name: of figures also `execution`, and `figures_dir` where they go.
+    """The parsed options; for the command ``figures`` also an `Execution`, as `execution`.
 
-    Ends the process, with a sentence, where they cannot be followed.
+    Exits with a message if the arguments are invalid.
     """
     parser = argparse.ArgumentParser(prog="python -m vae_keras", description=ABOUT)
     commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("figures", help="run the figure notebooks that are not fresh")
+    command = commands.add_parser("figures", help="draw the figures that are not up to date")
     command.add_argument(
         "--preset", default="quick", help=f"{', '.join(presets.NAMES)}, or a YAML file of your own"
     )
     command.add_argument("--only", action="append", choices=paths.NAMES, metavar="FIGURE")
-    command.add_argument("--jobs", type=int, help="how many runs are trained at once")
+    command.add_argument("--jobs", type=int, help="the number of runs to train at once")
     command.add_argument(
-        "--cluster", metavar="ADDRESS", help="of a Dask scheduler that trains them"
+        "--cluster", metavar="ADDRESS", help="a Dask scheduler whose workers train instead"
     )
-    command.add_argument("--force", action="store_true", help="draw also what is fresh")
+    command.add_argument("--force", action="store_true", help="redraw figures that are up to date")
     command.add_argument(
-        "--no-training", action="store_true", help="draw the runs as far as they have come"
+        "--no-training", action="store_true", help="draw the curves as far as their runs have got"
     )
-    command.add_argument("--figures-dir", type=_folder, help="instead of figures/<preset>/")
-    command = commands.add_parser("runs", help="list the stored runs, or drop some")
-    command.add_argument("--drop", metavar="RUN", help="the name of a run, or 'all'")
+    command.add_argument(
+        "--figures-dir", type=_folder, help="where to write (default: figures/<preset>/)"
+    )
+    command = commands.add_parser("runs", help="list the stored runs, or delete some")
+    command.add_argument("--drop", metavar="RUN", help="the name of a run to delete, or 'all'")
     commands.add_parser("claims", help="which claims of the paper hold in figures/paper")
     commands.add_parser("data", help="say where the data sets are, or what each source answered")
     chosen = parser.parse_args(arguments)
-    for name in ("VAE_KERAS_RESULTS", "VAE_KERAS_DATA"):  # processes elsewhere are told of them
+    for name in ("VAE_KERAS_RESULTS", "VAE_KERAS_DATA"):  # inherited by processes in other folders
         if os.environ.get(name):
             os.environ[name] = str(_folder(os.environ[name]))
     if chosen.command == "figures":
@@ -47,7 +49,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def _complete(chosen, parser):
     if chosen.jobs is not None and chosen.jobs < 0:
-        parser.error(f"--jobs is {chosen.jobs}, but must be at least 1, or 0: no other process")
+        parser.error(
+            f"--jobs is {chosen.jobs}, but must be at least 1, or 0 to train in this process"
+        )
     try:
         of_environment = executor.Execution.from_environment()
         chosen.execution = executor.Execution(
@@ -62,11 +66,11 @@ def _complete(chosen, parser):
         parser.error(str(error))
     if not paths.NAMES:
         parser.error(
-            f"the figure notebooks are in a checkout of the project, not in {paths.ROOT}: clone "
-            "it, and call its reproduce/run_all.sh"
+            f"{paths.ROOT} has no figure notebooks: clone the project and call its "
+            "reproduce/run_all.sh"
         )
 
 
 def _folder(name: str) -> Path:
-    """From where the user stands, whatever process writes there in the end."""
+    """An absolute path, because processes in other folders use it too."""
     return Path(name).expanduser().absolute()

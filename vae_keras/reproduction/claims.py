@@ -1,6 +1,6 @@
-"""What section 5 of the paper claims, and whether it holds in our curves: a row a claim.
+"""The claims of section 5 of the paper, and whether they hold in our curves.
 
-``python -m vae_keras claims`` prints it, of the tables in ``figures/paper/``.
+``python -m vae_keras claims`` prints them for the tables in ``figures/paper/``.
 """
 
 import numpy as np
@@ -9,22 +9,22 @@ import pandas as pd
 from vae_keras.reproduction import paper
 
 HOLDS, BUT, NOT = "holds", "holds, but", "does not hold"
-NEAR = 3.0  # nats, within which a curve is the paper's
-FROM = 2 * 10**6  # training samples: before, seeds differ by more than that
+NEAR = 3.0  # nats: a point this close to the paper's agrees with it
+FROM = 2 * 10**6  # training samples: earlier, seeds differ by more than NEAR
 BOUNDS, LIKELIHOODS = "fig_lower_bound.csv", "fig_marginal_likelihood.csv"
 _PLACES = {"mnist": "MNIST", "frey_face": "Frey Face"}
 
 
 def card(second: pd.DataFrame, third: pd.DataFrame) -> pd.DataFrame:
-    """The claims, judged by the tables of figures 2 and 3, of real data.
+    """One row per claim, judged by the tables of figures 2 and 3.
 
     Columns: claim; verdict, one of "holds", "holds, but" and "does not hold"; measured; table. The
-    values are nats per datapoint. Raises ValueError for embedded data, of which the paper claims
-    nothing.
+    values are nats per datapoint. Raises ValueError for embedded data: the claims are about real
+    data.
     """
     for table in (second, third):
         if unknown := set(table.dataset) - set(_PLACES):
-            raise ValueError(f"the paper claims nothing of {', '.join(sorted(unknown))}")
+            raise ValueError(f"the paper makes no claim about {', '.join(sorted(unknown))}")
     panels = paper.claims(second)
     rows = [
         (*_better(second), BOUNDS), (*_faster(panels), BOUNDS), (*_superfluous(panels), BOUNDS),
@@ -37,7 +37,7 @@ def card(second: pd.DataFrame, third: pd.DataFrame) -> pd.DataFrame:
 
 
 def markdown(rows: pd.DataFrame) -> str:
-    """`card` as a table of Markdown."""
+    """Format `card` as a Markdown table."""
     lines = [rows.columns, ["---"] * len(rows.columns), *rows.itertuples(index=False)]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
@@ -85,7 +85,7 @@ def _superfluous(panels):
 
 
 def _at(table, samples):
-    """log p(x) at `samples`: n_train, algorithm, split -> nats, of the mean of the seeds."""
+    """(n_train, algorithm, split) -> log p(x) at `samples` in nats, averaged over the seeds."""
     curves = table.groupby(["n_train", "algorithm", "split", "samples"])
     curves = curves.marginal_log_likelihood.mean()
     return {

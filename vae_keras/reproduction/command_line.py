@@ -1,4 +1,4 @@
-"""``python -m vae_keras``, once its arguments are read."""
+"""The commands of ``python -m vae_keras``."""
 
 import argparse
 import sys
@@ -19,7 +19,7 @@ from vae_keras.reproduction import (
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Do what `arguments.parse` gave; returns the exit status."""
+    """Run the command that `arguments.parse` returned; returns the exit status."""
     if chosen.command == "runs":
         return show_runs() if chosen.drop is None else drop_runs(chosen.drop)
     if chosen.command == "data":
@@ -41,7 +41,7 @@ def run(chosen: argparse.Namespace) -> int:
         print(f"{error}. {_stored()}", file=sys.stderr)
         return 1
     except (OSError, datasets.DataError) as error:
-        print(f"Nothing was begun: {error}.", file=sys.stderr)
+        print(f"Nothing was started: {error}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"\nInterrupted. {_stored()}", file=sys.stderr)
@@ -54,18 +54,18 @@ def _stored() -> str:
     part_way = [run for run in found if run["state"] in ("stopped", "training")]
     return (
         f"{paths.shown(store.runs_folder())} holds {finished} finished runs and {len(part_way)} "
-        "stopped on their way: start the same command again, and it goes on from there."
+        "unfinished ones: start the same command again to continue."
     )
 
 
 def show_runs() -> int:
-    """Print a table of the store; returns 0."""
+    """List the stored runs; returns 0."""
     found = store.records()
     print(f"{len(found)} runs in {paths.shown(store.runs_folder())}")
     for key, run in found.items():
         state = run["state"]
         if run.get("recipe", experiments.RECIPE) != experiments.RECIPE:
-            state += ", by another version of the kit, which trains otherwise"
+            state += ", by another version of vae_keras, with a different recipe"
         elif state != "unreadable" and (others := version.others(run)):
             state += f", by {others}"
         curve = run.get("curve", [])
@@ -79,19 +79,21 @@ def show_runs() -> int:
 
 
 def show_claims() -> int:
-    """Print the card of claims; returns 1 where the figures are not there, else 0."""
+    """Print the table of claims; returns 1 if the figures are missing, else 0."""
     folder = paths.figures("paper")
     try:
         tables = [pd.read_csv(folder / name) for name in (claims.BOUNDS, claims.LIKELIHOODS)]
     except OSError as error:
-        print(f"{error}: the committed figures are in a checkout of the project", file=sys.stderr)
+        print(
+            f"{error}: the committed figures are only in a checkout of the project", file=sys.stderr
+        )
         return 1
     print(claims.markdown(claims.card(*tables)))
     return 0
 
 
 def drop_runs(name: str) -> int:
-    """Delete the run of that name, or "all"; returns 1 where one could not be deleted, else 0."""
+    """Delete the named run, or "all" of them; returns 1 if one could not be deleted, else 0."""
     status = 0
     names = list(store.records()) if name == "all" else [name]
     if not names:

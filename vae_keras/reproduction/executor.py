@@ -1,7 +1,7 @@
-"""Where tasks run: processes of this machine, a thread and a task each, or a Dask cluster.
+"""Executors of tasks: single-threaded processes on this machine, or a Dask cluster.
 
-Both have the interface of `concurrent.futures`. A task may tell how far it is, by `report`; that
-reaches the function with which the executor was made.
+Both have the interface of `concurrent.futures`. A task may call `report` to send a message about
+its progress to the `on_report` function of its executor.
 """
 
 import contextlib
@@ -22,34 +22,34 @@ from typing import Any
 
 import psutil
 
-MEMORY = 1.5 * 2**30  # bytes that a process takes, at most
-# After a task with which it holds more, a process ends: XLA's programs are never given back, and
-# the next task would take it beyond MEMORY.
+MEMORY = 1.5 * 2**30  # bytes: the most that one process needs
+# A process that holds more than this after a task ends: the memory of XLA's programs is never
+# freed, and the next task would exceed MEMORY.
 RECYCLED_ABOVE = 1.2 * 2**30
-ANSWER_S = 10  # in which a scheduler answers
-TOPIC = "vae_keras"  # of what tasks report through Dask
+ANSWER_S = 10  # timeout for a scheduler to answer
+TOPIC = "vae_keras"  # the Dask topic of reports
 OnReport = Callable[[Any], None]
 
 
 class WorkerDied(RuntimeError):
-    """The process that ran a task ended before the task did: killed, perhaps for its memory."""
+    """The process of a task ended before the task did, perhaps killed for lack of memory."""
 
 
 class ClusterError(RuntimeError):
-    """There is no scheduler at an address, or it is no longer there."""
+    """No scheduler answers at an address, or the connection to it was lost."""
 
 
 class Cancelled(RuntimeError):
-    """Nobody waits for this task any longer: it is to end."""
+    """The task was cancelled and must end."""
 
 
 send: OnReport | None = None  # what `report` calls in a process of a `LocalExecutor`
 
 
 def report(message: Any) -> None:
-    """Tell whoever submitted this task how far it is. Does nothing where this is no task.
+    """Send a message about progress to the submitter of this task. Outside a task, do nothing.
 
-    Raises Cancelled, or BrokenPipeError, where nobody waits for the task any longer.
+    Raises Cancelled or BrokenPipeError if the submitter no longer waits for the task.
     """
     if send is not None:
         send(message)
@@ -58,21 +58,21 @@ def report(message: Any) -> None:
 
         try:
             worker = get_worker()
-        except ValueError:  # no task of Dask's
+        except ValueError:  # not inside a Dask task
             return
         task = worker.state.tasks.get(worker.get_current_task())
         if task is None or task.state == "cancelled":
-            raise Cancelled("whoever submitted this task waits for it no longer")
+            raise Cancelled("the submitter of this task no longer waits for it")
         worker.log_event(TOPIC, message)
 
 
 @dataclass(frozen=True)
 class Execution:
-    """How runs come about: the options of the command, or in a notebook the environment's.
+    """How runs are trained: set by the command's options or, in a notebook, the environment.
 
-    `jobs`: how many are trained at once, 0: none, but in this process itself; None: as many as
-    `n_jobs` says. `cluster`: the address of a Dask scheduler whose workers train them. `train`:
-    whether they are trained at all, or drawn as far as they have come.
+    `jobs`: the number of processes that train; 0: train in this process; None: `n_jobs()`.
+    `cluster`: the address of a Dask scheduler whose workers train instead. `train`: False draws
+    the runs as far as they have got, without training.
     """
 
     jobs: int | None = None
@@ -81,9 +81,9 @@ class Execution:
 
     @classmethod
     def from_environment(cls) -> "Execution":
-        """``VAE_KERAS_JOBS``, ``VAE_KERAS_CLUSTER`` and ``VAE_KERAS_NO_TRAINING``.
+        """From ``VAE_KERAS_JOBS``, ``VAE_KERAS_CLUSTER`` and ``VAE_KERAS_NO_TRAINING``.
 
-        Raises ValueError for a ``VAE_KERAS_JOBS`` that is no whole number.
+        Raises ValueError if ``VAE_KERAS_JOBS`` is not a whole number.
         """
         jobs = os.environ.get("VAE_KERAS_JOBS") or None
         if jobs and not jobs.isdecimal():
@@ -93,7 +93,7 @@ class Execution:
         return cls(int(jobs) if jobs else None, cluster, not no_training)
 
     def environment(self) -> dict[str, str]:
-        """What another process reads it from."""
+        """The environment variables that `from_environment` reads in another process."""
         jobs = "" if self.jobs is None else str(self.jobs)
         return {
             "VAE_KERAS_JOBS": jobs,
@@ -103,7 +103,7 @@ class Execution:
 
 
 def n_jobs() -> int:
-    """How many tasks to run at once: one a core, as far as memory allows; of GPUs, one each."""
+    """The number of tasks to run at once: one per GPU, else one per core as memory allows."""
     if devices := gpus():
         return len(devices)
     has_affinity = hasattr(os, "sched_getaffinity")  # not so on macOS
@@ -119,7 +119,7 @@ def gpus() -> list[str]:
     return _nvidia_gpus()
 
 
-@functools.cache  # they do not change, and asking takes a second
+@functools.cache  # asking takes a second
 def _nvidia_gpus() -> list[str]:
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
@@ -129,19 +129,19 @@ def _nvidia_gpus() -> list[str]:
 
 
 def local(on_report: OnReport = lambda message: None, jobs: int | None = None) -> Executor:
-    """The executor of this machine with `jobs` processes, by default as many as `n_jobs` says."""
+    """An executor on this machine with `jobs` processes, by default `n_jobs()`."""
     n = n_jobs() if jobs is None else jobs
     return LocalExecutor(n, on_report) if n else InThisProcess(on_report)
 
 
 class InThisProcess(Executor):
-    """Runs each task as it is submitted: for a debugger, or a single run."""
+    """Run each task in this process when it is submitted: for a debugger, or a single run."""
 
     def __init__(self, on_report: OnReport = lambda message: None):
         self._on_report = on_report
 
     def submit(self, fn: Callable, /, *args: Any, **kwargs: Any) -> Future:
-        """As in `concurrent.futures`, but that the future is done when it comes back."""
+        """As in `concurrent.futures`, but the returned future is already done."""
         global send
         future: Future = Future()
         before, send = send, self._on_report
@@ -155,11 +155,11 @@ class InThisProcess(Executor):
 
 
 class LocalExecutor(Executor):
-    """Up to `n` processes, begun when they are needed, each with one thread and one task at a time.
+    """Up to `n` processes, started on demand, each with one thread and one task at a time.
 
-    A process that dies takes its own task with it, whose future raises `WorkerDied`, and no other;
-    another process takes its place, as that of one that has grown too large. What tasks report
-    comes in any thread. `shutdown` with ``cancel_futures=True`` kills what runs.
+    If a process dies, only the future of its own task raises `WorkerDied`. A process that died or
+    uses too much memory is replaced. `on_report` may be called from any thread. `shutdown` with
+    ``cancel_futures=True`` kills running tasks.
     """
 
     def __init__(self, n: int, on_report: OnReport = lambda message: None):
@@ -170,17 +170,17 @@ class LocalExecutor(Executor):
         self._devices, self._slots = gpus(), itertools.count()
 
     def submit(self, fn: Callable, /, *args: Any, **kwargs: Any) -> Future:
-        """As in `concurrent.futures`; `fn` must be a module's function, and all of it picklable."""
+        """As in `concurrent.futures`; `fn` is a module-level function, its arguments picklable."""
         return self._threads.submit(self._run, fn, args, kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """As in `concurrent.futures`; the processes end."""
+        """As in `concurrent.futures`; also ends the processes."""
         self._threads.shutdown(wait and not cancel_futures, cancel_futures=cancel_futures)
         if wait or cancel_futures:
             with self._lock:
                 self._closed = True
                 for process in self._processes:
-                    process.kill()  # idle now, or to be cancelled
+                    process.kill()  # it is idle, or its task is cancelled
                     process.wait()
         self._threads.shutdown(wait)
 
@@ -204,7 +204,7 @@ class LocalExecutor(Executor):
         with contextlib.suppress(psutil.NoSuchProcess):
             if psutil.Process(process.pid).memory_info().rss > RECYCLED_ABOVE:
                 self._mine.worker = None
-                connection.close()  # which ends it
+                connection.close()  # this ends the process
         if kind == "error":
             raise content
         return content
@@ -212,19 +212,19 @@ class LocalExecutor(Executor):
     def _begin(self) -> tuple[subprocess.Popen, Connection]:
         with self._lock:
             if self._closed:
-                raise WorkerDied("it was shut down")
+                raise WorkerDied("the executor was shut down")
             ours, theirs = Pipe()
             environment = {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
             if self._devices:
                 device = self._devices[self._mine.slot % len(self._devices)]
-                # Not all of its memory, which more processes may share if they are asked for.
+                # More processes than GPUs may have been asked for: let them share the memory.
                 environment |= {"CUDA_VISIBLE_DEVICES": device, "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
             process = subprocess.Popen(
                 [sys.executable, "-m", "vae_keras.reproduction.worker", str(theirs.fileno())],
                 env=os.environ | environment,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for whoever submits, who then ends all
+                start_new_session=True,  # Ctrl-C reaches only the submitter, who ends all
             )
             theirs.close()
             self._processes.add(process)
@@ -236,14 +236,14 @@ def _how(status: int) -> str:
 
 
 def translated(error: Exception) -> Exception:
-    """`WorkerDied` where Dask gave a task up, since its workers died of it; else the error."""
+    """`WorkerDied` if Dask gave up a task because its workers died; else the same error."""
     if type(error).__name__ == "KilledWorker":
-        return WorkerDied("its workers died again and again, so Dask gave it up")
+        return WorkerDied("its workers died repeatedly, so Dask gave it up")
     return error
 
 
 def check_cluster(address: str) -> None:
-    """Raises ClusterError where no Dask scheduler answers at `address`."""
+    """Raise ClusterError if no Dask scheduler answers at `address`."""
     _client(address).close(timeout=5)
 
 
@@ -253,7 +253,7 @@ def _client(address):
         from distributed import Client
     except ImportError as error:
         raise ClusterError('a cluster needs Dask: pip install "vae-keras[cluster]"') from error
-    # Each task brings its data, so that no worker's death loses what others need.
+    # Each task carries its own data, so that a worker's death affects no other task.
     dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"})
     try:
         return Client(address, timeout=ANSWER_S, set_as_default=False)
@@ -262,7 +262,7 @@ def _client(address):
 
 
 def _is_there(page):
-    """A scheduler names a dashboard also where it has none."""
+    """A scheduler gives the address of a dashboard even if it has none."""
     with contextlib.suppress(OSError, ValueError), urllib.request.urlopen(page, timeout=2):
         return True
     return False
@@ -270,7 +270,7 @@ def _is_there(page):
 
 @contextlib.contextmanager
 def cluster(address: str, on_report: OnReport = lambda message: None) -> Iterator[Executor]:
-    """The executor of the Dask scheduler at `address`. Raises ClusterError where there is none."""
+    """The executor of the Dask scheduler at `address`. Raises ClusterError if none answers."""
     client = _client(address)
     try:
         client.subscribe_topic(TOPIC, lambda event: on_report(event[1]))

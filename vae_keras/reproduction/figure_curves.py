@@ -1,6 +1,6 @@
-"""Curves from the figures that stand in ``figures/``: their runs may be in no store any more.
+"""Read curves from the figures in ``figures/``, whose runs may no longer be in a store.
 
-A figure's CSV has the curves, the JSON beside it the runs, as `provenance.record` wrote them.
+A figure's CSV has the curves; its JSON, written by `provenance.record`, has the runs.
 """
 
 import dataclasses
@@ -17,9 +17,9 @@ SETTINGS = [field.name for field in dataclasses.fields(Experiment)]
 
 
 def record(experiment: Experiment, data_sha256: str) -> dict | None:
-    """The record of a run, as far as any figure shows its curve; None where none does.
+    """The record of a run from the figure with most of its curve; None if no figure shows it.
 
-    A run of other data, or of another recipe, is another run.
+    Runs on other data or of another recipe do not count.
     """
     found = [
         of_figure[experiment.key]
@@ -32,7 +32,7 @@ def record(experiment: Experiment, data_sha256: str) -> dict | None:
 
 @functools.lru_cache(maxsize=64)
 def _records(file: Path, changed_ns: int) -> dict[str, dict]:
-    """Key -> record of each run of the figure; none where it has no curves, or is no figure's."""
+    """Key -> record of each run of the figure; empty if the file is not that of a figure."""
     try:
         runs = json.loads(file.read_text())["runs"]
         table = pd.read_csv(file.with_suffix(".csv")) if runs else None

@@ -1,4 +1,4 @@
-"""Trains what the figures need, then runs the notebooks that are not fresh, each by papermill."""
+"""Train the runs that figures need, and run the notebooks of outdated figures with papermill."""
 
 import contextlib
 import functools
@@ -25,14 +25,15 @@ from vae_keras.reproduction.settings import FIGURES, Pictures, Runs, Settings
 
 
 def run(names: list[str], preset: str, force: bool, folder: Path, execution: Execution) -> int:
-    """Run each notebook that is not fresh, then print a table; 1 if any failed, else 0.
+    """Run the notebooks of figures that are not up to date; print a table; return 1 on a failure.
 
-    The runs that they all need are trained in one go, those of the figures that take least first,
-    and each notebook runs as soon as its own are there. Where `execution` does not train, all are
-    drawn anew from the runs as they are.
-    The figures go to `folder`, the executed notebooks to ``notebooks/<preset>/`` in the store.
-    Raises KeyboardInterrupt, with nothing left running, when this process is interrupted or told to
-    end, OSError where a folder cannot be written, and ClusterError where no scheduler answers.
+    All missing runs are trained together, those of the figures that need the least first. Each
+    notebook starts as soon as its own runs are finished. If `execution` does not train, all figures
+    are redrawn from the runs as they are. The figures go to `folder`, the executed notebooks to
+    ``notebooks/<preset>/`` in the store.
+
+    Raises KeyboardInterrupt, with nothing left running, if this process is interrupted or
+    terminated, OSError if a folder is not writable, and ClusterError if no scheduler answers.
     """
     names = list(dict.fromkeys(names))
     executed = paths.results() / "notebooks" / presets.label(preset)
@@ -41,8 +42,8 @@ def run(names: list[str], preset: str, force: bool, folder: Path, execution: Exe
             _files.check_writable(place)
         except OSError as error:
             raise OSError(
-                f"{place} cannot be written ({error.strerror}): let VAE_KERAS_RESULTS name a "
-                "folder for runs and notebooks, and --figures-dir one for figures"
+                f"{place} cannot be written ({error.strerror}): set VAE_KERAS_RESULTS to a "
+                "folder for runs and notebooks, and --figures-dir to one for figures"
             ) from error
     chosen = {name: FIGURES[name](preset=preset, figures_dir=str(folder)) for name in names}
     force = force or not execution.train
@@ -82,9 +83,9 @@ def run(names: list[str], preset: str, force: bool, folder: Path, execution: Exe
 def _train(
     figures: list[Settings], execution: Execution, ready: Callable[[Settings], None]
 ) -> dict[str, str]:
-    """Train all runs that the figures need; those that cannot be drawn, and why.
+    """Train all runs that the figures need; returns the figures that failed, and why.
 
-    `ready` is called with each figure as soon as its runs are there.
+    `ready` is called with each figure as soon as its runs are finished.
     """
     chosen: dict[str, tuple[Settings, Runs]] = {}
     failed: dict[str, str] = {}
@@ -103,7 +104,7 @@ def _train(
                 del waiting[name]
                 ready(settings)
 
-    # Pictures first, then curves, of which most come of many runs: there is something to see soon.
+    # Pictures first, because curves need more runs: something can be seen soon.
     in_turn = sorted(
         chosen.values(),
         key=lambda one: (not isinstance(one[0], Pictures), len(one[1])),
@@ -125,7 +126,7 @@ def _train(
 
 @contextlib.contextmanager
 def _every_second(look: Callable[[], None]) -> Iterator[None]:
-    """Call `look` each second, in a thread, for as long as the context lasts."""
+    """Call `look` every second, in a thread, within this context."""
     ended = threading.Event()
 
     def watch():
@@ -144,33 +145,33 @@ def _every_second(look: Callable[[], None]) -> Iterator[None]:
 def _make(
     settings: Settings, folder: Path, *, force: bool, executed: Path, notebooks: "_Notebooks"
 ) -> tuple[str, float, str]:
-    """Run one notebook, unless another process has: its state, the seconds, and why it failed."""
+    """Run one notebook unless another process did; returns state, seconds and reason of failure."""
     name = settings.name
     began = time.perf_counter()
     lock = filelock.FileLock(executed / f".{name}.lock")
     try:
         held = lock.acquire(blocking=False)
     except filelock.Timeout:
-        _say(f"{name}: another process draws it, waiting for that")
+        _say(f"{name}: waiting for another process, which draws it")
         held = lock.acquire(poll_interval=0.5, cancel_check=notebooks.stopping.is_set)
     with held:
-        if not force and provenance.is_fresh(settings, folder):  # the other has
+        if not force and provenance.is_fresh(settings, folder):  # the other process has drawn it
             return "fresh", 0.0, ""
         preset = settings.preset
         _say(f"{name}, preset {preset}")
         if folder == paths.figures(presets.label(preset)) and not provenance.is_committed(name):
-            folder = paths.figures("custom")  # as the notebook itself will say
+            folder = paths.figures("custom")  # where `figures.save` puts figures of changed code
         values = {"preset": preset, "figures_dir": str(folder)}
         why = notebooks.execute(name, values, executed / f"{name}.ipynb")
     return ("FAILED" if why else "made"), time.perf_counter() - began, why
 
 
 class _Notebooks:
-    """The notebooks that run now: processes in sessions of their own, so that Ctrl-C is ours.
+    """The running notebooks: processes in sessions of their own, which Ctrl-C does not reach.
 
-    `environment`: variables that they have beside this process's. `side_by_side`: what they print
-    comes a line at a time, after the name, and each has one thread.
-    In its context an order to end is a KeyboardInterrupt.
+    `environment`: additional environment variables. `side_by_side`: several run at once, so each
+    has one thread, and each line of output is prefixed with the name. Within its context, SIGTERM
+    and SIGHUP raise KeyboardInterrupt.
     """
 
     def __init__(self, environment: dict[str, str], side_by_side: bool):
@@ -190,7 +191,7 @@ class _Notebooks:
             signal.signal(number, handler)
 
     def execute(self, name: str, values: dict, output: Path) -> str:
-        """Run ``reproduce/<name>.ipynb`` with these values; returns why it failed, or nothing."""
+        """Run ``reproduce/<name>.ipynb`` with these parameters; returns why it failed, or ""."""
         command = [
             sys.executable, "-m", "papermill", "--no-progress-bar", "--stdout-file", "-",
             "--parameters_yaml", yaml.safe_dump(values), "--kernel", "python3",
@@ -207,13 +208,13 @@ class _Notebooks:
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE if self.side_by_side else None,
-                stderr=file,  # papermill's own trace, and what TensorFlow's C++ code writes
+                stderr=file,  # papermill's traceback, and messages of TensorFlow's C++ code
                 env=environment,
                 cwd=paths.ROOT,
                 start_new_session=True,
             )
             self._running.add(process)
-            if self.stopping.is_set():  # `stop` came in between, and has not seen it
+            if self.stopping.is_set():  # `stop` ran before the process was added
                 self.stop()
             if self.side_by_side:
                 _print_labelled(name, process.stdout)
@@ -222,7 +223,7 @@ class _Notebooks:
         return _failure(output, log) if failed else ""
 
     def stop(self) -> None:
-        """Kill what runs: a kernel ends with its papermill, and the store is whole at any time."""
+        """Kill all; kernels end with their papermill, and the store is consistent at any time."""
         self.stopping.set()
         for process in list(self._running):
             with contextlib.suppress(ProcessLookupError):
@@ -240,23 +241,23 @@ def _print_labelled(name: str, stream: Any) -> None:
 
 
 def _say(line: str) -> None:
-    """Print from a thread: `print` writes the line and its end apart, and others come between."""
+    """Print a line from a thread: `print` could mix lines, as it writes the newline separately."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
 def _failure(output: Path, log: Path) -> str:
-    """The error in an executed notebook, else the last line of papermill's own trace."""
+    """The error in an executed notebook, else the last line of papermill's traceback."""
     with contextlib.suppress(OSError, ValueError, nbformat.reader.NotJSONError):
         for cell in nbformat.read(output, as_version=4).cells:
             for error in (o for o in cell.get("outputs", []) if o.output_type == "error"):
                 return f"{error.ename}: {error.evalue} (see {paths.shown(output)})"
     lines = log.read_text(errors="replace").split("\n")
-    return f"{next(filter(None, reversed(lines)), 'no word of why')} (see {paths.shown(log)})"
+    return f"{next(filter(None, reversed(lines)), 'no error message')} (see {paths.shown(log)})"
 
 
 def _missing_data(figures: list[Settings]) -> str:
-    """Look for the data once for all notebooks; what is missing, once it was said in a sentence."""
+    """Look for the data once for all notebooks; report and return the names of missing data."""
     needed = {real for settings in figures for real in settings.learns_from}
     if not figures or not presets.read(figures[0].preset)["allow_embedded"] or not needed:
         return ""

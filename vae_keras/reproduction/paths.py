@@ -1,4 +1,4 @@
-"""Where the reproduction keeps things: in the checkout that it stands in, or else right here."""
+"""The folders of the reproduction: in the checkout, or else in the current directory."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 ROOT = CHECKOUT if (CHECKOUT / "reproduce" / "run_all.sh").exists() else Path.cwd()
 NOTEBOOKS = ROOT / "reproduce"
 PRESETS = NOTEBOOKS / "presets"
-NAMES = sorted(file.stem for file in NOTEBOOKS.glob("fig_*.ipynb"))  # of the figures
+NAMES = sorted(file.stem for file in NOTEBOOKS.glob("fig_*.ipynb"))
 FIGURES = ROOT / "figures"
 
 
@@ -18,7 +18,7 @@ _results: ContextVar[str | None] = ContextVar("results", default=None)
 
 
 def results() -> Path:
-    """The store of runs: ``VAE_KERAS_RESULTS``, else ``results/`` in the project."""
+    """The folder of stored runs: ``VAE_KERAS_RESULTS``, else ``results/`` in the project."""
     if folder := _results.get():
         return Path(folder)
     return Path(os.environ.get("VAE_KERAS_RESULTS") or ROOT / "results").expanduser()
@@ -26,7 +26,7 @@ def results() -> Path:
 
 @contextlib.contextmanager
 def results_in(folder: str) -> Iterator[None]:
-    """Let `results` be `folder` for as long as the context lasts, in this thread."""
+    """A context within which `results` is `folder`, in this thread."""
     token = _results.set(folder)
     try:
         yield
@@ -35,10 +35,10 @@ def results_in(folder: str) -> Iterator[None]:
 
 
 def figures(preset: str) -> Path:
-    """The folder of a preset's figures, which no other run writes to: ``figures/<preset>/``.
+    """The folder for figures of this preset and no other: ``figures/<preset>/``.
 
-    In a project that cannot be written it lies in the folder that ``VAE_KERAS_RESULTS`` names.
-    Raises OSError where that names none.
+    If the project is not writable, it is below ``VAE_KERAS_RESULTS`` instead. Raises OSError if
+    that is not set.
     """
     folder = next(f for f in (FIGURES / preset, FIGURES, ROOT) if f.exists())
     if os.access(folder, os.W_OK):
@@ -46,12 +46,12 @@ def figures(preset: str) -> Path:
     if os.environ.get("VAE_KERAS_RESULTS"):
         return results() / "figures" / preset
     raise OSError(
-        f"{FIGURES} cannot be written: let VAE_KERAS_RESULTS name a folder for runs and figures, "
-        "or say --figures-dir (in a notebook: the parameter figures_dir)"
+        f"{FIGURES} cannot be written: set VAE_KERAS_RESULTS to a folder for runs and figures, "
+        "or use --figures-dir (in a notebook: the parameter figures_dir)"
     )
 
 
 def shown(path: Path) -> str:
-    """A path as a reader wants it: from the project's root, where it lies below that."""
+    """A path for display: relative to the project's root if it lies below that, else absolute."""
     path = path.absolute()
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

@@ -1,4 +1,4 @@
-"""Presets, and how a parameter is read that a user typed."""
+"""Read presets, and convert and check parameters that a user typed."""
 
 import ast
 import contextlib
@@ -12,11 +12,11 @@ from vae_keras.reproduction import paths
 NAMES = ("smoke", "quick", "standard", "paper")
 
 
-# What each says. `samples`: training samples evaluated by each model; those of which a figure draws
-# curves end at `samples_of_curves`, of all seeds but the first at `samples_of_other_seeds` at the
-# latest. `allow_embedded`: whether embedded data may stand in for real data that are not found.
-# `mnist_latent_dims`, `frey_face_latent_dims`: the sizes N_z of figure 2's panels. `n_train`: the
-# sizes of the training sets of figure 3's. `seeds`: of the runs.
+# `samples`: training samples evaluated by each model. `samples_of_curves`: the same for models that
+# are drawn as curves. `samples_of_other_seeds`: a limit for all seeds of a curve but the first.
+# `allow_embedded`: whether to use embedded data if the real data are not found.
+# `mnist_latent_dims`, `frey_face_latent_dims`: N_z of figure 2's panels. `n_train`: sizes of figure
+# 3's training sets. `seeds`: of the runs.
 KEYS = (
     "samples", "allow_embedded", "mnist_latent_dims", "frey_face_latent_dims", "n_train", "seeds",
 )  # fmt: skip
@@ -24,14 +24,14 @@ OPTIONAL = ("samples_of_other_seeds", "samples_of_curves")
 
 
 def label(preset: str) -> str:
-    """What a preset's folders are called: its name, or that of its file without the ending."""
+    """The name of a preset's folders: the preset's name, or its file's without the suffix."""
     return preset if preset in NAMES else Path(preset).stem
 
 
 def read(preset: str) -> dict:
     """The values of a preset: ``reproduce/presets/<preset>.yaml``, or a YAML file of one's own.
 
-    Raises ValueError for an unknown one, and for a file whose keys or values are not a preset's.
+    Raises ValueError for an unknown preset, or a file with invalid keys or values.
     """
     if preset in NAMES:
         return yaml.safe_load((paths.PRESETS / f"{preset}.yaml").read_text())
@@ -39,7 +39,7 @@ def read(preset: str) -> dict:
     if file.suffix not in (".yaml", ".yml") or label(preset) in (*NAMES, "custom"):
         raise ValueError(
             f"unknown preset {preset!r}: one of {', '.join(NAMES)}, or a YAML file of your own, "
-            "called otherwise"
+            "with another name"
         )
     try:
         values = yaml.safe_load(file.read_text())
@@ -50,7 +50,7 @@ def read(preset: str) -> dict:
     if set(KEYS) - set(given) or set(given) - {*KEYS, *OPTIONAL}:
         lacks = sorted(set(KEYS) - set(given))
         raise ValueError(
-            f"{file} must say {', '.join(KEYS)}: it lacks {', '.join(lacks) or 'none'}, and has "
+            f"{file} must set {', '.join(KEYS)}: it lacks {', '.join(lacks) or 'none'}, and has "
             f"{', '.join(map(str, given))}"
         )
     like = read("standard") | dict.fromkeys(OPTIONAL, 1)
@@ -62,7 +62,7 @@ def read(preset: str) -> dict:
 
 
 def checked(name: str, value: Any) -> Any:
-    """A setting's value; ValueError for one that it cannot have."""
+    """The value of a setting. Raises ValueError if it is invalid."""
     if name == "allow_embedded":
         if value not in (True, False):
             raise ValueError(f"allow_embedded is {value!r}, but must be True or False")
@@ -80,19 +80,19 @@ def checked(name: str, value: Any) -> Any:
 
 
 def is_whole(value: Any) -> bool:
-    """Whether `value` is a whole number, which True and False are not."""
+    """Whether `value` is a whole number. True and False are not."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def typed(name: str, value: Any, default: Any) -> Any:
-    """A parameter as it was meant: papermill's ``-p`` passes all but numbers as strings.
+    """Convert a parameter to the type of `default`: papermill's ``-p`` passes lists as strings.
 
-    None is the `default`. Where that is no string, a string is read as Python: "[0, 1]", "None".
-    Where it is a list, one value is a list of one; where it is a whole number, 1e6 is 10^6. Raises
-    ValueError for what cannot stand in the default's place.
+    None becomes `default`. Unless `default` is a string, a string is parsed as Python: "[0, 1]",
+    "None". If it is a list, a single value becomes a list; if it is a whole number, 1e6 becomes
+    10**6. Raises ValueError if the type does not fit.
     """
     if isinstance(value, str) and not isinstance(default, str):
-        with contextlib.suppress(ValueError, SyntaxError, TypeError):  # a word stays a word
+        with contextlib.suppress(ValueError, SyntaxError, TypeError):  # not Python: keep the string
             value = ast.literal_eval(value)
     if value is None:
         return default
@@ -101,7 +101,7 @@ def typed(name: str, value: Any, default: Any) -> Any:
     if isinstance(value, list | tuple | dict):
         raise ValueError(f"{name} is {value!r}, but must be one value")
     if isinstance(value, str) and not isinstance(default, str | None):
-        kind = "True or False" if isinstance(default, bool) else f"a number, as {default!r} is"
+        kind = "True or False" if isinstance(default, bool) else f"a number, like {default!r}"
         raise ValueError(f"{name} is {value!r}, but must be {kind}")
     if is_whole(default) and isinstance(value, float) and value.is_integer():
         return int(value)

@@ -1,7 +1,7 @@
-"""What one sees while runs are trained: a line a run, and one for the whole.
+"""The progress display of training: one line in total, and one line per run.
 
-In a terminal lines that move; in a notebook one block that is written over; elsewhere, as in a CI
-log, a block from time to time.
+A terminal and a notebook update the lines in place. Elsewhere, as in a CI log, they are printed
+every 30 seconds.
 """
 
 import contextlib
@@ -15,25 +15,25 @@ from tqdm import tqdm
 from vae_keras.callbacks import OBJECTIVES
 from vae_keras.reproduction.experiments import Experiment
 
-RATE_AFTER_S = 3  # of training; before that it is compiling that one would see
-SILENT_AFTER_S = 4  # a run that trains tells of itself twice a second
+RATE_AFTER_S = 3  # of training: an earlier rate would include compilation
+SILENT_AFTER_S = 4  # a run in training reports twice a second
 EVERY_S = {"terminal": 0.5, "notebook": 2, "log": 30}
 
 
 class Board:
-    """A context that shows how far `runs` (key -> experiment) are, by what `update` is told.
+    """A context that displays the progress of `runs` (key -> experiment) as `update` receives it.
 
-    `stored`: training samples of each that were there before (key -> samples): no work of today's.
+    `stored`: key -> training samples that each run already had at the start.
     """
 
     def __init__(self, runs: dict[str, Experiment], stored: dict[str, int]):
         self._runs, self._stored, self._lock = runs, stored, threading.Lock()
-        self._now: dict[str, dict[str, Any]] = {}  # of those that are trained: the last report
+        self._now: dict[str, dict[str, Any]] = {}  # the last report of each run in training
         self._done: set[str] = set()
         self._closed, self._began = threading.Event(), time.perf_counter()
 
     def update(self, report: dict[str, Any]) -> None:
-        """Take what the training of a run tells: key, samples, of, objective, nats."""
+        """Take a report from the training of a run: key, samples, of, objective, nats."""
         now = time.perf_counter()
         with self._lock:
             before = self._now.get(report["key"])
@@ -43,14 +43,14 @@ class Board:
             self._now[report["key"]] = report | {"begun": begun, "rate": rate, "at": now}
 
     def ended(self, key: str, done: bool) -> None:
-        """A run has come to its end, or, unless it is `done`, its process has."""
+        """Remove a run that is no longer in training; `done`: it is finished."""
         with self._lock:
             self._now.pop(key, None)
             if done:
                 self._done.add(key)
 
     def lines(self) -> list[str]:
-        """The whole, then a line a run that is trained now."""
+        """The total, then one line per run in training."""
         with self._lock:
             now, done = list(self._now.values()), set(self._done)
         total = work = pace = 0.0
@@ -63,7 +63,7 @@ class Board:
             work += run.cost * so_far / run.samples
             pace += run.cost * report["rate"] / run.samples
         share = min(work / total, 1)
-        # By the pace of what is trained now: what processes do as they begin says nothing of it.
+        # From the current rates: the average would include starting and compiling.
         left = (total - work) / pace if pace else None
         rate = sum(report["rate"] for report in now)
         whole = f"{len(done)} of {len(self._runs)} runs, {share:.0%}"
@@ -86,7 +86,7 @@ class Board:
             return f"{line}, {objective}"
         return f"{line}, {rate:,.0f}/s, {objective}, {_time(left / rate)} left"
 
-    # ------------------------------------------------------------------------------- showing it
+    # ------------------------------------------------------------------------------- display
 
     def __enter__(self) -> "Board":
         kind = "log"

@@ -1,4 +1,4 @@
-"""How a figure came about: what its JSON says, and whether it is still fresh."""
+"""The provenance of a figure: the contents of its JSON, and whether it is still fresh."""
 
 import ast
 import dataclasses
@@ -19,8 +19,8 @@ from vae_keras.reproduction.settings import FIGURES, Pictures, Settings
 from vae_keras.reproduction.version import commit, device
 
 CODE = paths.NOTEBOOKS / "code.json"
-_IMPORTED = time.perf_counter()  # a notebook imports the kit in its first cell
-# What else decides a figure: the code that measures and draws, and what it draws beside ours.
+_IMPORTED = time.perf_counter()  # a notebook imports this in its first cell
+# The code and data, besides notebook and runs, that determine a figure.
 DECIDES = (
     "bounds.py", "marginal_likelihood.py", "mcmc.py", "traversals.py",
     "reproduction/experiments.py", "reproduction/figures.py", "reproduction/measures.py",
@@ -38,20 +38,20 @@ def _cells(name: str) -> list:
 
 
 def code(name: str) -> list[str]:
-    """The code cells of ``reproduce/<name>.ipynb``, as the file has them now."""
+    """The code cells of ``reproduce/<name>.ipynb`` as it is now."""
     return [cell.source.strip() for cell in _cells(name) if cell.cell_type == "code"]
 
 
 def is_committed(name: str) -> bool:
-    """Whether the notebook's code is that of the project, by ``reproduce/code.json``."""
+    """Whether the notebook's code matches its hash in ``reproduce/code.json``."""
     return _hash(*code(name)) == json.loads(CODE.read_text()).get(name)
 
 
 def is_own_code(name: str, executed: list[str]) -> bool:
-    """Whether the cells that ran are those of the project's notebook, but for parameters.
+    """Whether the cells that ran are those of the project's notebook, apart from parameters.
 
-    `executed`: ``In`` of the notebook. Cells of parameters alone, as papermill injects one, give
-    literals to names of parameters: what they say is in the settings.
+    `executed`: ``In`` of the notebook. Cells that only assign literals to parameters, as injected
+    by papermill, are ignored, because the settings contain their values.
     """
     names = {field.name for field in dataclasses.fields(FIGURES[name])}
     own = code(name)
@@ -61,7 +61,7 @@ def is_own_code(name: str, executed: list[str]) -> bool:
 
 
 def _assigns_only(source: str, names: set[str]) -> bool:
-    """Whether a cell does nothing but give literals to some of `names`."""
+    """Whether a cell only assigns literals to some of `names`."""
     try:
         body = ast.parse(source).body
         return all(
@@ -75,17 +75,17 @@ def _assigns_only(source: str, names: set[str]) -> bool:
 
 
 def write_code() -> None:
-    """Write ``reproduce/code.json``: for who has changed a figure's notebook, and means it."""
+    """Write ``reproduce/code.json``, after an intended change to a figure's notebook."""
     names = sorted(file.stem for file in paths.NOTEBOOKS.glob("fig_*.ipynb"))
     hashes = {name: _hash(*code(name)) for name in names}
     _files.replace(CODE, (json.dumps(hashes, indent=2) + "\n").encode())
 
 
 def drawing_hash(name: str, executed: list[str] | None = None) -> str:
-    """A hash of what decides a figure beside its settings and its runs.
+    """A hash of what determines a figure besides its settings and its runs.
 
-    That is the notebook's code, what measures and draws, the recipe, the paper's points; no comment
-    and no docstring. `executed`: the cells that ran, where they were not the notebook's.
+    It covers the notebook's code, the modules that measure and draw, the recipe and the paper's
+    points, but no comments or docstrings. `executed`: the cells that ran, if not the notebook's.
     """
     cells = code(name) if executed is None else executed
     shown = [hashlib.sha256((paths.ROOT / f).read_bytes()).hexdigest() for f in FIGURES[name].reads]
@@ -102,9 +102,9 @@ def record(
     files: dict[str, bytes],
     executed: list[str] | None = None,
 ) -> dict:
-    """What the JSON beside a figure holds.
+    """The contents of a figure's JSON file.
 
-    `runs`: those of `vae_keras.reproduction.runs`; `executed`: as in `drawing_hash`.
+    `runs`: `vae_keras.reproduction.runs.Run` objects. `executed`: as in `drawing_hash`.
     """
     return {
         "figure": settings.name,
@@ -140,7 +140,7 @@ def record(
 
 
 def _finished(settings: Settings, runs: list) -> bool:
-    """Whether all runs of the figure are there, each as far as it was to come."""
+    """Whether the figure has all of its runs, each trained to its end."""
     if isinstance(settings, Pictures) and settings.pretrained:
         return True
     ends = {e.key: e.reached(e.samples) for e, _ in settings.runs()}
@@ -148,13 +148,13 @@ def _finished(settings: Settings, runs: list) -> bool:
 
 
 def _lock():
-    """A hash of the lock file, by which all else that is installed is known."""
+    """A hash of the lock file, which pins all other installed packages."""
     file = paths.ROOT / "requirements.lock"
     return hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file.exists() else None
 
 
 def _summary(run: Any) -> dict:
-    """The settings of a run and how it went; its curve stands in the figure's CSV."""
+    """The settings and record of a run, without its curve, which is in the figure's CSV."""
     went = {
         key: value
         for key, value in run.record.items()
@@ -167,11 +167,11 @@ def _summary(run: Any) -> dict:
 
 
 def is_fresh(settings: Settings, folder: Path) -> bool:
-    """Whether `folder` holds what the figure's notebook would draw with these settings.
+    """Whether `folder` holds the figure that its notebook would draw with these settings.
 
-    Fresh means: with the very same parameters, by the same code (`drawing_hash`), from runs that
-    had come to their end, every file there as it was written, and no embedded data where the real
-    data are found by now.
+    A figure is fresh if its parameters and its code (`drawing_hash`) are the same, its runs were
+    finished, its files are unchanged, and it shows no embedded data for which the real data can
+    now be found.
     """
     name = settings.name
     try:

@@ -1,6 +1,6 @@
-"""Whether what is stored of a run holds together: its settings, samples, curve and model.
+"""Check that the stored parts of a run are consistent: settings, samples, curve and model.
 
-The numbers themselves nobody can tell from a file: who doubts them trains the run again.
+Whether the numbers themselves are right cannot be checked without training the run again.
 """
 
 import math
@@ -23,29 +23,29 @@ SPLITS = {"lower_bound": {"train", "test", "running"}, "marginal_log_likelihood"
 
 
 def check(record: dict, whole: bool) -> Experiment:
-    """The experiment of a record; ValueError, which says what is wrong, unless it is one's record.
+    """The experiment of a record. Raises ValueError, which says why, if the record is inconsistent.
 
-    `whole`: that it is finished, so that its curve ends where the run was to end.
+    `whole`: the run is finished, so its curve must end where the run should.
     """
     experiment = Experiment(**record["experiment"])
     if record.get("recipe") != RECIPE:
-        raise ValueError(f"it is of recipe {record.get('recipe')}, this kit's is {RECIPE}")
+        raise ValueError(f"its recipe is {record.get('recipe')}, but this version's is {RECIPE}")
     if not record["made_by"]:
-        raise ValueError("it does not say who made it")
+        raise ValueError("it does not name the version that made it")
     samples, end = record["samples"], experiment.reached(experiment.samples)
-    if samples != end if whole else samples < 0:  # one that goes on keeps its first settings
-        raise ValueError(f"it claims {samples} samples, but was to come to {end}")
+    if samples != end if whole else samples < 0:  # a checkpoint keeps its first settings
+        raise ValueError(f"it claims {samples} samples, but should have {end}")
     about = {name: getattr(experiment, name) for name in MEASURES[experiment.measure]}
     about |= {"seed": experiment.seed}
     value, points, before = experiment.measure, Counter[int](), 0
     for row in record["curve"]:
         if {name: row.get(name) for name in about} != about:
-            raise ValueError(f"a row of its curve is of another run: {row}")
+            raise ValueError(f"a row of its curve belongs to another run: {row}")
         at = row["samples"]
         if not before <= at <= samples or row["split"] not in SPLITS[value]:
-            raise ValueError(f"a row of its curve does not belong there: {row}")
+            raise ValueError(f"a row of its curve has wrong samples or a wrong split: {row}")
         if not math.isfinite(row[value]):
-            raise ValueError(f"a row of its curve has no value: {row}")
+            raise ValueError(f"a row of its curve has no finite value: {row}")
         points[at] += row["split"] in ("train", "test")
         before = at
     if set(points.values()) - {2}:
@@ -56,7 +56,7 @@ def check(record: dict, whole: bool) -> Experiment:
 
 
 def skeleton(experiment: Experiment) -> LatentVariableModel:
-    """The untrained model of a run, without its data."""
+    """The untrained model of a run, built without loading its data."""
     pixels = 784 if experiment.dataset in DIGITS else 560
     nothing = np.broadcast_to(np.uint8(0), (experiment.n_train or ALL[experiment.dataset], pixels))
     data = Dataset(experiment.dataset, "", nothing, nothing[:1], (1, pixels), "")
@@ -64,9 +64,11 @@ def skeleton(experiment: Experiment) -> LatentVariableModel:
 
 
 def check_model(model: LatentVariableModel, experiment: Experiment, samples: int) -> None:
-    """Raise ValueError unless `model` is of the experiment's algorithm, after so many samples."""
+    """Raise ValueError unless the model's algorithm and samples are those given."""
     if type(model) is not ALGORITHMS[experiment.algorithm]:
-        raise ValueError(f"it is a {type(model).__name__}, but {experiment.algorithm} was asked")
+        raise ValueError(
+            f"it is a {type(model).__name__}, but the run's algorithm is {experiment.algorithm}"
+        )
     if model.samples_evaluated != samples:
         raise ValueError(
             f"it has learned from {model.samples_evaluated} samples, not from {samples}"

@@ -1,4 +1,4 @@
-"""Runs of experiments: what is not in the store is trained, a task each, by one executor."""
+"""Get the runs of experiments: from the store, or trained by one executor, one task per run."""
 
 import contextlib
 import dataclasses
@@ -30,20 +30,19 @@ from vae_keras.reproduction import (
 from vae_keras.reproduction.experiments import MEASURES, Experiment
 from vae_keras.reproduction.progress import Board
 
-DEATHS = 3  # of processes that trained a run, after which it is given up
+DEATHS = 3  # a run is given up after so many of its processes have died
 LOOK_AGAIN_S = 1
 
 
 @dataclass(frozen=True)
 class Run:
-    """A stored run: the record of it, the data it learned from, and the trained model.
+    """A stored run: its settings, its data, its record and its trained model.
 
-    `record`: `experiment`, the settings; `data_sha256`, a hash of the data's pixels; `made_by`, the
-    versions of the kit that trained it, more than one where it went on with another; `trained_on`,
-    the devices; `training_s`, the seconds; and `curve`, a list of rows: figure 2's columns
-    (dataset, latent_dim, algorithm, split, samples, lower_bound, seed), or figure 3's, with
-    n_train, and marginal_log_likelihood, its Monte Carlo error and HMC's acceptance in place of the
-    bound.
+    `record` has `experiment`, the settings; `data_sha256`, a hash of the pixels; `made_by`, the
+    versions of vae_keras that trained the run; `trained_on`, the devices; `training_s`, the
+    seconds; and `curve`, a list of rows with figure 2's columns (dataset, latent_dim, algorithm,
+    split, samples, lower_bound, seed) or figure 3's (also n_train, marginal_log_likelihood, its
+    Monte Carlo error and HMC's acceptance).
     """
 
     experiment: Experiment
@@ -52,10 +51,10 @@ class Run:
 
     @functools.cached_property
     def model(self) -> LatentVariableModel:
-        """The trained model, loaded when it is first asked for; `shipped_as` names one of no store.
+        """The trained model, loaded on first use: from the store, or as shipped (`shipped_as`).
 
-        Of a run that has not come to its end, it is that of the checkpoint: StoreError where that
-        has gone on since.
+        An unfinished run has the model of its checkpoint. Raises StoreError if the run was trained
+        further since its record was read.
         """
         if self.shipped_as:
             return pretrained.load(self.shipped_as)
@@ -73,27 +72,27 @@ class Run:
         found = store.restore(key, model)
         if found is None:
             raise store.StoreError(
-                f"{store.runs_folder()} has no model of {key}, but its curve: train it, without "
+                f"{store.runs_folder()} has no model of {key}, only its curve: train it, without "
                 "VAE_KERAS_NO_TRAINING"
             )
         if found["samples"] != self.samples:
             raise store.StoreError(
-                f"{key} has gone on since its curve was read, at {self.samples:,} samples: draw "
-                "from its model while no process trains it"
+                f"{key} was trained further since its curve was read, at {self.samples:,} samples: "
+                "draw from its model while no process trains it"
             )
         model.set_evaluation_noise(0)
         return model
 
     @property
     def has_model(self) -> bool:
-        """Whether there is one: of a run that only a figure shows there may be but the curve."""
+        """Whether `model` is available: a run known only from a figure may have none."""
         key = self.experiment.key
         stored = store.has_model(key, self.experiment.samples) or store.samples(key) == self.samples
         return stored or self.shipped_as is not None
 
     @functools.cached_property
     def shipped_as(self) -> str | None:
-        """The name of the model of this very run that ships with the package, of none in store."""
+        """The name of this run's model in `vae_keras.pretrained`; None if the store has the run."""
         key = self.experiment.key
         if store.has_model(key, self.experiment.samples) or store.samples(key):
             return None
@@ -101,7 +100,7 @@ class Run:
 
     @property
     def learned_from(self) -> str:
-        """What the data set that it learned from is called; `data` may stand in for it."""
+        """The title of the data set used for training; `data` may be a substitute for it."""
         return self.record.get("data", self.data.title)
 
     @property
@@ -111,16 +110,16 @@ class Run:
 
 
 def run(experiment: Experiment, data: Dataset) -> Run:
-    """The stored run of one experiment; see `run_all`."""
+    """The run of one experiment; see `run_all`."""
     return run_all([(experiment, data)])[0]
 
 
 def shipped(name: str, allow_embedded: bool = True) -> Run:
-    """A model that ships with the package, `vae_keras.pretrained`, as if it were a stored run.
+    """A model that ships with the package, in `vae_keras.pretrained`, as a `Run`.
 
-    Its record has no curve but for what the test set is worth at the end. The data are those that
-    it learned from, or where they are not found, and if `allow_embedded`, what stands in for them.
-    Raises ValueError for an unknown name, DataError where there are no data.
+    Its curve is a single row, the final value on the test set. The data are those it was trained
+    on or, if they are not found and `allow_embedded` is true, their embedded substitute. Raises
+    ValueError for an unknown name, DataError if there are no data.
     """
     told = pretrained.about(name)
     experiment = Experiment(**told["experiment"])
@@ -129,7 +128,7 @@ def shipped(name: str, allow_embedded: bool = True) -> Run:
     row[experiment.measure] = told[experiment.measure]
     data = datasets.load(experiment.dataset, allow_embedded)
     run = Run(experiment, data, told | {"curve": [row]})
-    run.__dict__["shipped_as"] = name  # whatever the store has
+    run.__dict__["shipped_as"] = name  # even if the store has the run
     return run
 
 
@@ -147,19 +146,19 @@ def run_all(
     in_turn: bool = False,
     execution: executor.Execution | None = None,
 ) -> list[Run]:
-    """Train what is not in the store, or not far enough, and return all runs, in order.
+    """Train the runs that are not finished in the store; returns all runs, in order.
 
-    What was `chosen` more than once comes once. The longest run begins first, or, `in_turn`, the
-    one that was chosen first. What another process trains is left to it and waited for. Says which
-    of the runs other versions made. `execution`: by default as the environment has it. One that
-    does not train returns the runs as far as they have come, those alone that have been measured at
-    all; where no `models` are needed but curves alone, or where the model ships with the package,
-    also as far as the figures in ``figures/`` show them.
+    Duplicates in `chosen` are dropped. The longest run starts first or, with `in_turn`, the first
+    one chosen. If another process trains a run, this one waits for it. Prints which runs were made
+    by other versions. `execution`: by default from the environment. If it does not train, the runs
+    are returned as far as they have got, without those not yet measured. Runs whose model is not
+    needed (`models` false) or ships with the package may then come from the figures in
+    ``figures/``.
 
-    Raises, before any training, ValueError for an experiment that does not fit its data, or for
-    none, ClusterError where no scheduler answers, and StoreError for a run that learned from other
-    data of the same name. A run that fails does not hold up the others: when all have come to their
-    end, the error of the first is raised, WorkerDied for one that killed its process three times.
+    Raises, before any training, ValueError for an experiment that does not fit its data or for no
+    experiments, ClusterError if no scheduler answers, and StoreError for a run trained on other
+    data of the same name. If runs fail, the others still finish; then the first error is raised,
+    WorkerDied for a run whose process died three times.
     """
     chosen = list({experiment: (experiment, data) for experiment, data in chosen}.values())
     if not chosen:
@@ -197,11 +196,11 @@ def _as_they_are(chosen: list[tuple[Experiment, Dataset]], models: bool) -> list
         record = record | {"experiment": settings, "samples": samples, "curve": curve}
         runs.append(Run(experiment, data, record))
     if shown:
-        print(f"from figures drawn before, not from the store: {shown} curves", flush=True)
+        print(f"read from existing figures, not from the store: {shown} curves", flush=True)
     if missing:
-        print(f"not begun so far, and left out: {', '.join(missing)}", flush=True)
+        print(f"left out, not started yet: {', '.join(missing)}", flush=True)
     if not runs:
-        raise ValueError("none of these runs has been begun so far")
+        raise ValueError("none of these runs has been started yet")
     return runs
 
 
@@ -210,7 +209,7 @@ def _as_they_are(chosen: list[tuple[Experiment, Dataset]], models: bool) -> list
 
 @dataclass
 class _Task:
-    """What one run still needs: `experiment` to its furthest target, `targets` on the way."""
+    """The remaining work on a run: `targets` in samples; `experiment` has the largest of them."""
 
     experiment: Experiment
     data: Dataset
@@ -222,7 +221,7 @@ class _Task:
 
 
 def _missing(chosen: list[tuple[Experiment, Dataset]], in_turn: bool) -> list[_Task]:
-    """A task a run, the longest first, or as they were chosen."""
+    """One task per run, the longest first or, with `in_turn`, as chosen."""
     tasks: dict[str, _Task] = {}
     for experiment, data in chosen:
         if store.is_finished(experiment.key, experiment.samples):
@@ -235,7 +234,7 @@ def _missing(chosen: list[tuple[Experiment, Dataset]], in_turn: bool) -> list[_T
 
 
 def _train(tasks: list[_Task], execution: executor.Execution) -> None:
-    """Hand all tasks to one executor, and see them through."""
+    """Run all tasks with one executor."""
     experiments = {task.experiment.key: task.experiment for task in tasks}
     board = Board(experiments, {key: store.samples(key) for key in experiments})
     deaths: Counter[str] = Counter()
@@ -251,7 +250,7 @@ def _train(tasks: list[_Task], execution: executor.Execution) -> None:
                     left.remove(task)
                     future = workers.submit(task)
                     running[future] = task
-                    if future.done():  # in this process: it is seen to before the next begins
+                    if future.done():  # it ran in this process: store its result before the next
                         break
             if not running and left:
                 if not waiting:
@@ -264,7 +263,7 @@ def _train(tasks: list[_Task], execution: executor.Execution) -> None:
                 key = task.experiment.key
                 try:
                     workers.store(task, future.result())
-                    if not task.is_done:  # another process has begun with it
+                    if not task.is_done:  # another process has claimed the run
                         left.append(task)
                 except executor.WorkerDied as error:
                     deaths[key] += 1
@@ -291,10 +290,10 @@ def _of(task, error):
 
 
 class _Workers:
-    """Those who train: an executor, and whether its workers see the store of this process.
+    """An executor; `shared`: its workers see the store of this process.
 
-    Where they do, whoever trains a run claims it; where they do not, this process does, and what
-    they have made comes back.
+    If so, the worker claims the run that it trains. If not, this process claims the run, sends its
+    files to the worker and stores the files that come back.
     """
 
     def __init__(self, pool: Executor, shared: bool):
@@ -302,7 +301,7 @@ class _Workers:
         self._claims: dict[str, contextlib.ExitStack] = {}
 
     def may_begin(self, task: _Task) -> bool:
-        """Whether no other process trains the run."""
+        """Whether no other process trains the run; claims it unless the store is shared."""
         key = task.experiment.key
         if self._shared:
             return not store.is_claimed(key)
@@ -315,20 +314,20 @@ class _Workers:
         return True
 
     def submit(self, task: _Task) -> Future:
-        """The future of what `store` stores."""
+        """Start a task; the result of its future is for `store`."""
         files = None if self._shared else store.pack(task.experiment.key)
         folder = str(paths.results())
         return self._pool.submit(_work, task.experiment, task.data, task.targets, folder, files)
 
     def store(self, task: _Task, files: dict[str, bytes] | None) -> None:
-        """Store what came back."""
+        """Store the result of a task."""
         key = task.experiment.key
         if files is not None:
             store.unpack(key, files)
             self._claims.pop(key).close()
 
     def close(self) -> None:
-        """Give back what is still claimed."""
+        """Release all claims."""
         while self._claims:
             self._claims.popitem()[1].close()
 
@@ -340,8 +339,8 @@ def _work(
     folder: str,
     files: dict[str, bytes] | None,
 ) -> dict[str, bytes] | None:
-    """What a worker does: train a run in the caller's store, or, given its `files`, in its own."""
-    with contextlib.suppress(RuntimeError):  # TensorFlow is at work here already
+    """Train a run in a worker: in the caller's store or, given its `files`, in a temporary one."""
+    with contextlib.suppress(RuntimeError):  # TensorFlow has already started here
         tf.config.threading.set_intra_op_parallelism_threads(1)
     if files is None:
         with paths.results_in(folder), store.claim(experiment.key) as mine:
@@ -375,7 +374,7 @@ def _workers(on_report: executor.OnReport, execution: executor.Execution) -> Ite
 
 
 def _shares_the_store(pool: Executor) -> bool:
-    """Whether the workers of a cluster see this store. Raises ClusterError for other code."""
+    """Whether a cluster's workers see this store. Raises ClusterError if their code differs."""
     mark = paths.results() / f".seen-{uuid.uuid4().hex}"
     _files.replace(mark, b"")
     try:
@@ -389,8 +388,8 @@ def _shares_the_store(pool: Executor) -> bool:
         mark.unlink()
     if sources != version.SOURCES:
         raise executor.ClusterError(
-            f"the workers have other code of the kit (sources {sources}) than this process "
-            f"({version.SOURCES}): install the same on both"
+            f"the workers have another version of vae_keras (sources {sources}) than this process "
+            f"({version.SOURCES}): install the same version on both"
         )
     return sees
 
@@ -406,9 +405,9 @@ def _finished(experiment, data):
 
 
 def check(chosen: Iterable[tuple[Experiment, Dataset]], mend: bool = True) -> None:
-    """Raise ValueError or StoreError for what cannot be drawn; see `run_all`.
+    """Raise ValueError or StoreError for runs that cannot be drawn; see `run_all`.
 
-    With `mend`, a finished model or record that is not whole is deleted, to be made again.
+    `mend`: delete a damaged model or record of a finished run, so that it is made again.
     """
     for experiment, data in chosen:
         experiment.training_set(data)
@@ -422,20 +421,21 @@ def check(chosen: Iterable[tuple[Experiment, Dataset]], mend: bool = True) -> No
 
 
 def _check(experiment: Experiment, data: Dataset, record: dict, file: Path) -> dict:
-    """`record`, which stands in `file`, if it is of this experiment and these data."""
+    """Return `record`, from `file`, if it belongs to this experiment and data, else raise."""
     try:
         found = records.check(record, whole=file.name != store.CHECKPOINT)
         if dataclasses.replace(found, samples=experiment.samples) != experiment:
-            raise ValueError("it is of other settings")
+            raise ValueError("it has other settings")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         why = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise store.bad(file, why, experiment.key) from error
     theirs = record["data_sha256"]
     if theirs != data.sha256:
         raise store.StoreError(
-            f"{file.parent} holds a run on other data of the name {data.name!r}: their pixels have "
-            f"SHA-256 {theirs[:12]}…, these {data.sha256[:12]}…. `python -m vae_keras runs --drop "
-            f"{experiment.key}` deletes it; to keep both, let VAE_KERAS_RESULTS name another folder"
+            f"{file.parent} holds a run on other data with the name {data.name!r}: the SHA-256 of "
+            f"their pixels is {theirs[:12]}…, not {data.sha256[:12]}…. `python -m vae_keras runs "
+            f"--drop {experiment.key}` deletes it; to keep both, set VAE_KERAS_RESULTS to another "
+            "folder"
         )
     return record
 
@@ -454,7 +454,7 @@ def _tell_of_others(runs: list[Run]) -> None:
 
 
 def table(runs: Iterable[Run], last: bool = False) -> pd.DataFrame:
-    """The curves of `runs`, in figure 2's or 3's columns, or only what is at the end of each."""
+    """The curves of `runs`, with figure 2's or 3's columns; `last`: only the last point of each."""
     return pd.DataFrame(
         [
             row

@@ -1,4 +1,4 @@
-"""Pictures that follow a slider, and are there without a kernel too."""
+"""Pictures that follow a slider, with a static picture where no kernel runs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 
 
 def explore(draw: Callable[..., Figure], **controls: Any) -> None:
-    """Show controls, as `ipywidgets.interactive` takes them, and what `draw` draws of their values.
+    """Show controls, as of `ipywidgets.interactive`, and the figure that `draw` returns for them.
 
-    `draw`: a function that returns a figure of pyplot's. Where no kernel runs, as on a page, the
-    first of its figures is shown instead. Raises what `draw` raises.
+    `draw`: a function of the controls' values that returns a pyplot figure. Without a kernel, as
+    on a web page, its first figure is shown instead. Raises any exception of `draw`.
     """
     panel = ipywidgets.interactive(draw, **controls)
     picture = print_figure(panel.result, base64=True)

@@ -1,9 +1,9 @@
-"""The store of runs: a folder a run, files written whole, one process at a time in each.
+"""The store of runs: one folder per run, files written atomically, one writing process per run.
 
-results/runs/<key>/checkpoint.npz        all of its state as far as it has come, and its record
-results/runs/<key>/model-<samples>.keras where it was asked for: the trained model,
+results/runs/<key>/checkpoint.npz        the latest state of the run, and its record
+results/runs/<key>/model-<samples>.keras the trained model at each requested number of samples,
 results/runs/<key>/run-<samples>.json    and, written last, the record up to there
-results/runs/.<key>.lock                 held by the process that trains it
+results/runs/.<key>.lock                 held by the process that trains the run
 """
 
 import contextlib
@@ -21,7 +21,7 @@ import keras
 from vae_keras import _files
 from vae_keras.reproduction import checkpoints, paths
 
-UNREADABLE = (  # what a file that is not whole, or another, makes its reader raise
+UNREADABLE = (  # raised by reading a damaged or foreign file
     OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile,
     zlib.error,
 )  # fmt: skip
@@ -34,15 +34,15 @@ class StoreError(RuntimeError):
 
 
 def runs_folder() -> Path:
-    """Where the runs are."""
+    """The folder of all runs."""
     return paths.results() / "runs"
 
 
 @contextlib.contextmanager
 def claim(key: str) -> Iterator[bool]:
-    """Whether this process alone may train the run `key`, for the length of the context.
+    """Try to lock the run `key` for training within this context; yields whether it succeeded.
 
-    The lock ends with the process that holds it, however that ends.
+    The lock is released when its process ends, even if it is killed.
     """
     with _writing(runs_folder()):
         runs_folder().mkdir(parents=True, exist_ok=True)
@@ -56,14 +56,16 @@ def claim(key: str) -> Iterator[bool]:
         return
     with lock:
         with _writing(runs_folder()):
-            for part in (runs_folder() / key).glob(".*.part*"):  # of a process killed while writing
+            for part in (runs_folder() / key).glob(
+                ".*.part*"
+            ):  # left by a process killed while writing
                 part.unlink()
         yield True
 
 
 @contextlib.contextmanager
 def locked(key: str) -> Iterator[None]:
-    """`claim` a run that no process trains; StoreError where one does."""
+    """`claim` a run. Raises StoreError if another process trains it."""
     with claim(key) as mine:
         if not mine:
             raise StoreError(f"{key} is being trained by another process: stop that first")
@@ -71,7 +73,7 @@ def locked(key: str) -> Iterator[None]:
 
 
 def is_claimed(key: str) -> bool:
-    """Whether some process trains the run `key` now: none where nothing can be written."""
+    """Whether a process trains the run `key` now; False if the store is not writable."""
     try:
         with claim(key) as mine:
             return not mine
@@ -80,12 +82,12 @@ def is_claimed(key: str) -> bool:
 
 
 def is_finished(key: str, samples: int) -> bool:
-    """Whether the run is stored as it was after `samples` training samples."""
+    """Whether the record of the run at `samples` training samples is stored."""
     return record_file(key, samples).exists()
 
 
 def read_record(key: str, samples: int) -> dict | None:
-    """The record of a run up to `samples`; None where there is none. StoreError for a bad file."""
+    """The record of a run up to `samples`, or None. Raises StoreError for a bad file."""
     file = record_file(key, samples)
     if not file.exists():
         return None
@@ -94,7 +96,7 @@ def read_record(key: str, samples: int) -> dict | None:
 
 
 def read_progress(key: str) -> dict | None:
-    """The record as far as the run has come; None and StoreError as in `read_record`."""
+    """The record in the checkpoint of a run; None and StoreError as in `read_record`."""
     file = runs_folder() / key / CHECKPOINT
     if not file.exists():
         return None
@@ -103,22 +105,22 @@ def read_progress(key: str) -> dict | None:
 
 
 def samples(key: str) -> int:
-    """Training samples that a run has come to; 0 where there is none, StoreError as above."""
+    """Training samples of the checkpoint, 0 without one; StoreError as in `read_record`."""
     record = read_progress(key)
     return record["samples"] if record else 0
 
 
 def has_model(key: str, samples: int) -> bool:
-    """Whether the model as it was after `samples` is there, and not the record of it alone."""
+    """Whether the model after `samples` training samples is stored."""
     return model_file(key, samples).exists()
 
 
 def load_model(key: str, samples: int) -> keras.Model:
-    """The model as it was after `samples`. Raises StoreError for a bad file."""
+    """The model after `samples` training samples. Raises StoreError for a bad file."""
     file = model_file(key, samples)
     with _reading(file, key):
         if not _is_whole(file):
-            raise ValueError("it is not whole")
+            raise ValueError("it is incomplete or damaged")
         return keras.saving.load_model(file)
 
 
@@ -131,9 +133,9 @@ def _is_whole(file):
 
 
 def mend(key: str, samples: int) -> str:
-    """Delete a finished record or model that is not whole, so that it is made again; what to say.
+    """Delete a damaged record or model, so that it is made again; returns a message, or "".
 
-    Where the checkpoint stands where the record stood, that takes seconds.
+    If the checkpoint is at `samples`, making it again takes seconds.
     """
     record, model = record_file(key, samples), model_file(key, samples)
     found = [model] if model.exists() and not _is_whole(model) else []
@@ -146,41 +148,41 @@ def mend(key: str, samples: int) -> str:
     with _writing(runs_folder() / key):
         for file in {*found, record}:
             file.unlink(missing_ok=True)
-    return f"{', '.join(file.name for file in found)} of {key} was not whole, and is made again"
+    return f"damaged, so made again: {', '.join(file.name for file in found)} of {key}"
 
 
 def finish(key: str, samples: int, model: keras.Model, record: dict) -> None:
-    """Store the model that has learned from `samples`, then its record."""
+    """Store the model after `samples` training samples, then its record."""
     file = model_file(key, samples)
-    partial = file.with_name(f".{file.stem}.part.keras")  # Keras insists on the ending
+    partial = file.with_name(f".{file.stem}.part.keras")  # Keras requires this suffix
     with _writing(file.parent):
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
             model.save(partial)
             partial.replace(file)
         finally:
-            partial.unlink(missing_ok=True)  # of a full disk
+            partial.unlink(missing_ok=True)  # left if the disk is full
         _files.replace(record_file(key, samples), (json.dumps(record, indent=2) + "\n").encode())
 
 
 def record_file(key: str, samples: int) -> Path:
-    """Of the run as it was after `samples`."""
+    """The file of the record of a run up to `samples`."""
     return runs_folder() / key / f"run-{samples}.json"
 
 
 def model_file(key: str, samples: int) -> Path:
-    """The same of its model."""
+    """The file of the model of a run after `samples`."""
     return runs_folder() / key / f"model-{samples}.keras"
 
 
 def checkpoint(key: str, model: keras.Model, record: dict) -> None:
-    """Store all the state of a run under way."""
+    """Store the state of a run in progress."""
     with _writing(runs_folder() / key):
         checkpoints.write(runs_folder() / key / CHECKPOINT, model, record)
 
 
 def restore(key: str, model: keras.Model) -> dict | None:
-    """Bring `model` to its checkpoint and return the record so far; None where there is none."""
+    """Restore `model` from its checkpoint and return the record; None without a checkpoint."""
     file = runs_folder() / key / CHECKPOINT
     if not file.exists():
         return None
@@ -189,7 +191,7 @@ def restore(key: str, model: keras.Model) -> dict | None:
 
 
 def pack(key: str) -> dict[str, bytes]:
-    """The files of a run: what `unpack` makes of them elsewhere is the same run."""
+    """The files of a run by name, for `unpack` in another store."""
     folder = runs_folder() / key
     with _writing(folder):
         files = [file for file in folder.glob("*") if OF_A_RUN.fullmatch(file.name)]
@@ -197,17 +199,17 @@ def pack(key: str) -> dict[str, bytes]:
 
 
 def unpack(key: str, files: dict[str, bytes]) -> None:
-    """Store the files of a run, records last. For the process that holds `claim`."""
+    """Store the files of a run, records last. The caller must hold `claim`."""
     with _writing(runs_folder() / key):
         for name in sorted(files, key=lambda name: name.endswith(".json")):
             _files.replace(runs_folder() / key / name, files[name])
 
 
 def records() -> dict[str, dict]:
-    """Key -> what is known of each run in the store: `state`, and its record where it has one.
+    """Key -> `state` and, if there is one, the record of each run in the store.
 
-    `state` is training (by a process at work now), stopped (it was asked to come further),
-    finished or unreadable.
+    `state` is "training" (a process trains it now), "stopped" (before its target), "finished" or
+    "unreadable".
     """
     found: dict[str, dict] = {}
     for folder in sorted(path for path in runs_folder().glob("*") if path.is_dir()):
@@ -231,19 +233,19 @@ def _reached(file):
 
 
 def drop(key: str) -> None:
-    """Delete a run. Raises StoreError where there is none, or while a process trains it."""
+    """Delete a run. Raises StoreError if there is none, or a process trains it."""
     folder = runs_folder() / key
-    if folder not in runs_folder().glob("*") or not folder.is_dir():  # not "..", for one
+    if folder not in runs_folder().glob("*") or not folder.is_dir():  # excludes ".."
         raise StoreError(f"there is no run {key!r} in {runs_folder()}")
     with locked(key), _writing(folder):
         shutil.rmtree(folder)
 
 
 def bad(file: Path, reason: str, key: str) -> StoreError:
-    """The error of a stored file that is not what it should be, and how to lose the least."""
+    """The error for an invalid stored file; its message says how to lose the least."""
     return StoreError(
-        f"{file} cannot be used ({reason}). Delete this file alone, and the next start makes it "
-        "again from what else is stored of the run; `python -m vae_keras runs --drop "
+        f"{file} cannot be used ({reason}). Delete only this file, and the next start makes it "
+        "again from the other files of the run; `python -m vae_keras runs --drop "
         f"{key}` deletes the whole run"
     )
 
@@ -263,6 +265,6 @@ def _writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StoreError(
-            f"{folder} cannot be written ({error.strerror or error}). What was stored before is "
-            "whole: make room or name another folder in VAE_KERAS_RESULTS, and start again"
+            f"{folder} cannot be written ({error.strerror or error}). Earlier files are "
+            "intact: make room or set VAE_KERAS_RESULTS to another folder, and start again"
         ) from error

@@ -1,4 +1,4 @@
-"""The training of one run: from where it stands in the store to where it is to come."""
+"""The training of one run, from its checkpoint in the store to its target."""
 
 import dataclasses
 import os
@@ -14,7 +14,7 @@ from vae_keras.datasets import Dataset
 from vae_keras.reproduction import executor, measures, store, version
 from vae_keras.reproduction.experiments import RECIPE, Experiment
 
-MILESTONES = (10**6, 10**7, 10**8)  # of the presets: a run that passes one leaves a model there
+MILESTONES = (10**6, 10**7, 10**8)  # of the presets: a run stores a model when it passes one
 CHECKPOINT_EVERY_S = 20
 REPORT_EVERY_S = 0.5
 LONGEST = 10_000  # minibatches in one call of `fit`
@@ -23,8 +23,8 @@ LONGEST = 10_000  # minibatches in one call of `fit`
 def train(experiment: Experiment, data: Dataset, targets: set[int]) -> None:
     """Train a run until the store has it at each of `targets`, in training samples.
 
-    It goes on from its checkpoint. A target behind that is reached once more from the beginning,
-    with the same numbers. For the process that holds `store.claim` of the run.
+    Training continues from the checkpoint. A target before the checkpoint is reached by training
+    again from the beginning, with the same numbers. The caller must hold `store.claim` of the run.
     """
     key = experiment.key
     so_far = store.samples(key)
@@ -38,7 +38,7 @@ def train(experiment: Experiment, data: Dataset, targets: set[int]) -> None:
 
 
 def _device():
-    """What trains here, in words: of a processor, with how many threads."""
+    """The device that trains here; for a CPU with its number of threads."""
     if tf.config.list_physical_devices("GPU"):
         return version.device()
     n = tf.config.threading.get_intra_op_parallelism_threads()
@@ -47,16 +47,16 @@ def _device():
 
 
 class _Training:
-    """A run under way: its model and its record. `again`: from the beginning, whatever is stored.
+    """A run in progress: its model and record. `again`: start from the beginning, not the store.
 
-    The record's curve holds what every longer run has too; what belongs to one target alone, its
-    last point, is in the record of that target.
+    The record's curve holds the points that every longer run shares. The extra last point of a
+    target is only in the record of that target.
     """
 
     def __init__(self, experiment: Experiment, data: Dataset, again: bool = False):
         self.experiment, self.again = experiment, again
         self.model = experiment.build(data)
-        # Once, not in each call of `fit`; on a CPU its numbers are not copied again.
+        # Converted once, not in each call of `fit`; on a CPU this copies no data.
         self.x = tf.convert_to_tensor(experiment.pixels(experiment.training_set(data)))
         self.splits = {
             "train": np.asarray(memoryview(self.x)),
@@ -75,19 +75,19 @@ class _Training:
                 "curve": [],
             }
         elif record["made_by"][-1]["sources"] != version.SOURCES:
-            record["made_by"].append(version.this())  # which goes on from what others made
+            record["made_by"].append(version.this())  # it continues a run of another version
         if (device := _device()) not in record.setdefault("trained_on", []):
             record["trained_on"].append(device)
         self.record: dict[str, Any] = record
         self._since = time.perf_counter()
 
     def go(self, targets: set[int]) -> None:
-        """Train until the last of `targets`, and store the run at each of them."""
+        """Train to the last of `targets`, and store the run at each of them."""
         experiment, last = self.experiment, max(targets)
         recorded = {experiment.minibatches(n) for n in measures.grid(experiment, last)}
         begins = {experiment.minibatches(n) for n in measures.running_mean_starts(experiment, last)}
         ends: dict[int, list[int]] = {}
-        for n in sorted(targets):  # more than one may end with the same minibatch
+        for n in sorted(targets):  # several may end with the same minibatch
             ends.setdefault(experiment.minibatches(n), []).append(n)
         follow = _Follow(self, last)
         rate = keras.callbacks.LearningRateScheduler(self._step_size)
@@ -115,7 +115,9 @@ class _Training:
                 self.model.reset_metrics()
             if stop in ends:
                 self._count_time()
-                self.model.set_evaluation_noise(0)  # the same file whatever was measured
+                self.model.set_evaluation_noise(
+                    0
+                )  # the file must not depend on earlier measurements
                 for n in ends[stop]:
                     settings = dataclasses.asdict(experiment) | {"samples": n}
                     record = self.record | {"experiment": settings, "curve": curve}
@@ -123,7 +125,7 @@ class _Training:
         self.checkpoint()
 
     def _step_size(self, epoch, rate):
-        """Adagrad's: 0 while it warms up, and only sums squares."""
+        """Adagrad's step size: 0 in the warm-up, which only sums squares."""
         warm = self._minibatches() >= self.experiment.warm_minibatches
         return self.experiment.step_size if warm else 0.0
 
@@ -135,7 +137,7 @@ class _Training:
         return self.model.examples_seen // self.experiment.batch_size
 
     def checkpoint(self) -> None:
-        """Store all that it takes to go on, unless the store has more of this run."""
+        """Store a checkpoint, unless this training began again from the beginning."""
         self._count_time()
         if not self.again:
             store.checkpoint(self.experiment.key, self.model, self.record)
@@ -147,10 +149,10 @@ class _Training:
 
 
 class _Follow(keras.callbacks.Callback):
-    """Tells how far the run is, stores a checkpoint from time to time, and keeps running means.
+    """Report progress, store checkpoints regularly, and keep the running means.
 
-    Keras begins its metrics anew in each call of `fit`; here they go on until the next point of the
-    paper, whatever that is divided into.
+    Keras resets its metrics in each call of `fit`. Here they continue until the next point of the
+    paper, over any number of calls.
     """
 
     def __init__(self, training: _Training, last: int):
@@ -159,14 +161,14 @@ class _Follow(keras.callbacks.Callback):
         self._stored_at = self._told_at = time.perf_counter()
 
     def running(self) -> float | None:
-        """The mean bound of the minibatches that the metrics have seen; None of none."""
+        """The mean bound of the minibatches since the metrics were reset; None without any."""
         for metric in self.training.model.metrics:
             if metric.name == "elbo" and float(metric.count) > 0:
                 return float(metric.result())
         return None
 
     def keep(self) -> None:
-        """Let the metrics go on from here."""
+        """Save the metrics, which the next call of `fit` restores."""
         self._kept = [v.numpy() for v in self.training.model.metrics_variables]
 
     def on_epoch_begin(self, epoch, logs=None):

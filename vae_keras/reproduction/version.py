@@ -1,4 +1,4 @@
-"""Who made a run or a figure: number, commit and hash of the code; and on which device."""
+"""The code that made a run or a figure (version, commit, hash), and the device it ran on."""
 
 import ast
 import functools
@@ -12,9 +12,9 @@ from vae_keras import __version__
 
 
 def hash_of(package: Path) -> str:
-    """A hash of all files in a folder, data and styles among them, and of their names.
+    """A hash of the names and contents of all files in a folder.
 
-    What Python or an editor left there, in ``__pycache__`` or hidden, does not count.
+    Hidden files and ``__pycache__`` are ignored.
     """
     digest = hashlib.sha256()
     for file in sorted(path for path in package.rglob("*") if path.is_file()):
@@ -28,11 +28,11 @@ def hash_of(package: Path) -> str:
 PACKAGE = Path(__file__).parents[1]
 
 
-@functools.cache  # of what is imported now
+@functools.cache  # of the code as it was imported
 def hash_of_code(files: tuple[str, ...]) -> str:
-    """A hash of these files of the package: of Python what it does, of others all that is there.
+    """A hash of these files of the package.
 
-    Comments, docstrings and how lines are broken do not count.
+    In Python files, comments, docstrings and formatting are ignored.
     """
     digest = hashlib.sha256()
     for name in files:
@@ -49,21 +49,21 @@ def hash_of_code(files: tuple[str, ...]) -> str:
     return digest.hexdigest()[:16]
 
 
-SOURCES = hash_of(PACKAGE)  # of what is imported now, whatever becomes of the files while it runs
+SOURCES = hash_of(PACKAGE)  # of the code as it was imported; files may change later
 
 
 def commit() -> str | None:
-    """The commit of the checkout, `-dirty` after it where sources differ; None outside one."""
+    """The commit of the checkout, with `-dirty` if the sources differ; None outside a checkout."""
 
     def git(*arguments):
         command = ["git", *arguments]
         try:
             done = subprocess.run(command, cwd=PACKAGE.parent, capture_output=True, text=True)
-        except OSError:  # there is no git
+        except OSError:  # git is not installed
             return ""
         return done.stdout.strip() if done.returncode == 0 else ""
 
-    if not git("ls-files", "vae_keras/__init__.py"):  # installed, within another checkout perhaps
+    if not git("ls-files", "vae_keras/__init__.py"):  # the package is not part of a checkout
         file = PACKAGE.parent / "reproduce" / "commit.txt"  # which `git archive` fills in
         said = file.read_text().strip() if file.exists() else ""
         return said if re.fullmatch("[0-9a-f]{40}", said) else None
@@ -72,12 +72,12 @@ def commit() -> str | None:
 
 
 def this() -> dict:
-    """This version, as the record of a run has it that it makes."""
+    """This version, as recorded in `made_by` of a run."""
     return {"version": __version__, "commit": commit(), "sources": SOURCES}
 
 
 def others(record: dict) -> str:
-    """In words, who made a run where that was not this version alone."""
+    """The versions that made a run, as text; "" if only this version did."""
     made_by, names = record.get("made_by", []), []
     if all(made["sources"] == SOURCES for made in made_by):
         return ""
@@ -89,7 +89,7 @@ def others(record: dict) -> str:
 
 
 def instructions() -> list[str]:
-    """Which vectors the processor has, as far as it says: its numbers may differ with them."""
+    """The vector instruction sets that the CPU reports; results may depend on them."""
     cpuinfo = Path("/proc/cpuinfo")
     found = re.search("^flags.*", cpuinfo.read_text(), re.M) if cpuinfo.exists() else None
     wanted = ("avx", "fma", "amx", "sse4")
@@ -97,7 +97,7 @@ def instructions() -> list[str]:
 
 
 def device() -> str:
-    """The accelerator that TensorFlow sees, else the processor."""
+    """The GPUs that TensorFlow sees, else the CPU."""
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")

@@ -1,6 +1,6 @@
 """A process of a `LocalExecutor`: ``python -m vae_keras.reproduction.worker FILE_DESCRIPTOR``.
 
-It runs one task after the other, with one thread, and ends when the other end of the pipe does.
+It runs one task after the other, with one thread, and ends when the pipe is closed.
 """
 
 import pickle
@@ -12,7 +12,7 @@ from vae_keras.reproduction import executor
 
 
 def main(descriptor: int) -> None:
-    """Run the tasks that come through the pipe, and send back what they report and return."""
+    """Run the tasks received through the pipe; send back their reports and results."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection = Connection(descriptor)
     executor.send = lambda message: connection.send(("report", message))
@@ -23,7 +23,7 @@ def main(descriptor: int) -> None:
             return
         try:
             answer = ("result", function(*args, **kwargs))
-        except BrokenPipeError:  # nobody waits for it
+        except BrokenPipeError:  # the other end was closed
             return
         except Exception as error:
             answer = ("error", error if _can_travel(error) else RuntimeError(repr(error)))
@@ -33,7 +33,7 @@ def main(descriptor: int) -> None:
 def _can_travel(error: Exception) -> bool:
     try:
         return type(pickle.loads(pickle.dumps(error))) is type(error)
-    except Exception:  # what an exception of anybody's does when it is pickled
+    except Exception:  # pickling an arbitrary exception may raise anything
         return False
 
 
