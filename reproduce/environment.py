@@ -1,9 +1,9 @@
-"""Make ``.venv`` from ``requirements.lock``, where it is missing, unfit or of another lock.
+"""Make ``.venv`` from ``requirements.lock`` if it is missing, broken or of another lock file.
 
-reproduce/run_all.sh and tests/run_all.sh call this first, with whatever Python they find: standard
-library only, and nothing outside the project is touched.
+reproduce/run_all.sh and tests/run_all.sh call this first, with any suitable Python. It uses only
+the standard library and changes nothing outside the project.
 
-python reproduce/environment.py --lock     # requirements.txt -> requirements.lock, by the network
+python reproduce/environment.py --lock     # requirements.txt -> requirements.lock; needs a network
 """
 
 import fcntl
@@ -20,48 +20,48 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 LOCK = ROOT / "requirements.lock"
-ETC = ROOT / "reproduce" / "etc"  # what Jupyter, and Python itself, is told there
-DONE = VENV / "made-from"  # written last: what this environment was made of, and where
-NEEDED_GB = 3  # the environment, and what pip unpacks on the way
+ETC = ROOT / "reproduce" / "etc"  # configuration of Jupyter and Python in .venv
+DONE = VENV / "made-from"  # written last: what .venv was made from, and where
+NEEDED_GB = 3  # .venv, and what pip unpacks temporarily
 
-# Runs inside .venv: exits with 1 where a package is only half there, as a killed pip leaves it.
+# Runs inside .venv. Exits with 1 if a package is incomplete, as after a killed pip.
 CHECK = """
 import importlib.metadata, sys, sysconfig
 found = importlib.metadata.distributions(path=[sysconfig.get_path("purelib")])
 files = (d.files if d.metadata and d.metadata["Name"] else None for d in found)
 sys.exit(not all(f and all(x.locate().exists() for x in f if x.suffix != ".pyc") for f in files))
 """
-AGAIN = "what was loaded is kept, and the next start goes on from there"
-COPY = "copy the project to a folder that you may write"
-REASONS = {  # what pip or the system says -> why it failed, and the way out
-    "No space left|Errno 28": f"the disk is full: .venv needs about {NEEDED_GB} GB, and pip room "
-    f"in {os.environ.get('TMPDIR', '/tmp')} (TMPDIR names another place); {AGAIN}",
+AGAIN = "downloads are kept, and the next start continues from there"
+COPY = "copy the project to a writable folder"
+REASONS = {  # message of pip or the system -> cause and remedy
+    "No space left|Errno 28": f"the disk is full: .venv needs about {NEEDED_GB} GB, and pip "
+    f"space in {os.environ.get('TMPDIR', '/tmp')} (set TMPDIR to change it); {AGAIN}",
     "Read-only file system|Permission denied": f"{ROOT} cannot be written: {COPY}",
     "THESE PACKAGES DO NOT MATCH THE HASHES": "a package is not the one that requirements.lock "
-    "names: is the index a trusted one?",
+    "names: check that the package index can be trusted",
     "": f"see pip's message above; {AGAIN}",
 }
 
 
 class SetUpError(Exception):
-    """The set-up cannot go on; the message says why, and the way out."""
+    """The set-up failed; the message says why, and what to do."""
 
 
 def make() -> None:
-    """Make or mend ``.venv``; returns at once where it is as it should be."""
+    """Make or repair ``.venv``; returns at once if it is complete."""
     wanted = _made_from() + "\n".join(file.read_text() for file in sorted(ETC.rglob("*.*")))
     if _is_made(wanted):
         return
     if not os.access(ROOT, os.W_OK):
         raise SetUpError(
             f"{ROOT} cannot be written, and holds no finished .venv: {COPY} and start there, or "
-            "start once as its owner"
+            "start once as the owner"
         )
     with open(ROOT / ".venv.lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("Another process sets up .venv: waiting for it ...", flush=True)
+            print("Another process is setting up .venv: waiting for it ...", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         if not _is_made(wanted):
             _make(wanted)
@@ -82,19 +82,19 @@ def _make(wanted):
     free = shutil.disk_usage(ROOT).free / 1e9
     if free < NEEDED_GB and not PYTHON.exists():
         raise SetUpError(
-            f"the disk of {ROOT} has {free:.1f} GB left, and .venv needs {NEEDED_GB}: make room, "
+            f"the disk of {ROOT} has {free:.1f} GB left, but .venv needs {NEEDED_GB}: make room, "
             "then start again"
         )
     unfit = _unfit()
     if VENV.exists() and unfit:
-        print(f".venv is {unfit}: it is made anew.", flush=True)
+        print(f".venv is {unfit}: making it again.", flush=True)
     print("Setting up .venv from requirements.lock (about two minutes, 2 GB) ...", flush=True)
     DONE.unlink(missing_ok=True)
     if unfit:
         _run([sys.executable, "-m", "venv", "--clear", str(VENV)])
     install = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     _install(install)
-    # The project itself, in place; what it needs to be built is among the locked packages.
+    # The project itself, as an editable install; its build packages are locked, too.
     _run([*install, "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT)])
     shutil.copytree(ETC, VENV / "etc", dirs_exist_ok=True)
     (packages,) = (VENV / "lib").glob("python3.*/site-packages")
@@ -104,26 +104,26 @@ def _make(wanted):
 
 
 def _unfit():
-    """Why ``.venv`` cannot be what the set-up goes on with; None where it can."""
+    """Why the set-up cannot continue with this ``.venv``; None if it can."""
     found = _version(PYTHON)
     if not found:
         return "broken"
     if not (3, 11) <= found < (3, 14):
         return f"of Python {found[0]}.{found[1]}"
-    if DONE.exists():  # else a set-up that was killed
+    if DONE.exists():  # without it, a set-up was killed
         same = DONE.read_text().startswith(_made_from())
-        return None if same else "of another requirements.lock or folder"
+        return None if same else "made from another requirements.lock or folder"
     half = subprocess.run([str(PYTHON), "-c", CHECK], cwd=VENV).returncode
-    return "half there" if half else None
+    return "incomplete" if half else None
 
 
 def _install(install):
-    """Install what is locked: a pip that is quick first, then several parts of the rest at once."""
+    """Install the locked packages: first the faster pip, then the rest in parallel parts."""
     parts = [[] for _ in range(5)]
-    alone = {"pip": 0, "tensorflow": 1}  # half of all that is loaded
+    alone = {"pip": 0, "tensorflow": 1}  # TensorFlow is half of the download
     for i, package in enumerate(re.split(r"^(?=\w)", LOCK.read_text(), flags=re.M)[1:]):
         parts[alone.get(package.split("==")[0], 2 + i % 3)].append(package)
-    # The lock names all there is to install; bytecode is made later, by all cores.
+    # The lock file is complete (--no-deps). Bytecode is compiled later, on all cores.
     install = [*install, "--progress-bar=off", "--no-deps", "--no-compile", "--require-hashes"]
     with tempfile.TemporaryDirectory() as folder:
         commands = []
@@ -137,7 +137,7 @@ def _install(install):
 
 
 def _version(python):
-    """(major, minor) of an interpreter; None where it does not run."""
+    """(major, minor) of an interpreter; None if it does not run."""
     try:
         code = "import sys; print(*sys.version_info[:2])"
         done = subprocess.run([str(python), "-c", code], capture_output=True, text=True)
@@ -147,7 +147,7 @@ def _version(python):
 
 
 def _run(command):
-    """Run a step of the set-up; show its last line on a terminal, and its errors if it fails."""
+    """Run a step of the set-up; show its last line in a terminal, and its errors if it fails."""
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
         stdin=subprocess.DEVNULL, cwd=ROOT,
@@ -168,16 +168,16 @@ def _reason(text):
 
 
 def lock() -> None:
-    """Resolve the direct pins to every version and hash, for all Pythons and systems at once."""
+    """Resolve the direct pins to all versions and hashes, for all Pythons and systems at once."""
     options = "-q --universal --generate-hashes --python-version 3.11 --no-emit-package vae-keras"
     header = "--custom-compile-command", "python reproduce/environment.py --lock"
     command = [VENV / "bin/uv", "pip", "compile", *options.split(), *header, "-o", LOCK.name]
     if subprocess.run([*command, "requirements.txt"], cwd=ROOT).returncode:
-        raise SetUpError("requirements.lock was not made: see uv's message above")
+        raise SetUpError("requirements.lock was not written: see uv's message above")
 
 
 def main() -> int:
-    """Returns the exit status."""
+    """Make the environment or, with ``--lock``, the lock file; returns the exit status."""
     try:
         lock() if sys.argv[1:] == ["--lock"] else make()
     except (SetUpError, OSError) as error:
@@ -185,7 +185,7 @@ def main() -> int:
         print(f"Set-up failed: {why}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nInterrupted: the next start goes on with the set-up.", file=sys.stderr)
+        print("\nInterrupted: the next start continues the set-up.", file=sys.stderr)
         return 130
     return 0
 

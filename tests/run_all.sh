@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Lint and test the project in its own environment, which is made where there is none.
-# Further arguments go to pytest: tests/run_all.sh -k bounds. --all runs also what takes long.
+# Lint and test the project in its own environment, which is set up first if it is missing.
+# Further arguments go to pytest: tests/run_all.sh -k bounds. --all includes the slow tests.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . reproduce/environment.sh

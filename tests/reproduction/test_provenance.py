@@ -156,7 +156,7 @@ def test_a_figure_is_stale_once_anything_that_decides_it_has_changed(tmp_path, m
     package = copied(version.PACKAGE)
     monkeypatch.setattr(version, "PACKAGE", package)
     for file, words, others, fresh in (
-        ("reproduction/figures.py", "Trains nothing.", "It trains nothing.", True),
+        ("reproduction/figures.py", "Nothing is trained here.", "It trains nothing.", True),
         ("reproduction/figures.py", "FIRST_SHOWN = 10**5  #", "FIRST_SHOWN = 10**5  # so", True),
         ("reproduction/figures.py", "FIRST_SHOWN = 10**5", "FIRST_SHOWN = 10**4", False),
         ("models/vae.py", "kl_weight", "weight_of_kl", True),  # the recipe has a number of its own
@@ -191,7 +191,7 @@ def test_a_figure_is_stale_once_anything_that_decides_it_has_changed(tmp_path, m
     for file, words, others, fresh in (
         (f"{name}.ipynb", "Higher is better.", "Higher is good.", True),
         (f"{name}.ipynb", "paper.differences(bounds)", "paper.claims(bounds)", False),
-        ("presets/smoke.yaml", "# Seconds a figure", "# Minutes a figure", True),
+        ("presets/smoke.yaml", "# For tests: seconds per", "# For tests: minutes per", True),
         ("presets/smoke.yaml", "samples: 2000", "samples: 3000", False),
         ("presets/smoke.yaml", "frey_face_latent_dims: [2]", "frey_face_latent_dims: [5]", False),
     ):

@@ -107,7 +107,9 @@ def test_it_is_made_once(environment, capsys):
     assert sorted(chain(*environment.installed)) == sorted(LOCKED)
     environment.LOCK.write_text("tqdm==1 \\\n    --hash=sha256:0\n")
     assert environment.main() == 0
-    assert "of another requirements.lock or folder: it is made anew" in capsys.readouterr().out
+    assert (
+        "made from another requirements.lock or folder: making it again" in capsys.readouterr().out
+    )
     assert (made(environment), environment.installed.count(["tqdm"])) == (2, 1)
     assert (environment.VENV / "etc/jupyter/jupyter_lab_config.py").exists()
 
@@ -148,7 +150,7 @@ def test_an_environment_with_a_package_that_is_half_there_is_made_anew(environme
         before = made(environment)
         assert environment.main() == 0
         anew = made(environment) > before
-        assert (".venv is half there: it is made anew" in capsys.readouterr().out) == anew
+        assert (".venv is incomplete: making it again" in capsys.readouterr().out) == anew
         return anew
 
     environment.main()
@@ -165,7 +167,7 @@ def test_a_foreign_environment_is_made_anew(environment, what, capsys):
     environment.PYTHON.write_text("#!/bin/sh\necho 3 10\n" if "3.10" in what else "#!/nowhere\n")
     environment.PYTHON.chmod(0o755)
     assert environment.main() == 0
-    assert f".venv is {what}: it is made anew" in capsys.readouterr().out
+    assert f".venv is {what}: making it again" in capsys.readouterr().out
     assert environment._version(environment.PYTHON) == sys.version_info[:2]
 
 
@@ -184,7 +186,7 @@ def test_a_full_disk(environment, monkeypatch, capsys):
     usage = type("usage", (), {"free": 1e9})
     monkeypatch.setattr(environment.shutil, "disk_usage", lambda _: usage)
     assert environment.main() == 1
-    assert re.search(r"has 1\.0 GB left, and \.venv needs 3: make room", capsys.readouterr().err)
+    assert re.search(r"has 1\.0 GB left, but \.venv needs 3: make room", capsys.readouterr().err)
     assert not environment.VENV.exists()
 
 
