@@ -32,7 +32,7 @@ def record(experiment: Experiment, data_sha256: str) -> dict | None:
 
 @functools.lru_cache(maxsize=64)
 def _records(file: Path, changed_ns: int) -> dict[str, dict]:
-    """Key -> record of each run of the figure; empty if the file is not that of a figure."""
+    """Key -> record of each run of a figure; empty if the file is no figure or has no curves."""
     try:
         runs = json.loads(file.read_text())["runs"]
         table = pd.read_csv(file.with_suffix(".csv")) if runs else None
