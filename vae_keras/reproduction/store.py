@@ -56,9 +56,8 @@ def claim(key: str) -> Iterator[bool]:
         return
     with lock:
         with _writing(runs_folder()):
-            for part in (runs_folder() / key).glob(
-                ".*.part*"
-            ):  # left by a process killed while writing
+            # Left by a process that was killed while writing.
+            for part in (runs_folder() / key).glob(".*.part*"):
                 part.unlink()
         yield True
 
