@@ -210,7 +210,7 @@ def test_what_a_family_needs_is_said():
     for family in ("Binomial", "Multinomial"):
         with pytest.raises(ValueError, match=f"{family} needs total_count in fixed"):
             TFPDistribution(family, 3)
-    with pytest.raises(ValueError, match="logits a Categorical has does not follow"):
+    with pytest.raises(ValueError, match="not determine the number of logits of a Categorical"):
         TFPDistribution("Categorical", 3)
 
 

@@ -1,8 +1,8 @@
 """Estimators of variational lower bounds: pure functions, in nats per datapoint.
 
-Each takes `posterior`, q(z|x) of batch shape (M,); `prior`, p(z); `z`, (L, M, *event), L samples of
-q for each of M datapoints; and `log_likelihood`, log p(x|z), (L, M), at these samples. Larger is
-better: in expectation each lies at or below log p(x).
+Each takes `posterior`, q(z|x) of batch shape (M,); `prior`, p(z); `z`, (L, M, *event), L samples
+from q for each of M datapoints; and `log_likelihood`, log p(x|z), (L, M), at these samples. Larger
+is better: in expectation each is at most log p(x).
 """
 
 from typing import NamedTuple
@@ -34,8 +34,8 @@ def sgvb_a(
 ) -> Bound:
     """Estimator A, equation 6, for any q and p.
 
-    elbo = mean_l log p(x|z_l) + log p(z_l) - log q(z_l|x); `kl` is the sampled part,
-    mean_l log q(z_l|x) - log p(z_l), which may be negative.
+    elbo = mean_l [log p(x|z_l) + log p(z_l) - log q(z_l|x)]. `kl` is estimated from the samples,
+    mean_l [log q(z_l|x) - log p(z_l)], and may be negative.
 
     >>> from tensorflow_probability import distributions as tfd
     >>> q, p = tfd.Normal([0.5], 1.0), tfd.Normal(0.0, 1.0)  # log q(z) - log p(z) = z/2 - 1/8
@@ -51,10 +51,10 @@ def sgvb_a(
 def sgvb_b(
     posterior: tfd.Distribution, prior: tfd.Distribution, z: Draws, log_likelihood: PerDraw
 ) -> Bound:
-    """Estimator B, equation 7: the KL in closed form, only the reconstruction sampled.
+    """Estimator B, equation 7: only the reconstruction is sampled, the KL has a closed form.
 
-    elbo = mean_l log p(x|z_l) - KL(q(z|x) || p(z)). Of two Gaussians, appendix B: KL =
-    -1/2 sum_j (1 + log sigma_j^2 - mu_j^2 - sigma_j^2). Raises NotImplementedError where TFP knows
+    elbo = mean_l log p(x|z_l) - KL(q(z|x) || p(z)). For a Gaussian q and p = N(0, I), appendix B:
+    KL = -1/2 sum_j (1 + log sigma_j^2 - mu_j^2 - sigma_j^2). Raises NotImplementedError if TFP has
     no closed form for this pair.
 
     >>> from tensorflow_probability import distributions as tfd
@@ -63,7 +63,7 @@ def sgvb_b(
     >>> print(bound.kl.numpy(), bound.elbo.numpy())
     [0.125] [-2.125]
     """
-    del z  # only through the likelihood
+    del z  # enters only through the likelihood
     reconstruction = tf.reduce_mean(log_likelihood, axis=0)
     kl = tfd.kl_divergence(posterior, prior)
     return Bound(reconstruction - kl, reconstruction, kl)
@@ -74,9 +74,9 @@ def importance_weighted(
 ) -> Bound:
     """The importance-weighted bound (Burda et al. 2015), for any q and p.
 
-    elbo = log mean_l w_l, w_l = p(x|z_l) p(z_l) / q(z_l|x): of one sample estimator A, of more a
-    tighter bound of log p(x). `reconstruction` is the mean of log p(x|z_l) with weights
-    w_l / sum w, and `kl` what the bound loses against it.
+    elbo = log mean_l w_l, w_l = p(x|z_l) p(z_l) / q(z_l|x). One sample gives estimator A; more give
+    a tighter bound on log p(x). `reconstruction` is the mean of log p(x|z_l) with weights
+    w_l / sum w, and `kl` = `reconstruction` - `elbo`.
 
     >>> import tensorflow as tf
     >>> from tensorflow_probability import distributions as tfd

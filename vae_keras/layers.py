@@ -2,18 +2,18 @@
 
 Each maps a tensor of unconstrained parameters, usually the output of a `Dense` layer, to a
 `tfp.distributions.Distribution` over `event_shape`. They hold no weights. The last axis of the
-input holds the parameters one kind after the other (first all means, then all log variances, say):
+input concatenates the kinds of parameters (for example all means, then all log variances):
 
     posterior = DiagonalGaussian(20)
     encoder = keras.Sequential([keras.layers.Dense(posterior.params_size), posterior])
     q = encoder(x)                                  # a distribution: q.sample(), q.log_prob(z)
 
-They work last in a Sequential, in a functional model and in a subclassed one. To fit such a model
-by maximum likelihood with a plain `compile` and `fit`, use `NegativeLogLikelihood`. Because a
-distribution is not an array, call the model, `model(x).mean()`, rather than `model.predict(x)`.
+They can end a Sequential, functional or subclassed model. To fit such a model by maximum likelihood
+with a plain `compile` and `fit`, use `NegativeLogLikelihood`. Because a distribution is not an
+array, call the model, `model(x).mean()`, rather than `model.predict(x)`.
 
-All log densities are in nats, one a datapoint: `log_prob` sums over `event_shape`. All layers raise
-ValueError for sizes below 1 and, when called, for parameters of another last axis than theirs.
+All log densities are in nats, one per datapoint: `log_prob` sums over `event_shape`. All layers
+raise ValueError for sizes below 1 and, when called, for parameters with the wrong last axis.
 
 Parameters stay in float32 under mixed precision: log densities are sums over many pixels.
 """
@@ -50,24 +50,24 @@ _register = keras.saving.register_keras_serializable(package="vae_keras")
 
 
 class DistributionLayer(keras.layers.Layer):
-    """From unconstrained parameters to a distribution: base of the layers below, and of yours.
+    """Maps unconstrained parameters to a distribution: base of the layers below and of your own.
 
-    Input (batch, ..., *event_shape[:-1], params_size); output: a distribution with batch shape
+    Input: (batch, ..., *event_shape[:-1], params_size). Output: a distribution with batch shape
     (batch, ...) and event shape `event_shape`, an int or a tuple of ints, all at least 1.
 
     A subclass must implement:
-        params_size: a property, how many numbers the last axis of the input has.
-        distribution(params): the distribution itself, over `event_shape`.
+        params_size: a property, the size of the last axis of the input.
+        distribution(params): the distribution, over `event_shape`.
 
     It may override:
-        get_config, from_config: where `__init__` takes more than `event_shape`; a subclass that
-            is to be saved is registered with Keras.
-        build: where the layer has weights of its own.
+        get_config, from_config: if `__init__` takes more than `event_shape`. To save a model with
+            a subclass, register the subclass with Keras.
+        build: if the layer has weights.
 
     It inherits:
-        event_shape: the tuple, all sizes checked.
-        call, compute_output_spec: the check of the input, and how Keras's functional API sees a
-            distribution.
+        event_shape: the tuple, with all sizes checked.
+        call, compute_output_spec: the check of the input, and the tensor that represents a
+            distribution in Keras's functional API.
 
     >>> import tensorflow as tf
     >>> from tensorflow_probability import distributions as tfd
@@ -87,8 +87,8 @@ class DistributionLayer(keras.layers.Layer):
         shape = tuple(event_shape) if isinstance(event_shape, Iterable) else (event_shape,)
         if not shape:
             raise ValueError(
-                f"{type(self).__name__}: event_shape is {event_shape}, but must have one size or "
-                "more: a latent space has one dimension at least"
+                f"{type(self).__name__}: event_shape is {event_shape}, but must have at least one "
+                "size: a latent space has at least one dimension"
             )
         what = f"{type(self).__name__}: a size of event_shape"
         self.event_shape = tuple(_checks.count(what, size) for size in shape)
@@ -106,13 +106,13 @@ class DistributionLayer(keras.layers.Layer):
         """Return a `tfd.Distribution`; see the class."""
         self._check(params.shape)
         distribution = self.distribution(params)
-        # What Keras looks for in what it makes a tensor of: of a distribution, its mean.
+        # Keras looks for these before it converts an object to a tensor (here, to the mean).
         distribution.shape = distribution.batch_shape + distribution.event_shape
         distribution.__array__ = None
         return distribution
 
     def compute_output_spec(self, params: keras.KerasTensor) -> keras.KerasTensor:
-        """What Keras's functional API sees instead of a distribution: a tensor of its shape."""
+        """The tensor that represents the distribution in Keras's functional API."""
         self._check(params.shape)
         batch = params.shape[: len(params.shape) - len(self.event_shape)]
         return keras.KerasTensor((*batch, *self.event_shape), dtype=self.compute_dtype)
@@ -131,15 +131,15 @@ class DistributionLayer(keras.layers.Layer):
         return tfd.Independent(distribution, events) if events else distribution
 
     def get_config(self) -> dict[str, Any]:
-        """The configuration from which Keras makes the layer again."""
+        """The configuration from which Keras recreates the layer."""
         return super().get_config() | {"event_shape": self.event_shape}
 
 
 @_register
 class DiagonalGaussian(DistributionLayer):
-    """N(mu, diag sigma^2) from mu and log sigma^2, as appendix C.2 has it.
+    """N(mu, diag sigma^2) with parameters mu and log sigma^2 (appendix C.2).
 
-    log p(y) = -1/2 sum_j (y_j - mu_j)^2 / sigma_j^2 + log sigma_j^2 + log 2 pi. `params_size` is
+    log p(y) = -1/2 sum_j [(y_j - mu_j)^2 / sigma_j^2 + log sigma_j^2 + log 2 pi]. `params_size` is
     twice the last axis of `event_shape`.
 
     >>> import tensorflow as tf
@@ -161,10 +161,10 @@ class DiagonalGaussian(DistributionLayer):
 
 @_register
 class SigmoidMeanGaussian(DiagonalGaussian):
-    """N(sigmoid(a), diag sigma^2) from a and log sigma^2: the paper's p(x|z) of Frey Face.
+    """N(sigmoid(a), diag sigma^2), parameters a and log sigma^2: the paper's p(x|z) for Frey Face.
 
-    Section 5: appendix C.2 with means in (0, 1), as pixels are. Log density and `params_size` are
-    those of `DiagonalGaussian`, with mu = sigmoid(a) = 1 / (1 + exp(-a)).
+    Section 5: appendix C.2 with means in (0, 1), the range of pixels. Log density and `params_size`
+    are those of `DiagonalGaussian`, with mu = sigmoid(a) = 1 / (1 + exp(-a)).
 
     >>> import tensorflow as tf
     >>> print(SigmoidMeanGaussian(2)(tf.zeros((1, 4))).mean().numpy())
@@ -180,10 +180,10 @@ class SigmoidMeanGaussian(DiagonalGaussian):
 
 @_register
 class Bernoulli(DistributionLayer):
-    """Independent Bernoulli pixels from their logits, y = sigmoid(logits) (appendix C.1).
+    """Independent Bernoulli pixels with y = sigmoid(logits) (appendix C.1).
 
-    log p(x) = sum_i x_i log y_i + (1 - x_i) log(1 - y_i), equation 11, also of grey pixels x in
-    [0, 1], as the paper has it. `params_size` is the last axis of `event_shape`.
+    log p(x) = sum_i x_i log y_i + (1 - x_i) log(1 - y_i), equation 11. As in the paper, this also
+    holds for grey pixels x in [0, 1]. `params_size` is the last axis of `event_shape`.
 
     >>> import tensorflow as tf
     >>> p = Bernoulli(2)(tf.zeros((1, 2)))  # y = 1/2
@@ -208,12 +208,12 @@ def _one_a_vector(constrain, part, others):
 
 
 def _direction(part, others):
-    """A unit vector; of zeros the first axis."""
+    """A unit vector; for zeros, the first axis."""
     first = tf.one_hot(0, part.shape[-1], 1e-6)
     return tf.math.l2_normalize(part + first, axis=-1)
 
 
-# What TFP has no bijector of one parameter for: those that lie between others, and unit vectors.
+# Parameters without a bijector of their own in TFP: those bounded by others, and unit vectors.
 _OTHERS = {
     "mean_direction": _direction,
     "high": lambda part, others: others["low"] + tf.nn.softplus(part),
@@ -225,23 +225,22 @@ _OTHERS = {
 
 @_register
 class TFPDistribution(DistributionLayer):
-    """Any family of TFP or of `vae_keras.families`, each parameter mapped to where it must lie.
+    """Any family of TFP or of `vae_keras.families`, with each parameter mapped to its domain.
 
     `family`: a class of `tfp.distributions` or its name. `fixed`: parameters that are not learned,
-    numbers or arrays of them, in float32, which are saved with it.
-    A family of scalars is made independent over `event_shape`; a multivariate one takes the last
-    axis of it as its event:
+    numbers or arrays of them, in float32, saved with the layer. A scalar family is made independent
+    over `event_shape`; a multivariate family takes the last axis as its event:
 
         TFPDistribution("Laplace", 5)                        # loc, scale: params_size 10
         TFPDistribution("StudentT", 5, fixed={"df": 4.0})    # loc, scale
         TFPDistribution("Normal", 3, fixed={"scale": [0.1, 0.1, 0.5]})    # loc
         TFPDistribution("MultivariateNormalTriL", 5)         # loc, scale_tril: params_size 5 + 15
 
-    The map is TFP's: of a scale, say, softplus(s) = log(1 + exp(s)); of what must lie above another
-    parameter, that one plus a softplus. The log density is the family's.
+    The maps are TFP's, for example softplus(s) = log(1 + exp(s)) for a scale. A parameter that must
+    exceed another is the other plus a softplus. The log density is the family's.
 
-    Raises ValueError for an unknown family, an unknown name in `fixed`, or values there that are
-    neither numbers nor arrays of them, or do not fit the event or what is learned.
+    Raises ValueError for an unknown family, an unknown name in `fixed`, or fixed values that are
+    neither numbers nor arrays of them, or do not fit the event or the learned parameters.
 
     >>> import tensorflow as tf
     >>> layer = TFPDistribution("Laplace", 2, fixed={"scale": 0.5})  # log p(y) = -2 |y - loc|
@@ -273,7 +272,7 @@ class TFPDistribution(DistributionLayer):
                 f"{name} has no parameter {', '.join(sorted(unknown))}: it has "
                 f"{', '.join(properties)}"
             )
-        # name: (from unconstrained, and those before it, to where it must lie; size of last axis)
+        # name: (map of unconstrained numbers and earlier parameters, size of the last axis)
         self._learned: dict[str, tuple[Callable, int]] = {}
         for parameter, property_ in properties.items():
             if parameter in self.fixed or not (property_.is_preferred and property_.is_tensor):
@@ -282,22 +281,22 @@ class TFPDistribution(DistributionLayer):
         self._check_fixed()
 
     def _map(self, parameter, property_):
-        """From unconstrained numbers, and the parameters before, to `parameter`; and how many."""
+        """The map of unconstrained numbers and earlier parameters to `parameter`, and its size."""
         try:
             shape = property_.shape_fn(tf.TensorShape(self.event_shape))
-        except ValueError as error:  # of the number of classes, None
+        except ValueError as error:  # the number of classes is None
             raise ValueError(
-                f"how many {parameter} a {self.family.__name__} has does not follow from "
-                "event_shape: take OneHotCategorical, or write a DistributionLayer"
+                f"event_shape does not determine the number of {parameter} of a "
+                f"{self.family.__name__}: use OneHotCategorical, or write a DistributionLayer"
             ) from error
-        is_one = len(shape) < len(self.event_shape)  # for a whole vector
+        is_one = len(shape) < len(self.event_shape)  # one number for the whole vector
         try:
             bijector = property_.default_constraining_bijector_fn()
         except NotImplementedError:
             if parameter not in _OTHERS:
                 raise ValueError(
                     f"{self.family.__name__} needs {parameter} in fixed, "
-                    f"fixed={{'{parameter}': ...}}: no map of the network's numbers to it is known"
+                    f"fixed={{'{parameter}': ...}}: no map from the network's outputs is known"
                 ) from None
             constrain, size = _OTHERS[parameter], shape[-1]
         else:
@@ -306,10 +305,10 @@ class TFPDistribution(DistributionLayer):
         return (functools.partial(_one_a_vector, constrain) if is_one else constrain), size
 
     def _constant(self, parameter, value):
-        """`value` as it can be saved: a number or an array."""
+        """`value` as a number or an array, which can be saved."""
         try:
             array = np.asarray(value)
-        except (TypeError, ValueError, NotImplementedError):  # of different lengths, or symbolic
+        except (TypeError, ValueError, NotImplementedError):  # ragged or symbolic
             array = np.asarray(None)
         if array.dtype.kind not in "biuf" or isinstance(value, tf.Variable | keras.Variable):
             raise ValueError(
@@ -341,7 +340,7 @@ class TFPDistribution(DistributionLayer):
     def distribution(self, params: Parameters) -> tfd.Distribution:  # noqa: D102
         parts = tf.split(params, [size for _, size in self._learned.values()], axis=-1)
         values = dict(self.fixed)
-        if "dtype" in inspect.signature(self.family).parameters:  # categories count in integers
+        if "dtype" in inspect.signature(self.family).parameters:  # categories default to integers
             values["dtype"] = tf.float32
         for (name, (constrain, _)), part in zip(self._learned.items(), parts, strict=True):
             values[name] = constrain(part, values)
@@ -357,12 +356,12 @@ class TFPDistribution(DistributionLayer):
 
 @_register
 class GaussianMixture(DistributionLayer):
-    """A mixture of `components` diagonal Gaussians: their logits, means and log variances.
+    """A mixture of `components` diagonal Gaussians; parameters: logits, means, log variances.
 
     log p(y) = log sum_k softmax(logits)_k N(y; mu_k, diag sigma_k^2). `event_shape`: an int, d;
-    `params_size` is components * (1 + 2 d). Its KL has no closed form, and it does not
-    reparameterise: for a prior (see `priors.Learned`) or a decoder. Raises ValueError for less than
-    one component.
+    `params_size` is components * (1 + 2 d). Use it as a prior (see `priors.Learned`) or a decoder:
+    its KL has no closed form, and it is not reparameterised. Raises ValueError for less than one
+    component.
 
     >>> import tensorflow as tf
     >>> layer = GaussianMixture(1, components=2)
@@ -397,10 +396,10 @@ class GaussianMixture(DistributionLayer):
 
 @_register
 class Blockwise(DistributionLayer):
-    """Several decoders in one: x in parts, independent given z, each with a distribution layer.
+    """Several decoders in one: parts of x, independent given z, each with a distribution layer.
 
     log p(x) = sum_k log p_k(x_k). `layers`: distribution layers over vectors, in the order of the
-    parts x_k of x. The input is their parameters, concatenated:
+    parts x_k of x. The input concatenates their parameters:
 
         heads = [Dense(part.params_size)(hidden) for part in (bits, reals)]
         likelihood = Blockwise([bits, reals])(keras.layers.Concatenate()(heads))
@@ -422,7 +421,7 @@ class Blockwise(DistributionLayer):
         self.layers = list(layers)
 
     def build(self, input_shape: Shape) -> None:
-        """Nothing: none of them has weights."""
+        """Do nothing: none of the layers has weights."""
 
     @property
     def params_size(self) -> int:  # noqa: D102
@@ -441,7 +440,7 @@ class Blockwise(DistributionLayer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> keras.Layer:
-        """Make the layer that `get_config` described."""
+        """Create the layer from its configuration."""
         layers = [keras.saving.deserialize_keras_object(part) for part in config["layers"]]
         return cls(**config | {"layers": layers})
 
@@ -450,9 +449,9 @@ class Blockwise(DistributionLayer):
 class NegativeLogLikelihood(keras.losses.Loss):
     """-mean_i log p(y_i) in nats, for a model that ends in one of these layers.
 
-    Targets y are of the distribution's shape; the last axis, where its size is 1, may be left out,
-    as in Keras's own losses, and `sample_weight` and `reduction` are as there: by default, with
-    weights w, -sum_i w_i log p(y_i) / n over n datapoints. Raises ValueError for other shapes.
+    Targets y have the distribution's shape; a last axis of size 1 may be left out, as in Keras's
+    own losses. `sample_weight` and `reduction` are as in Keras: the default, with weights w, is
+    -sum_i w_i log p(y_i) / n over n datapoints. Raises ValueError for other shapes.
 
     >>> import tensorflow as tf
     >>> from vae_keras.layers import Bernoulli
@@ -464,7 +463,7 @@ class NegativeLogLikelihood(keras.losses.Loss):
     def __call__(
         self, y_true: Any, y_pred: tfd.Distribution, sample_weight: ArrayLike | None = None
     ) -> tf.Tensor:
-        """Return what `reduction` makes of the negative log densities."""
+        """Return the negative log densities after `reduction`."""
         if not isinstance(y_pred, tfd.Distribution):
             raise ValueError(
                 f"the model gives a {type(y_pred).__name__}, but this loss needs a distribution: "
@@ -483,5 +482,5 @@ class NegativeLogLikelihood(keras.losses.Loss):
         return super().__call__(y, -y_pred.log_prob(y), sample_weight)
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-        """The negative log densities, one a datapoint."""
+        """The negative log densities, one per datapoint."""
         return y_pred

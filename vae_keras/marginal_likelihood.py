@@ -1,8 +1,8 @@
 """Estimates of log p(x) in nats: appendix D with HMC, and importance sampling with the encoder.
 
-Both return an `Estimate`. A model here is anything with `decode(z)` and `prior`, as `posterior` has
-it; importance sampling needs `encode(x)` as well. Data x are (N, *input), of which uint8 pixels are
-read as x / 255.
+Both return an `Estimate`. A model is any object with `decode(z)` and `prior`, as in `mcmc`;
+importance sampling also needs `encode(x)`. Data x have shape (N, *input); uint8 pixels are read as
+x / 255.
 """
 
 import functools
@@ -22,19 +22,19 @@ __all__ = ["DENSITIES", "Estimate", "appendix_d", "compare", "importance_samplin
 
 _LEAST_ACCEPTANCE = 0.5  # a chain that accepts fewer of its moves has not explored p(z|x)
 _RELIABLE_DIMENSIONS = 5  # the paper: appendix D is good below about five
-DISAGREE, NATS = 5, 0.5  # standard errors, and nats beside them, of one datapoint
+DISAGREE, NATS = 5, 0.5  # tolerance per datapoint: standard errors, plus nats
 _LEAST_SAMPLES_A_DIMENSION = 3  # to fit a Gaussian with a full covariance
 
 
 class Estimate(NamedTuple):
-    """Estimates of log p(x), one a datapoint.
+    """Estimates of log p(x), one per datapoint.
 
     `log_likelihood`: (N,), nats. `error`: (N,), the Monte Carlo standard error of each.
-    `acceptance`: (N,), the rate that HMC reached; None without HMC.
+    `acceptance`: (N,), the acceptance rate of HMC; None without HMC.
 
     >>> import numpy as np
     >>> nats, error, _ = Estimate(np.array([-90.0, -110.0]), np.array([0.3, 0.4]))
-    >>> print(nats.mean(), np.sqrt(np.sum(error**2)) / len(nats))  # of all, and the error of that
+    >>> print(nats.mean(), np.sqrt(np.sum(error**2)) / len(nats))  # the mean and its error
     -100.0 0.25
     """
 
@@ -58,15 +58,15 @@ def appendix_d(
 ) -> Estimate:
     """The marginal likelihood estimator of appendix D.
 
-    For each datapoint: (1) `n_samples` (L) values of z from p(z|x) by HMC; (2) a density q(z)
-    fitted to them; (3) L new values, and log p(x) = -log mean_l q(z_l) / (p(z_l) p(x|z_l)).
+    For each datapoint: (1) draw `n_samples` (L) values of z from p(z|x) by HMC; (2) fit a density
+    q(z) to them; (3) draw L new values, and log p(x) = -log mean_l q(z_l) / (p(z_l) p(x|z_l)).
 
     `density`: "gaussian", with a full covariance, or "kde", Gaussian kernels of Scott's width.
-    `leapfrog_steps`, `burn_in`: of the chains, as `mcmc.hmc` has them. Warns above five latent
-    dimensions, where q no longer fits well enough, and of chains that accept less than half of
-    their moves. Raises ValueError for an unknown density, an L too small to fit one (below 3 (d +
-    1) in d dimensions), a decoder without a gradient in z, data that do not fit the model, or a
-    seed that is no non-negative integer.
+    `leapfrog_steps`, `burn_in`: as in `mcmc.hmc`. Warns above five latent dimensions, where q no
+    longer fits well enough, and about chains that accept less than half of their moves. Raises
+    ValueError for an unknown density, an L too small to fit one (below 3 (d + 1) in d dimensions),
+    a decoder without a gradient in z, data that do not fit the model, or a seed that is not a
+    non-negative integer.
 
     >>> from tensorflow_probability import distributions as tfd
     >>> class Model:  # z from N(0, 1), x from N(z, 1): so x is from N(0, 2)
@@ -118,13 +118,13 @@ def appendix_d(
 
 
 def _gaussian(z):
-    """The log density of the Gaussian fitted to z (L, N, d), a function of (S, N, d) -> (S, N)."""
+    """The log density of the Gaussian fitted to z (L, N, d), a function (S, N, d) -> (S, N)."""
     mean, scale = tf.reduce_mean(z, 0), _scale(z)
     return lambda values: _log_normal(values - mean, scale)
 
 
 def _kernels(z):
-    """The log density of Gaussian kernels on z (L, N, d), as wide as Scott's rule has it."""
+    """The log density of Gaussian kernels on z (L, N, d), with the width of Scott's rule."""
     n, _, dimensions = z.shape
     width = n ** (-1 / (dimensions + 4))
     scale = width * _scale(z)
@@ -136,9 +136,9 @@ def _kernels(z):
 
 
 def _log_normal(values, scale):
-    """log N(values; 0, S S'), of a Cholesky factor S (N, d, d), summed over the last axis."""
-    # MultivariateNormalTriL in a compiled program is never freed, and its graph with it: TFP's
-    # bijectors remember the tensors that they were given.
+    """log N(values; 0, S S') for a Cholesky factor S (N, d, d), summed over the last axis."""
+    # MultivariateNormalTriL in a compiled program would never be freed, nor would its graph: TFP's
+    # bijectors cache their input tensors.
     factor = tf.linalg.LinearOperatorLowerTriangular(scale)
     log_prob = tf.reduce_sum(tfd.Normal(0.0, 1.0).log_prob(factor.solvevec(values)), -1)
     return log_prob - factor.log_abs_determinant()
@@ -146,10 +146,10 @@ def _log_normal(values, scale):
 
 def _scale(z):
     """The Cholesky factor of the covariance of z (L, N, d), (N, d, d)."""
-    # In float64: in float32 a cloud a thousand times as long as it is thick has no thickness left.
+    # In float64: float32 loses the thickness of a cloud a thousand times as long as it is thick.
     centred = tf.cast(z, tf.float64) - tf.reduce_mean(tf.cast(z, tf.float64), 0)
     covariance = tf.einsum("lni,lnj->nij", centred, centred) / (z.shape[0] - 1)
-    # A trillionth of each variance, which changes none of them; 1e-30 for a chain that never moved.
+    # Keeps it positive definite: a negligible 1e-12 of each variance; 1e-30 for an unmoved chain.
     variances = tf.linalg.diag_part(covariance)
     covariance = tf.linalg.set_diag(covariance, (1 + 1e-12) * variances + 1e-30)
     return tf.cast(tf.linalg.cholesky(covariance), z.dtype)
@@ -165,14 +165,14 @@ def importance_sampling(
 ) -> Estimate:
     """log p(x) = log mean_k p(x, z_k) / q(z_k|x) over `n_samples` (K) draws from the encoder.
 
-    A lower bound in expectation that tightens with K (the importance-weighted bound), for any
-    latent size, in memory that does not grow with K.
+    In expectation a lower bound that tightens with K (the importance-weighted bound). It works for
+    any latent size, in memory that does not grow with K.
 
-    `prior_share`: a, of the draws that come from p(z) instead; q is then the mixture
-    (1 - a) q(z|x) + a p(z). With few latent dimensions this finds p(z|x) also where the encoder
-    misses it. Raises ValueError for K below 1, a share outside [0, 1), or above 0 where the
-    supports differ, a model without an encoder, data that do not fit the model, or a seed that is
-    no non-negative integer.
+    `prior_share`: a, the share of draws from p(z) instead; q is then the mixture
+    (1 - a) q(z|x) + a p(z). With few latent dimensions this finds p(z|x) even where the encoder
+    misses it. Raises ValueError for K below 1, a share outside [0, 1) (or above 0 if the supports
+    differ), a model without an encoder, data that do not fit the model, or a seed that is not a
+    non-negative integer.
 
     >>> from tensorflow_probability import distributions as tfd
     >>> class Model:  # z from N(0, 1), x from N(z, 1): so x is from N(0, 2)
@@ -229,13 +229,13 @@ def importance_sampling(
 
 
 def compare(model: Any, x: Data) -> Any:
-    """Both estimates of log p(x) of a model with an encoder, and its lower bound, on the same x.
+    """Compare both estimates of log p(x) and the lower bound of a model with an encoder.
 
     Half the draws of importance sampling come from the prior, for datapoints that the encoder
-    misses. A pandas DataFrame with the columns estimator, nats (the mean over x) and error (Monte
-    Carlo standard error of that). Warns and raises as the two estimators do, and warns of
-    datapoints, by their rows, of which the two differ by more than their errors allow; raises
-    ImportError without pandas.
+    misses. Returns a pandas DataFrame with the columns estimator, nats (the mean over x) and error
+    (its Monte Carlo standard error). Warns and raises as the two estimators do. Also warns, with
+    row numbers, if the two differ by more than their errors allow. Raises ImportError without
+    pandas.
 
     >>> from vae_keras import VAE, networks
     >>> encoder, decoder = networks.gaussian_encoder(3, 4, 1), networks.bernoulli_decoder(1, 4, 3)
@@ -274,7 +274,7 @@ def compare(model: Any, x: Data) -> Any:
 
 
 def _seed_of(seed, batch):
-    """Where the noise of a batch begins, 10^9 draws from where that of any other does."""
+    """The first seed of a batch, 10^9 draws away from that of any other batch."""
     branch, second = divmod(batch, 2)
     return _noise.at(seed, 2**20 * (1000 * second + 1), branch)
 

@@ -1,7 +1,7 @@
 """Draws from the exact posterior p(z|x) by Hamiltonian Monte Carlo, with TFP.
 
-A model here is anything with `decode(z)` and `prior`, continuous over vectors; where it has
-`encode(x)` as well, the chains begin there.
+A model is any object with `decode(z)` and `prior`, continuous over vectors. If it also has
+`encode(x)`, the chains start at draws from the encoder.
 """
 
 from collections.abc import Callable
@@ -14,17 +14,17 @@ from tensorflow_probability import distributions as tfd
 from vae_keras import _checks, _noise, _programs, _supports
 from vae_keras.typing import Codes, Data, Decoding, Draws, Minibatch, PerDatapoint, PerDraw, Seed
 
-__all__ = ["Chains", "draw", "hmc", "log_joint"]  # `models` and `likelihood` use the others
+__all__ = ["Chains", "draw", "hmc", "log_joint"]  # other modules use the rest
 
-_CANDIDATES = 500  # draws from the prior, of which a chain takes one to begin at
-_SHORTEST = 0.5  # a move takes this share of the step size, or more
+_CANDIDATES = 500  # draws from the prior, one of which becomes a chain's start
+_SHORTEST = 0.5  # the smallest share of the step size that a move takes
 
 
 class Chains(NamedTuple):
-    """What HMC drew: `z` (S, N, d), with `log_prob` (S, N) as the function given has it.
+    """S draws per datapoint from HMC: `z` (S, N, d), and its `log_prob` (S, N).
 
-    `acceptance` (N,): the rate after burn-in, from 0 to 1. `step_size` (N,): of each chain, in the
-    units of z. S is the number of draws.
+    `acceptance` (N,): the acceptance rate after burn-in, from 0 to 1. `step_size` (N,): of each
+    chain, in the units of z.
 
     >>> import numpy as np
     >>> found = Chains(np.zeros((50, 3, 2)), np.zeros((50, 3)), np.ones(3), np.ones(3))
@@ -41,15 +41,15 @@ class Chains(NamedTuple):
 class Jittered(tfp.mcmc.HamiltonianMonteCarlo):
     """HMC whose moves take a random share of the step size, `_SHORTEST` to 1, one for all chains.
 
-    On a Gaussian, moves of one length can last half a period: then each one ends at the mirror
-    image of its start, and the chain explores nothing, however many of its moves it accepts. Needs
+    On a Gaussian, moves of fixed length can last half a period: each then ends at the mirror image
+    of its start, and the chain explores nothing, even if it accepts all moves. Needs
     `store_parameters_in_results=True`.
     """
 
     def one_step(
         self, current_state: Codes, previous_kernel_results: Any, seed: Seed | None = None
     ) -> tuple[Codes, Any]:
-        """As TFP's."""
+        """As in TFP."""
         seed_share, seed_move = tf.unstack(tfp.random.split_seed(seed))
         share = tf.random.stateless_uniform([], seed_share, _SHORTEST, 1.0)
         step_size = previous_kernel_results.accepted_results.step_size
@@ -72,14 +72,14 @@ def hmc(
     burn_in: int = 150,
     target: float = 0.9,
 ) -> Chains:
-    """Hamiltonian Monte Carlo with TFP, a chain a datapoint, all at once.
+    """Hamiltonian Monte Carlo with TFP, one chain per datapoint, in parallel.
 
-    `log_prob`: (N, d) -> (N,), up to a constant, one density a row. `start`: (N, d). A move from z
-    draws a momentum r from N(0, I), takes `leapfrog_steps` of dz = r, dr = grad log p(z), and is
-    accepted with probability min(1, exp(H - H')), H = r'r / 2 - log p(z). During the `burn_in`
-    first moves, of which nothing is kept, the step size of each chain is adapted to the acceptance
-    rate `target`, then held; each move takes a random share of it. Raises nothing of its own. Call
-    it in a `tf.function`: eagerly each move takes tens of milliseconds.
+    `log_prob`: (N, d) -> (N,), one log density per row, up to a constant. `start`: (N, d). A move
+    from z draws a momentum r from N(0, I), takes `leapfrog_steps` of dz = r, dr = grad log p(z),
+    and is accepted with probability min(1, exp(H - H')), H = r'r / 2 - log p(z). The first
+    `burn_in` moves are discarded. In the first 80% of them, each chain's step size is adapted to
+    the acceptance rate `target`; it is then fixed. Each move takes a random share of it. Raises no
+    errors of its own. Call it in a `tf.function`: eagerly, each move takes tens of milliseconds.
 
     >>> import tensorflow as tf
     >>> from tensorflow_probability import distributions as tfd
@@ -111,9 +111,9 @@ def hmc(
 def draw(model: Decoding, x: Data, n_samples: int, *, seed: int = 0, **options: Any) -> Chains:
     """Draw from p(z|x) = p(z) p(x|z) / p(x) by HMC for each datapoint of x, (N, *input).
 
-    `options`: `leapfrog_steps`, `burn_in` and `target`, as `hmc` has them; `log_prob` is
+    `options`: `leapfrog_steps`, `burn_in` and `target`, as in `hmc`. The result's `log_prob` is
     log p(x, z), nats. Raises ValueError for a decoder without a gradient in z, data that do not fit
-    the model, or a seed that is no non-negative integer.
+    the model, or a seed that is not a non-negative integer.
 
     >>> from tensorflow_probability import distributions as tfd
     >>> class Model:  # z from N(0, 1), x from N(z, 1): so p(z|x) = N(x / 2, 1 / 2)
@@ -137,16 +137,16 @@ def draw(model: Decoding, x: Data, n_samples: int, *, seed: int = 0, **options: 
 
 
 def chains(model: Decoding, x: Minibatch, n_samples: int, seed: Seed, **options: Any) -> Chains:
-    """As `draw`, for use in a compiled program, of intensities x."""
+    """As `draw`, but for intensities x and for use in a compiled program."""
     seed_start, seed_chain = tf.unstack(tfp.random.split_seed(seed))
     start = begin(model, x, seed_start)
     return hmc(lambda z: log_joint(model, x, z), start, n_samples, seed=seed_chain, **options)
 
 
 def log_joint(model: Decoding, x: Minibatch, z: Codes | Draws) -> PerDatapoint | PerDraw:
-    """log p(x, z) = log p(z) + log p(x|z), (..., N), nats, of z (..., N, d) for x (N, *input).
+    """log p(x, z) = log p(z) + log p(x|z), (..., N), nats, for z (..., N, d) and x (N, *input).
 
-    x are numbers as the decoder is over them, not uint8 pixels.
+    x are values of the decoder's distribution, not uint8 pixels.
 
     >>> import tensorflow as tf
     >>> from tensorflow_probability import distributions as tfd
@@ -161,10 +161,10 @@ def log_joint(model: Decoding, x: Minibatch, z: Codes | Draws) -> PerDatapoint |
 
 
 def begin(model: Decoding, x: Minibatch, seed: Seed) -> Codes:
-    """Where the chains of x begin, (N, d): a draw from the encoder, roughly one from p(z|x) else.
+    """Starts for the chains of x, (N, d): draws from the encoder, or else roughly from p(z|x).
 
-    Without an encoder each takes one of a few hundred draws from the prior, with probability in
-    proportion to p(x|z).
+    Without an encoder, each start is one of a few hundred draws from the prior, chosen with
+    probability proportional to p(x|z).
     """
     if hasattr(model, "encode"):
         return model.encode(x).sample(seed=seed)

@@ -38,7 +38,7 @@ class Learned(keras.layers.Layer):
         return self.layer.distribution(self.params.value)
 
     def get_config(self) -> dict[str, Any]:
-        """The configuration from which Keras makes the prior again."""
+        """The configuration from which Keras recreates the prior."""
         return super().get_config() | {
             "layer": keras.saving.serialize_keras_object(self.layer),
             "initializer": keras.saving.serialize_keras_object(self.initializer),
@@ -46,7 +46,7 @@ class Learned(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Learned":
-        """Make the prior that `get_config` described."""
+        """Create the prior from its configuration."""
         nested = {name: config[name] for name in ("layer", "initializer")}
         made = {n: keras.saving.deserialize_keras_object(v) for n, v in nested.items()}
         return cls(**config | made)

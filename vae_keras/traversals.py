@@ -1,4 +1,4 @@
-"""Walks along single latent dimensions: what each of them does to x."""
+"""Traversals of single latent dimensions: the effect of each on x."""
 
 from collections.abc import Sequence
 
@@ -19,19 +19,19 @@ def traversal(
     dims: Sequence[int] | None = None,
     values: Sequence[float] = VALUES,
 ) -> np.ndarray:
-    """E[x|z] where one number of z takes each of `values`, the others as the encoder has them of x.
+    """E[x|z] where one dimension of z takes each of `values`.
 
-    The others stay at the mean of q(z|x).
+    The other dimensions stay at the mean of q(z|x).
 
     Args:
-        model: anything with `encode(x)`, `decode(z)` and `prior`, z of shape (d,).
+        model: any object with `encode(x)`, `decode(z)` and `prior`, z of shape (d,).
         x: one datapoint, (*input,); uint8 pixels are read as x / 255.
-        dims: which of the d numbers, from 0 on; by default all.
-        values: what each of them becomes.
+        dims: which of the d dimensions, counted from 0. Default: all.
+        values: the values that each of them takes.
 
-    Returns the means, (dims, values, *input), NumPy. Raises ValueError for more datapoints than
-    one, for z that is no vector, for a dimension that it has not, and for a value to which the
-    prior gives no density.
+    Returns the means, (dims, values, *input), NumPy. Raises ValueError for more than one datapoint,
+    for a z that is not a vector, for a dimension that z does not have, and for a value without
+    density under the prior.
 
     >>> from vae_keras import VAE, networks
     >>> import numpy as np

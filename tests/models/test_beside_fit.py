@@ -282,7 +282,7 @@ def test_a_model_without_weights_draws_nothing():
 
 @pytest.mark.parametrize("name", ["vae.h5", "vae.hdf5"])
 def test_hdf5_is_refused(name, make_vae, tmp_path):
-    with pytest.raises(ValueError, match=r"would be HDF5, .*save \.keras"):
+    with pytest.raises(ValueError, match=r"would be HDF5, .*save as \.keras"):
         make_vae().save(tmp_path / name)
 
 

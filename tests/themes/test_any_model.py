@@ -299,7 +299,7 @@ def test_a_learned_gaussian_prior_keeps_estimator_b(x, make_vae):
 
 def test_a_fixed_mixture_prior_chooses_estimator_a_and_says_so(make_vae):
     prior = GaussianMixture(LATENT, 2).distribution(tf.constant(np.arange(10, dtype="float32")))
-    with pytest.warns(UserWarning, match="With estimator='A' there is no warning"):
+    with pytest.warns(UserWarning, match="Pass estimator='A' to silence this warning"):
         assert make_vae(prior=prior).estimator == "A"
     assert make_vae(prior=prior, estimator="A").estimator == "A"
     with pytest.raises(ValueError, match=r"estimator B needs KL.*: use estimator='A'"):

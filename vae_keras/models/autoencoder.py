@@ -1,4 +1,4 @@
-"""What every model with an encoder and a decoder shares: all but the way it learns."""
+"""The base of all models with an encoder and a decoder, without the training algorithm."""
 
 import warnings
 from typing import Any
@@ -14,60 +14,61 @@ from vae_keras.models import _inputs
 from vae_keras.models.latent_variable import LatentVariableModel, datapoints, run, total
 from vae_keras.typing import Codes, Data, Minibatch, Nats, Shape
 
-MOST_CODES = 10_000  # z of which `elbo` decodes at a time
+MOST_CODES = 10_000  # values of z that `elbo` decodes at a time
 
 
 class AutoEncoder(LatentVariableModel):
     """A latent-variable model p(z) p(x|z) with an encoder q(z|x), measured by the lower bound.
 
-    All but the way it learns: a subclass is an algorithm.
+    Each subclass adds a training algorithm.
 
     Args:
-        encoder: a Keras model of one input that ends in a distribution layer: x of shape
+        encoder: a Keras model with one input that ends in a distribution layer: x of shape
             (M, *input) -> q(z|x). It may be functional, Sequential or subclassed.
-        decoder: likewise, z of shape (M, *latent) -> p(x|z), a distribution over `input`.
+        decoder: a Keras model of the same kind: z of shape (M, *latent) -> p(x|z), a distribution
+            over `input`.
         prior: p(z), a TFP distribution over `latent` that is saved with the model and not trained,
-            or a `priors.Learned`; by default N(0, I).
-        estimator: "B", equation 7, with the KL in closed form; "A", equation 6, for any pair; or
-            "IW", the importance-weighted bound. By default B, or A where there is no closed form,
-            with a warning that says so.
-        n_samples: L, the number of samples of z a datapoint.
-        weight_decay: w adds w/2 |theta|^2 to the loss, over the weights of both networks that are
-            matrices or more; biases, vectors and a learned prior's parameters are not among them.
+            or a `priors.Learned`. Default: N(0, I).
+        estimator: "B", equation 7, with the KL in closed form; "A", equation 6, for any q and p;
+            or "IW", the importance-weighted bound. Default: B, or A with a warning if the KL has
+            no closed form.
+        n_samples: L, the number of samples of z per datapoint.
+        weight_decay: w adds w/2 |theta|^2 to the loss, over the weights of both networks that have
+            two or more dimensions. Biases, vectors and a learned prior's parameters are excluded.
             1/N is a prior N(0, I) on these weights, its log density divided by the N training
             points (MAP); 0 is maximum likelihood.
-        seed: of the noise; by default drawn from Python's generator, which
+        seed: seed of the noise. Default: drawn from Python's generator, which
             `keras.utils.set_random_seed` seeds.
 
-    Data x of type uint8 are images, read as intensities x / 255; but where the decoder is over
-    counts, any discrete family other than Bernoulli, they are counts, read as they are. The metrics
-    are in nats per datapoint: `elbo` = `reconstruction` - `kl`, and `loss` = `weight_decay` -
-    `elbo` (plus the networks' own regularisers where they have some). Targets y are ignored:
-    learning is unsupervised.
+    Data x of type uint8 are images, read as intensities x / 255. If the decoder is over counts (any
+    discrete family other than Bernoulli), they are counts, read unchanged. The metrics are in nats
+    per datapoint: `elbo` = `reconstruction` - `kl`, and `loss` = `weight_decay` - `elbo` (plus the
+    networks' own regularisers, if any). Targets y are ignored: learning is unsupervised.
 
-    All arguments are fixed once the model is made. Raises ValueError, before any training, for
-    networks that do not fit together and for data that the model cannot read.
+    All arguments are fixed once the model is made. Raises ValueError, before any training, if the
+    networks do not fit together or the model cannot read the data.
 
     A subclass must implement:
-        train_step(data): learn from a minibatch, as `Trainer` asks. It may return what
-            `record_bound` gives.
+        train_step(data): learn from a minibatch, as described in `Trainer`. It may return the
+            result of `record_bound`.
 
     It may override:
         check_posterior(posterior): raise ValueError for a q(z|x) that the algorithm cannot learn.
-        decode_sampled(z, training): p(x|z) as `bound` has it, where theta is drawn too.
-        build(input_shape): further weights, and checks.
+        decode_sampled(z, training): p(x|z) in `bound`, for a decoder whose theta is sampled too.
+        build(input_shape): to add weights and checks.
         decay(variables): the MAP term.
-        METRICS, SETTINGS, get_config: where it has metrics or arguments of its own.
+        METRICS, SETTINGS, get_config: to add metrics or arguments.
 
     It inherits:
-        encode, decode, prior, read: q(z|x), p(x|z), p(z), and x as they take it.
-        bound, loss_of, decay: the bound estimated with fresh samples, and what becomes the loss.
-        record_bound, test_step, call: the metrics, what `evaluate` and `predict` do.
-        elbo, score, reconstruct, sample: what a user calls.
+        encode, decode, prior, read: q(z|x), p(x|z), p(z), and x as the networks take it.
+        bound, loss_of, decay: the bound estimated with fresh samples, the loss, its MAP term.
+        record_bound, test_step, call: the metrics, and the steps of `evaluate` and `predict`.
+        elbo, score, reconstruct, sample: for users to call.
         fit, noise_seed, scaled, count_examples: all that `LatentVariableModel` and `Trainer` have.
 
-    So a further algorithm is one method. The score-function estimator, which section 2.2 calls
-    naive, has grad E_q[f(z)] = E_q[f(z) grad log q(z|x)], f(z) = log p(x, z) - log q(z|x):
+    A new algorithm is therefore one method. For example, the score-function estimator, which
+    section 2.2 calls naive, has grad E_q[f(z)] = E_q[f(z) grad log q(z|x)],
+    f(z) = log p(x, z) - log q(z|x):
 
     >>> import numpy as np
     >>> import tensorflow as tf
@@ -127,7 +128,7 @@ class AutoEncoder(LatentVariableModel):
             self._tracker.unlock()  # a subclass may add layers and metrics in its own __init__
 
     def build(self, input_shape: Shape) -> None:
-        """Make the networks' weights, and check on one datapoint of zeros that they fit."""
+        """Create the networks' weights and check on one datapoint of zeros that they fit."""
         if self.built:
             return
         posterior = self.encoder(tf.zeros((1, *input_shape[1:])))
@@ -144,11 +145,11 @@ class AutoEncoder(LatentVariableModel):
 
     @property
     def estimator(self) -> str | None:
-        """ "A", "B" or "IW"; where none was given, None until `build` chooses one."""
+        """ "A", "B" or "IW"; if none was given, None until `build` chooses one."""
         return self._estimator
 
     def build_from_config(self, config: dict[str, Any]) -> None:
-        """Build for the inputs of the saved model. Keras's own would pass over what is refused."""
+        """Build for the saved input shape. Keras's own method would swallow errors."""
         self.build(config["input_shape"])
 
     def _choose_estimator(self, posterior):
@@ -162,29 +163,29 @@ class AutoEncoder(LatentVariableModel):
             raise ValueError(f"estimator B needs {missing}: use estimator='A'")
         self._estimator = "A"
         warnings.warn(
-            f"estimator B would need {missing}: this model uses estimator A. With estimator='A' "
-            "there is no warning",
+            f"estimator B would need {missing}: this model uses estimator A. Pass estimator='A' "
+            "to silence this warning",
             stacklevel=2,
         )
 
     def check_posterior(self, posterior: tfd.Distribution) -> None:
-        """Raise ValueError where this algorithm cannot learn with `posterior`."""
+        """Raise ValueError if this algorithm cannot learn with `posterior`."""
 
     # ------------------------------------------------------------------------ the model
 
     def encode(self, x: Minibatch, training: bool = False) -> tfd.Distribution:
-        """q(z|x) for x of shape (M, *input); `training`: as a Keras layer has it."""
+        """q(z|x) for x of shape (M, *input); `training` is as in a Keras layer."""
         return run(self.encoder, self.read(x), training)
 
     def call(self, x: Minibatch) -> tf.Tensor:
-        """Reconstruct x: the mean of p(x|z) at the mean of q(z|x). So does `predict`.
+        """Reconstruct x as the mean of p(x|z) at the mean of q(z|x), as `predict` does.
 
-        Where q has no mean, as Cauchy, its mode stands in, or a mean of draws.
+        If q has no mean, its mode (Cauchy) or the mean of samples is used instead.
         """
         return distributions.centre(self.decode(distributions.centre(self.encode(x))))
 
     def decode_sampled(self, z: Codes, training: bool) -> tfd.Distribution:
-        """p(x|z) as the bound has it: `decode`, unless the decoder's parameters are drawn too."""
+        """p(x|z) in the bound: `decode`, unless the decoder's parameters are sampled too."""
         return self.decode(z, training)
 
     def bound(self, x: Minibatch, n_samples: int | None = None, training: bool = False) -> Bound:
@@ -209,15 +210,15 @@ class AutoEncoder(LatentVariableModel):
         return self.record_bound(bound, self.decay(self.trainable_variables))
 
     def loss_of(self, bound: Bound, decay: tf.Tensor) -> tf.Tensor:
-        """The loss, a scalar: `decay` - the mean bound, and the networks' own regularisers."""
+        """The loss, a scalar: `decay` - the mean bound + the networks' own regularisers."""
         return total(decay - tf.reduce_mean(bound.elbo), *self.losses)
 
     def record_bound(
         self, bound: Bound, decay: tf.Tensor, objective: Bound | None = None
     ) -> dict[str, tf.Tensor]:
-        """Take a minibatch's bound into the metrics, and return their values.
+        """Add a minibatch's bound to the metrics and return their values.
 
-        `objective`: what the loss is of, where that is not the bound itself.
+        `objective`: the bound to compute the loss from, if not `bound` itself.
         """
         loss = self.loss_of(bound if objective is None else objective, decay)
         values = (loss, *bound, decay)
@@ -241,7 +242,7 @@ class AutoEncoder(LatentVariableModel):
             return np.concatenate([bound(batch).numpy() for batch in batches])
 
     def score(self, x: Data) -> Nats:
-        """By what step sizes are compared: the lower bound, (N,)."""
+        """The score by which step sizes are compared: the lower bound, (N,)."""
         return self.elbo(x)
 
     def reconstruct(self, x: Data) -> np.ndarray:
@@ -251,5 +252,5 @@ class AutoEncoder(LatentVariableModel):
     # ------------------------------------------------------------------- saving it
 
     def get_config(self) -> dict[str, Any]:
-        """The configuration from which Keras makes the model again."""
+        """The configuration from which Keras recreates the model."""
         return super().get_config() | {"estimator": self.estimator, "n_samples": self.n_samples}

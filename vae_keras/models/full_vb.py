@@ -126,5 +126,5 @@ class FullVB(VAE):
         return tf.add_n(kl) / self.n_train + super().decay(self.encoder.trainable_variables)
 
     def get_config(self) -> dict[str, Any]:
-        """The configuration from which Keras makes the model again."""
+        """The configuration from which Keras recreates the model."""
         return super().get_config() | {"n_train": self.n_train}

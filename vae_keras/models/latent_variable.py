@@ -1,4 +1,4 @@
-"""What every latent-variable model p(z) p(x|z) has, whatever the algorithm that trains it."""
+"""The base of all latent-variable models p(z) p(x|z), for any training algorithm."""
 
 import inspect
 import random
@@ -18,35 +18,35 @@ from vae_keras.typing import Codes, Data, Minibatch
 
 
 class LatentVariableModel(Trainer):
-    """A prior p(z), a decoder p(x|z), perhaps other networks, and the MAP term on their weights.
+    """A prior p(z), a decoder p(x|z), optional further networks, and the MAP term on their weights.
 
     Args:
         networks: Keras models, in the order of `NETWORKS`.
-        prior: p(z), a TFP distribution or a `priors.Learned`; None where `build` makes it.
-        weight_decay: w adds w/2 |theta|^2 over the trained weights to the loss; biases, vectors
-            and a learned prior's parameters are not among them.
-        seed: of the noise; None: drawn from Python's generator.
+        prior: p(z), a TFP distribution or a `priors.Learned`; None if `build` creates it.
+        weight_decay: w adds w/2 |theta|^2 over the trained weights to the loss. Biases, vectors
+            and a learned prior's parameters are excluded.
+        seed: seed of the noise; None: drawn from Python's generator.
 
-    Networks and settings are fixed once they are set, since compiled programs hold them: to set one
-    again raises AttributeError. Raises ValueError for a negative `weight_decay` and a bad seed.
+    Networks and settings are fixed, since compiled programs hold them: setting one again raises
+    AttributeError. Raises ValueError for a negative `weight_decay` or an invalid seed.
 
     A subclass must implement:
-        METRICS: the names of what its steps pass to `record`, `loss` the first.
-        build(input_shape): make the weights, and the prior where it is None; call
+        METRICS: the names of the values that its steps pass to `record`, `loss` first.
+        build(input_shape): create the weights, and the prior if it is None; call
             `check_likelihood` with p(x|z) of one z; set `built`.
-        train_step(data), test_step(data), call(x): as `Trainer` asks.
+        train_step(data), test_step(data), call(x): as `Trainer` requires.
 
     It may override:
-        NETWORKS: the names of its networks, which are attributes and arguments of it.
+        NETWORKS: the names of its networks, which are both attributes and arguments.
         SETTINGS: the names of its other arguments.
-        get_config: with the arguments that it adds.
+        get_config: to include the arguments that it adds.
         decode, decay: p(x|z), and the MAP term.
 
     It inherits:
         prior, decode, sample: p(z), p(x|z), and draws x from both.
-        read: x as the networks see it, for a step to call.
-        decay, record: the MAP term; a minibatch's values taken into `metrics`.
-        get_config, from_config: networks, prior, `weight_decay` and `seed` saved and loaded.
+        read: x as the networks take it, for the steps to call.
+        decay, record: the MAP term; adds a minibatch's values to `metrics`.
+        get_config, from_config: save and load networks, prior, `weight_decay` and `seed`.
         fit, evaluate, noise_seed, scaled, count_examples: all that `Trainer` has.
     """
 
@@ -73,19 +73,19 @@ class LatentVariableModel(Trainer):
 
     @property
     def prior(self) -> tfd.Distribution:
-        """p(z); of a learned one, as it stands now. None where `build` is still to make it."""
+        """p(z), with the current weights if it is learned; None before `build` creates it."""
         return self._prior.now() if isinstance(self._prior, keras.Layer) else self._prior
 
     def __setattr__(self, name, value):
         if name in (*self.NETWORKS, *self.SETTINGS) and hasattr(self, name):
             raise AttributeError(
-                f"the {name} of a {type(self).__name__} is fixed, for its compiled steps hold it: "
-                f"make another model, of the same networks if you like, with another {name}"
+                f"the {name} of a {type(self).__name__} is fixed, because compiled steps hold it: "
+                f"make a new model with another {name}; it may share the networks"
             )
         super().__setattr__(name, value)
 
     def check_likelihood(self, likelihood: tfd.Distribution) -> None:
-        """Take from p(x|z), for one z, what data x it is over; ValueError if no distribution."""
+        """Read from p(x|z), for one z, which data x it models; ValueError if no distribution."""
         _checks.check_distribution(likelihood, "decoder")
         self.event_shape = tuple(likelihood.event_shape)
         self.unit_interval = _supports.needs_unit_interval(likelihood)
@@ -94,25 +94,25 @@ class LatentVariableModel(Trainer):
         _checks.check_precision(self.trainable_variables)
 
     def density_check(self) -> Callable[[Data], None] | None:
-        """What raises ValueError for data outside the support of p(x|z), where it has a bound."""
+        """A check that raises ValueError for data outside p(x|z)'s support; None if unbounded."""
         return _supports.density_check(self) if self._is_bounded else None
 
     def read(self, x: Data) -> Minibatch:
-        """Data x in float32, as the networks see them: uint8 pixels / 255, all else as it is."""
+        """Convert data x to the networks' float32 input: uint8 pixels / 255, all else unchanged."""
         x = _checks.one_input(x)
         if not self.built:
             _inputs.build_for(self, x.shape)
         return intensities(x, self.pixels)
 
     def decode(self, z: Codes, training: bool = False) -> tfd.Distribution:
-        """p(x|z) for z of shape (M, *latent); `training`: as a Keras layer has it."""
+        """p(x|z) for z of shape (M, *latent); `training` is as in a Keras layer."""
         return run(self.decoder, z, training)
 
     def decay(self, variables: list[keras.Variable]) -> tf.Tensor:
         """w/2 |weights|^2: for w = 1/N, -log N(weights; 0, I) / N up to a constant (MAP).
 
-        The weights are those of `variables` that are matrices, or more; biases, of whatever shape,
-        have no prior, nor has what a learned p(z) is made of.
+        The weights are those of `variables` with two or more dimensions. Biases of any shape and
+        the weights of a learned p(z) are excluded.
         """
         own = [id(w) for w in getattr(self._prior, "weights", ())]
         weights = [
@@ -125,11 +125,9 @@ class LatentVariableModel(Trainer):
         return 0.5 * self.weight_decay * tf.add_n([_sum_of_squares(w) for w in weights])
 
     def record(self, n: tf.Tensor, values: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Take `values` of a minibatch of `n`, scalars or (n,), into the metrics of METRICS."""
+        """Add `values` of a minibatch of size `n`, scalars or (n,), to the metrics of METRICS."""
         for mean, value in zip(self._means, values, strict=True):
-            if (
-                value.shape.rank == 0
-            ):  # a mean over the minibatch, of which a device may have nothing
+            if value.shape.rank == 0:  # a mean over the minibatch; a device's part may be empty
                 mean.update_state(tf.where(n > 0, value, 0.0), sample_weight=n)
             else:
                 mean.update_state(value)
@@ -155,7 +153,7 @@ class LatentVariableModel(Trainer):
         return _programs.compiled(self, ("sample", mean), draw, jit_compile=False)(n).numpy()
 
     def get_config(self) -> dict[str, Any]:
-        """The configuration from which Keras makes the model again."""
+        """The configuration from which Keras recreates the model."""
         config = super().get_config() | {
             name: keras.saving.serialize_keras_object(getattr(self, name)) for name in self.NETWORKS
         }
@@ -173,7 +171,7 @@ class LatentVariableModel(Trainer):
     def from_config(
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> Self:
-        """Make the model that `get_config` described."""
+        """Create the model from its configuration."""
         config = dict(config)
         for name in cls.NETWORKS:
             config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects)
@@ -185,23 +183,23 @@ class LatentVariableModel(Trainer):
 
 
 def run(network: keras.Model, inputs: tf.Tensor, training: bool) -> tfd.Distribution:
-    """What `network` gives; in training its Dropout and BatchNormalization are told so."""
+    """Call `network`, with its Dropout and BatchNormalization in training mode if `training`."""
     told = training and "training" in inspect.signature(network.call).parameters
     return network(inputs, training=True) if told else network(inputs)
 
 
 def total(*losses: tf.Tensor) -> tf.Tensor:
-    """The sum of scalars in float32: under mixed precision activity regularisers are not."""
+    """The sum of scalars in float32; under mixed precision, activity regularisers are not."""
     return tf.add_n([tf.cast(loss, tf.float32) for loss in losses])
 
 
 def _sum_of_squares(w):
-    # On a CPU XLA adds a matrix's elements one after the other, but multiplies matrices at full
-    # speed: as a product with ones the sum takes a tenth of a step less.
+    # On a CPU, XLA adds a matrix's elements one by one but multiplies matrices at full speed:
+    # summing by a product with ones saves a tenth of a step.
     squares = tf.reshape(tf.square(w), (-1, w.shape[-1]))
     return tf.reduce_sum(tf.linalg.matvec(squares, tf.ones_like(squares[0])))
 
 
 def datapoints(data: Any) -> Minibatch:
-    """X of a minibatch (x,), (x, y) or x."""
+    """The x of a minibatch x, (x,) or (x, y)."""
     return keras.utils.unpack_x_y_sample_weight(data)[0]

@@ -227,7 +227,7 @@ class MonteCarloEM(LatentVariableModel):
             return np.concatenate([log_joint(batch).numpy() for batch in batches])
 
     def get_config(self) -> dict[str, Any]:
-        """The configuration from which Keras makes the model again."""
+        """The configuration from which Keras recreates the model."""
         return super().get_config() | {
             "n_train": self.n_train,
             "leapfrog_steps": self.leapfrog_steps,

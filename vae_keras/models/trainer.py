@@ -1,8 +1,8 @@
-"""`fit` at the machine's speed, inherited by every model of the kit.
+"""A fast `fit`, inherited by every model of the library.
 
-At M = 100 the arithmetic of a minibatch takes a few milliseconds, and what a usual `fit` does
-around it as long again. So from an array `fit` gathers many minibatches at a time and hands them to
-one compiled program, which runs `train_step` on each.
+At M = 100 the arithmetic of a minibatch takes a few milliseconds, and the overhead of Keras's `fit`
+about as long again. For an array, this `fit` therefore gathers many minibatches at a time and
+passes them to one compiled program, which runs `train_step` on each.
 """
 
 from collections.abc import Callable
@@ -21,49 +21,48 @@ EVALUATION_BATCH_SIZE = 1000
 
 
 class Trainer(keras.Model):
-    """A Keras model that learns from x alone, with a `train_step` of one minibatch x.
+    """A Keras model that learns from x alone, by a `train_step` on one minibatch x.
 
     A subclass must implement:
-        build(input_shape): make the weights; set `event_shape`, the shape of one datapoint,
-            `unit_interval`, whether its values must lie in [0, 1], or which of them, `pixels`,
-            whether uint8 values are pixels, and last `built`. Called twice, it does nothing.
+        build(input_shape): create the weights; set `event_shape`, the shape of one datapoint,
+            `unit_interval`, whether its values must lie in [0, 1] (or a mask of those that must),
+            `pixels`, whether uint8 values are pixels, and last `built`. A second call does nothing.
         train_step(data): learn from a minibatch, whose x is `datapoints(data)`: differentiate
             `scaled(loss, x)`, apply the gradients with `optimizer`, call `count_examples(x)`, and
-            return the metrics, `loss` among them. All in TensorFlow, since XLA compiles it; any
-            noise from `noise_seed(training=True)`.
-        test_step(data): the same metrics of a minibatch, nothing learned; noise from
-            `noise_seed()`.
-        call(x): what `predict` gives for a minibatch, and what `export` exports.
-        metrics: a property, the Keras metrics that an epoch resets.
+            return the metrics, including `loss`. Use TensorFlow only, since XLA compiles it, and
+            take noise from `noise_seed(training=True)`.
+        test_step(data): return the same metrics without learning; take noise from `noise_seed()`.
+        call(x): the output of `predict` for a minibatch, and the function that `export` exports.
+        metrics: a property, the Keras metrics that are reset each epoch.
 
     It may override:
-        evaluations: how often `train_step` evaluates log p(x|z) for each datapoint that it visits.
-        density_check: what refuses data for which log p(x|z) is not defined.
+        evaluations: how often `train_step` evaluates log p(x|z) per datapoint.
+        density_check: a check that refuses data for which log p(x|z) is not defined.
         divisible: whether the devices of a `tf.distribute.MirroredStrategy` may share a minibatch.
-        minibatch(x, rows): what `fit` on an array hands to `train_step`.
-        get_config, from_config: as in Keras, with what `__init__` takes.
+        minibatch(x, rows): the data that `fit` on an array passes to `train_step`.
+        get_config, from_config: as in Keras, with the arguments of `__init__`.
 
     It inherits:
-        compile, fit, evaluate, predict, export: as in Keras, data checked, arrays at full speed.
+        compile, fit, evaluate, predict, export: as in Keras; data are checked, arrays run fast.
         noise_seed, scaled, count_examples: for the steps to call.
-        examples_seen, samples_evaluated: how far training has come; saved with the model, as is
-            the noise.
-        set_evaluation_noise: to measure the same twice.
-        forget_programs: for a change that no compiled program can see.
+        examples_seen, samples_evaluated: training progress, saved with the model, as is the state
+            of the noise.
+        set_evaluation_noise: to repeat a measurement with the same noise.
+        forget_programs: to call after a change that no compiled program can detect.
 
-    Raises ValueError for a seed that is no non-negative integer.
+    Raises ValueError for a seed that is not a non-negative integer.
     """
 
     evaluations = 1
     divisible = True
-    built: bool  # as Keras has it
+    built: bool  # set by Keras
 
     def __init__(self, seed: int, **kwargs: Any):
         super().__init__(**kwargs)
-        _noise.words(seed)  # refuses one that names no stream
+        _noise.words(seed)  # raises ValueError for an invalid seed
         self.seed = seed
-        # The counters are weights, so they are saved: a loaded model goes on with fresh noise.
-        # Evaluation has one of its own, so that looking does not change what is learned.
+        # The counters are weights, so they are saved: a loaded model continues with fresh noise.
+        # Evaluation has its own counter, so that evaluating does not change training.
         numbers = {"dtype": "int64", "initializer": "zeros", "trainable": False}
         draws = numbers | {"aggregation": "only_first_replica"}
         self._draws = self.add_weight(name="noise_draws", **draws)
@@ -79,40 +78,40 @@ class Trainer(keras.Model):
 
     @property
     def examples_seen(self) -> int:
-        """Datapoints of all minibatches so far, in all calls of `fit`."""
+        """The number of datapoints in all minibatches so far, over all calls of `fit`."""
         return int(self._examples_seen.numpy())
 
     def count_examples(self, x: Minibatch) -> None:
-        """Count the datapoints of a minibatch x: for a `train_step` to call."""
-        # Keras's own assign_add would, with several devices, add up what they had counted before.
+        """Count the datapoints of a minibatch x; each `train_step` must call it."""
+        # With several devices, Keras's own assign_add would also add up their earlier counts.
         self._examples_seen.value.assign_add(tf.shape(x, out_type=tf.int64)[0])
 
     def density_check(self) -> Callable[[Data], None] | None:
-        """What raises ValueError for data that have no density, whatever their shape; or None."""
+        """A check that raises ValueError for data without a density; None: all data have one."""
         return None
 
     def minibatch(self, x: Data, rows: Rows) -> Any:
-        """What `fit` on an array passes to `train_step`: the datapoints in these rows of it."""
+        """The data that `fit` on an array x passes to `train_step`: its datapoints `rows`."""
         return tf.gather(x, rows)
 
     def noise_seed(self, training: bool = False) -> Seed:
-        """A seed for TFP, (2,), that has not been used before, for `training` or for evaluation.
+        """A fresh TFP seed, (2,), for `training` or for evaluation.
 
-        Each device that shares a minibatch has one of its own.
+        Devices that share a minibatch get different seeds.
         """
         counter = self._draws if training else self._evaluation_draws
         counter.assign_add(1)
         return _replicas.seed(self.seed, tf.convert_to_tensor(counter), training)
 
     def set_evaluation_noise(self, number: int) -> None:
-        """Let the noise of evaluation go on from its draw `number`: to measure the same twice."""
+        """Continue evaluation noise from draw `number`, to repeat a measurement exactly."""
         self._evaluation_draws.assign(number)
 
     def scaled(self, loss: tf.Tensor, x: Minibatch) -> tf.Tensor:
-        """What a `train_step` differentiates, of the mean loss of a minibatch x.
+        """The mean loss of a minibatch x, scaled for a `train_step` to differentiate.
 
-        With several devices x is a part of it and counts by its share of the datapoints, since the
-        optimiser adds up their gradients; and float16 needs the optimiser's scale.
+        With several devices, x is one device's part and is weighted by its share of the datapoints,
+        since the optimiser adds up the gradients. float16 needs the optimiser's loss scale.
         """
         return self.optimizer.scale_loss(_replicas.weighed(loss, x))
 
@@ -129,15 +128,15 @@ class Trainer(keras.Model):
         jit_compile: bool | str = "auto",
         **kwargs: Any,
     ) -> None:
-        """As in Keras; the optimiser is by default the paper's Adagrad, step size 0.02.
+        """As in Keras; the default optimiser is the paper's Adagrad with step size 0.02.
 
-        `jit_compile`: "auto" compiles by XLA, also on a CPU, unless several devices share the work
-        or there are convolutions on a CPU; False for networks that XLA cannot compile.
-        `steps_per_execution`: "auto" lets `fit` on an array run up to 100 minibatches at a time,
-        1,000 on a GPU, so that batch-level callbacks are called that seldom; everything else runs
-        one at a time.
-        Forgets what was compiled before (`forget_programs`). Raises ValueError for `loss` and
-        metrics: the loss is the negative bound; and for devices that cannot share the work.
+        `jit_compile`: "auto" compiles with XLA, also on a CPU, unless several devices share the
+        work or the model has convolutions on a CPU. Use False for networks that XLA cannot compile.
+        `steps_per_execution`: "auto" lets `fit` on an array run up to 100 minibatches per call of
+        the compiled program, 1,000 on a GPU; batch-level callbacks run once per call. Everything
+        else runs one minibatch at a time.
+        Drops earlier compiled programs (`forget_programs`). Raises ValueError if `loss` or metrics
+        are given (the loss is the negative bound), and for devices that cannot share the work.
         """
         if not loss is metrics is weighted_metrics is None:
             raise ValueError(
@@ -156,21 +155,21 @@ class Trainer(keras.Model):
         _programs.forget(self)
 
     def forget_programs(self) -> None:
-        """Drop what was compiled for the model, so that the next call traces it as it is now.
+        """Drop the model's compiled programs, so that the next call traces the model afresh.
 
-        `elbo`, `sample` and the estimators of log p(x) notice by themselves when an attribute of
-        the model or of a layer was replaced; `fit`, `evaluate` and `predict`, as in Keras, do not.
-        A change that lies deeper, as within an object that a layer holds, none of them can see.
+        `elbo`, `sample` and the estimators of log p(x) detect when an attribute of the model or of
+        a layer was replaced; `fit`, `evaluate` and `predict`, as in Keras, do not. None of them can
+        detect a deeper change, such as one within an object that a layer holds.
         """
         _programs.forget(self)
         self._loop.forget()
         self.train_function = self.test_function = self.predict_function = None
 
     def get_compile_config(self) -> dict[str, Any] | None:
-        """What `compile` was called with; None before it was."""
+        """The arguments of `compile`; None before it was called."""
         if not self.compiled:
             return None
-        self._build_optimizer()  # it is saved with its state, which a loaded one looks for
+        self._build_optimizer()  # loading expects the optimiser's saved state
         return {
             "optimizer": keras.saving.serialize_keras_object(self.optimizer),
             "run_eagerly": self.run_eagerly,
@@ -179,13 +178,13 @@ class Trainer(keras.Model):
         }
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile as `get_compile_config` described, the optimiser ready to be loaded."""
+        """Compile from `get_compile_config`'s result, with an optimiser ready for loading."""
         optimizer = keras.saving.deserialize_keras_object(config["optimizer"])
         self.compile(**config | {"optimizer": optimizer})
         self._build_optimizer()
 
     def _build_optimizer(self):
-        # In time for what restores or keeps its state: loading, BackupAndRestore, FiniteBound.
+        # Needed before its state is restored or copied: loading, BackupAndRestore, FiniteBound.
         if self.built and not self.optimizer.built:
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
@@ -205,17 +204,18 @@ class Trainer(keras.Model):
         steps_per_epoch: int | None = None,
         **kwargs: Any,
     ) -> keras.callbacks.History:
-        """As in Keras, with batch_size M = 100 for arrays. Targets y are ignored.
+        """As in Keras; batch_size M defaults to 100 for arrays. Targets y are ignored.
 
-        An array's rows are shuffled anew in each epoch, by `seed` and `examples_seen` alone;
-        with `steps_per_epoch` an epoch ends after so many minibatches. Two more values of `shuffle`
-        make one order without end, all of whole minibatches, that goes on after `examples_seen`
-        rows, however it is divided into epochs or calls of `fit`: "replacement", each row drawn by
-        itself, so that one may come twice and another not at all; "passes", pass after pass.
+        An array's rows are reshuffled in each epoch; the order depends only on `seed` and
+        `examples_seen`. With `steps_per_epoch`, an epoch ends after that many minibatches. Two
+        further values of `shuffle` give an endless order, in whole minibatches. It continues after
+        `examples_seen` rows, however it is divided into epochs or calls of `fit`. "replacement"
+        draws each row independently, so that a row may come twice or not at all; "passes" makes
+        pass after pass.
 
-        Raises ValueError for data that the model cannot read, before training, and
-        `NonFiniteBoundError` when the bound turns NaN or infinite: the model then has the last
-        weights with which it was finite.
+        Raises ValueError, before training, for data that the model cannot read, and
+        `NonFiniteBoundError` if the bound becomes NaN or infinite: the model then has the last kept
+        copy of the weights with which it was finite.
         """
         _inputs.check_use(self, "fit", **kwargs)
         devices = _replicas.count(self)
@@ -225,7 +225,7 @@ class Trainer(keras.Model):
         self._build_optimizer()
         kwargs |= {"validation_data": validation_data, "callbacks": _guarded(callbacks, self)}
         _orders.check(shuffle, of_array=hasattr(x, "shape"))
-        if not hasattr(x, "shape"):  # Keras's own way; it warns of shuffling what it cannot
+        if not hasattr(x, "shape"):  # Keras warns if told to shuffle other streams
             shuffle = shuffle and isinstance(x, keras.utils.PyDataset)
             before = self.examples_seen
             with _streams.refusals():
@@ -235,22 +235,22 @@ class Trainer(keras.Model):
             return history
         walk = _walks.Walk(self._loop, x, size, shuffle, steps_per_epoch, self._minibatches)
         kwargs |= {"steps_per_epoch": walk.per_epoch, "shuffle": False}
-        if devices > 1:  # Keras divides each minibatch of a stream
+        if devices > 1:  # Keras divides a stream's minibatches between them
             with _streams.refusals():  # of validation data
                 return super().fit(walk.minibatches(self._examples_seen.value.read_value), **kwargs)
         with walk.under_way(), _streams.refusals():
             return super().fit(walk.parts(), **kwargs)
 
     def make_train_function(self, force: bool = False) -> None:
-        """Keras's own, for a stream of minibatches; what `fit` on an array runs is made with it."""
-        if self.train_function is None or force:  # as `compile` and `quantize` leave it
+        """As in Keras, for streams; also drops outdated programs of `fit` on an array."""
+        if self.train_function is None or force:  # None after `compile` or `quantize`
             self._loop.forget()
         if not isinstance(self.train_function, _walks.Walk):
             super().make_train_function(force)
 
     def _make_function(self, step_function):
-        # At the end of a stream Keras asks for one minibatch more; without this the counters of a
-        # step that never comes would go on all the same.
+        # At the end of a stream Keras asks for one more minibatch. Without this dependency the
+        # counters would advance for that missing step too.
         def step(data):
             come = [part for part in tf.nest.flatten(data) if part is not None]
             with tf.control_dependencies(come), _programs.vectorised(self.jit_compile):
@@ -261,9 +261,9 @@ class Trainer(keras.Model):
     def evaluate(
         self, x: Any = None, y: Any = None, batch_size: int | None = None, **kwargs: Any
     ) -> Any:
-        """As in Keras, with batch_size 1000 for arrays: the mean bound and its terms."""
+        """As in Keras: the mean bound and its terms. batch_size defaults to 1000 for arrays."""
         _inputs.check_use(self, "evaluate", **kwargs)
-        # Within `fit`, Keras keeps a data set that counts `fit`'s minibatches an execution.
+        # Within `fit`, Keras would cache a data set with `fit`'s steps_per_execution.
         if not kwargs.pop("_use_cached_eval_dataset", False):
             _replicas.count(self)
             x = _inputs.checked(self, x)
@@ -271,14 +271,14 @@ class Trainer(keras.Model):
             return super().evaluate(x, batch_size=_evaluation_size(x, batch_size), **kwargs)
 
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
-        """As in Keras, with batch_size 1000 for arrays: what `call` gives for each datapoint."""
+        """As in Keras: `call` for each datapoint. batch_size defaults to 1000 for arrays."""
         _replicas.count(self)
         x = _inputs.checked(self, x)
         with _streams.refusals():
             return super().predict(x, _evaluation_size(x, batch_size), **kwargs)
 
     def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As in Keras, the data checked and the loss guarded as in `fit`."""
+        """As in Keras, with the data checked and the loss guarded as in `fit`."""
         _inputs.check_use(self, "train_on_batch", *args[:2], **kwargs)
         x = _inputs.checked_array(self, x)
         self._build_optimizer()
@@ -292,31 +292,33 @@ class Trainer(keras.Model):
         return logs
 
     def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As in Keras, the data checked."""
+        """As in Keras, with the data checked."""
         _inputs.check_use(self, "test_on_batch", *args[:1], **kwargs)
         return super().test_on_batch(_inputs.checked_array(self, x), y, *args, **kwargs)
 
     def predict_on_batch(self, x: Any) -> Any:
-        """As in Keras, the data checked."""
+        """As in Keras, with the data checked."""
         return super().predict_on_batch(_inputs.checked_array(self, x))
 
     def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """As in Keras, in its own format alone: raises ValueError for HDF5."""
+        """As in Keras, in the .keras format only: raises ValueError for HDF5."""
         if str(filepath).endswith((".h5", ".hdf5")):
-            raise ValueError(f"{filepath} would be HDF5, which cannot hold this model: save .keras")
+            raise ValueError(
+                f"{filepath} would be HDF5, which cannot hold this model: save as .keras"
+            )
         super().save(filepath, *args, **kwargs)
 
     def export(self, filepath: str, format: str = "tf_saved_model", **kwargs: Any) -> Any:
-        """As in Keras: `call` of a batch of float32 datapoints, of any size."""
+        """As in Keras: exports `call` for float32 batches of any size."""
         self(tf.zeros((1, *self.event_shape)))  # Keras exports only what has been called
         batch = keras.InputSpec(shape=(None, *self.event_shape), dtype="float32")
         return super().export(filepath, format, **{"input_signature": [batch]} | kwargs)
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Nothing: the model is built, and Keras would average the parts of a first minibatch."""
+        """Do nothing: the model is built, and Keras would average the devices' first parts."""
 
     def __call__(self, x: Data, *args: Any, **kwargs: Any) -> Any:
-        """`call` of x, which is checked as `fit` checks it."""
+        """Apply `call` to x, with the checks of `fit`."""
         return super().__call__(_inputs.checked_values(self, x), *args, **kwargs)
 
 

@@ -17,32 +17,32 @@ from vae_keras.priors import Learned
 class VAE(AutoEncoder):
     """The variational auto-encoder: encoder and decoder trained together by Algorithm 1 (AEVB).
 
-    What is climbed is the lower bound of log p(x), equation 3, nats per datapoint:
+    Training maximises the lower bound of log p(x), equation 3, in nats per datapoint:
 
         L(x) = E_q(z|x)[log p(x|z)] - KL(q(z|x) || p(z))
 
     Args:
-        encoder: q(z|x), a Keras model of one input that ends in a distribution layer.
-        decoder: p(x|z), likewise, of z, a distribution over x.
-        prior: p(z), a TFP distribution, or a `priors.Learned`; by default N(0, I).
-        estimator: "A" (equation 6), "B" (equation 7) or "IW" (importance-weighted); by default B,
-            or A where the KL has no closed form.
-        n_samples: L, samples of z a datapoint.
-        weight_decay: w adds w/2 |weights|^2 to the loss; 1/N is the paper's MAP estimate.
-        kl_weight: w, by which the KL counts in what is learned: reconstruction - w KL is climbed
-            instead of the bound, which the paper's 1 leaves as it is. At least 0; or a
-            `keras.optimizers.schedules.LearningRateSchedule`, whose value at the optimiser's
-            iterations, from 0 on, is w.
-        seed: of the noise; by default drawn from Python's generator.
+        encoder: q(z|x), a Keras model with one input that ends in a distribution layer.
+        decoder: p(x|z), a Keras model of z that ends in a distribution layer over x.
+        prior: p(z), a TFP distribution or a `priors.Learned`. Default: N(0, I).
+        estimator: "A" (equation 6), "B" (equation 7) or "IW" (importance-weighted). Default: B,
+            or A if the KL has no closed form.
+        n_samples: L, the number of samples of z per datapoint.
+        weight_decay: w adds w/2 |weights|^2 to the loss; 1/N gives the paper's MAP estimate.
+        kl_weight: weight w of the KL term in the training loss (beta in beta-VAE): training
+            maximises reconstruction - w KL. Default 1: the paper's bound. A number of at least 0,
+            or a `keras.optimizers.schedules.LearningRateSchedule`, called with the number of
+            iterations of the optimiser, counted from 0.
+        seed: seed of the noise. Default: drawn from Python's generator.
 
-    `AutoEncoder` says more of each, and what the model has and does. The metrics `elbo`,
-    `reconstruction` and `kl` do not know of `kl_weight`; `loss` is `weight_decay` -
-    (`reconstruction` - w `kl`) in training, and in evaluation, which measures the bound,
-    `weight_decay` - `elbo`.
+    `AutoEncoder` describes the arguments, metrics and methods in full. `kl_weight` does not change
+    the metrics `elbo`, `reconstruction` and `kl`. In training, `loss` is `weight_decay` -
+    (`reconstruction` - w `kl`). Evaluation measures the bound: there `loss` is `weight_decay` -
+    `elbo`.
 
-    Raises ValueError as `AutoEncoder` does, and for a posterior that does not reparameterise; for a
-    `kl_weight` that is negative, not finite or no number; and for one other than 1 with estimator
-    IW, whose bound has no KL to weigh.
+    Raises ValueError as `AutoEncoder` does; for a posterior that is not reparameterised; for a
+    `kl_weight` that is negative, not finite or not a number; and for a `kl_weight` other than 1
+    with estimator IW, whose bound has no separate KL term.
 
     >>> import numpy as np
     >>> from vae_keras import networks
@@ -97,11 +97,11 @@ class VAE(AutoEncoder):
         return self.record_bound(bound, decay, objective)
 
     def objective(self, bound: Bound) -> Bound:
-        """What is climbed in the place of `bound`: its `elbo` is reconstruction - w KL."""
+        """The training objective: `bound`, with reconstruction - w KL as its `elbo`."""
         if self.kl_weight == 1:
             return bound
         weight = self.kl_weight
-        if not isinstance(weight, float):  # in the graph: `fit` runs many minibatches at a time
+        if not isinstance(weight, float):  # in the graph: one program runs many minibatches
             weight = tf.cast(weight(self.optimizer.iterations), bound.kl.dtype)
         return bound._replace(elbo=bound.reconstruction - weight * bound.kl)
 
@@ -110,7 +110,7 @@ class VAE(AutoEncoder):
         _checks.check_reparameterised(posterior)
 
     def get_config(self) -> dict[str, Any]:
-        """The configuration from which Keras makes the model again."""
+        """The configuration from which Keras recreates the model."""
         weight = self.kl_weight
         if not isinstance(weight, float):
             weight = keras.saving.serialize_keras_object(weight)
@@ -120,7 +120,7 @@ class VAE(AutoEncoder):
     def from_config(
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> Self:
-        """Make the model that `get_config` described."""
+        """Create the model from its configuration."""
         weight = config["kl_weight"]
         if isinstance(weight, dict):
             weight = keras.saving.deserialize_keras_object(weight, custom_objects)

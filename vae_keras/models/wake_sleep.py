@@ -129,5 +129,5 @@ class WakeSleep(AutoEncoder):
         return tf.stop_gradient(z), tf.stop_gradient(x)
 
     def get_config(self) -> dict[str, Any]:
-        """The configuration from which Keras makes the model again."""
+        """The configuration from which Keras recreates the model."""
         return super().get_config() | {"clip": self.clip}
