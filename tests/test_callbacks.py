@@ -53,8 +53,8 @@ def test_a_copy_is_taken_every_so_many_samples_and_is_good_once_a_loss_was_finit
     for samples in range(100, last + 1, 100):
         model.step(guard, samples)
     message = (
-        rf"the loss became nan at {last + 100} training samples; the model has its weights of "
-        rf"{good} samples again\. Try a smaller learning rate \(now 0\.25\)"
+        rf"the loss became nan at {last + 100} training samples; the weights of "
+        rf"{good} samples were restored\. Try a smaller learning rate \(now 0\.25\)"
     )
     with pytest.raises(NonFiniteBoundError, match=message):
         model.step(guard, last + 100, np.nan)
@@ -78,12 +78,12 @@ def test_each_epoch_begins_with_a_copy_and_each_fit_anew():
     for epoch, samples in enumerate((100, 200)):
         guard.on_epoch_begin(epoch)
         model.step(guard, samples)
-    with pytest.raises(NonFiniteBoundError, match="of 100 samples again"):
+    with pytest.raises(NonFiniteBoundError, match="the weights of 100 samples were restored"):
         model.step(guard, 300, np.nan)
     model.count.assign(5000)
     guard.on_train_begin()
     guard.on_epoch_begin(0)
-    with pytest.raises(NonFiniteBoundError, match="of 5,000 samples again"):
+    with pytest.raises(NonFiniteBoundError, match="the weights of 5,000 samples were restored"):
         model.step(guard, 5100, np.nan)
 
 
@@ -95,7 +95,7 @@ def test_an_epoch_that_begins_with_bad_weights_is_not_taken_for_good():
     model.step(guard, 100)
     model.weight.assign(np.nan)
     guard.on_epoch_begin(1)
-    with pytest.raises(NonFiniteBoundError, match="has its weights of 0 samples again"):
+    with pytest.raises(NonFiniteBoundError, match="the weights of 0 samples were restored"):
         guard.on_train_batch_end(0, {"loss": np.nan})
     assert float(model.weight) == 0.0
 
@@ -143,7 +143,7 @@ def test_a_divergence_costs_an_epoch_at_most():
             if epoch == 20:
                 vae.optimizer.learning_rate = 1e12
 
-    with pytest.raises(NonFiniteBoundError, match=r"has its weights of (4,750|5,000) samples"):
+    with pytest.raises(NonFiniteBoundError, match=r"the weights of (4,750|5,000) samples were"):
         vae.fit(x, epochs=30, verbose=0, callbacks=[Absurd()])
     assert vae.samples_evaluated in (4750, 5000)
     assert np.isfinite(vae.elbo(x)).all()
@@ -182,7 +182,8 @@ def test_a_bound_that_stops_being_finite_keeps_the_last_good_weights(any_encoder
     vae.optimizer.learning_rate = 1e12
     with pytest.raises(NonFiniteBoundError) as error:
         vae.fit(x, epochs=2, verbose=0)
-    assert re.search(r"at \d+ training samples.*500 samples again.*learning rate", str(error.value))
+    message = r"at \d+ training samples; the weights of 500 samples were restored.*learning rate"
+    assert re.search(message, str(error.value))
     for a, b in zip(vae.get_weights(), good, strict=True):
         np.testing.assert_array_equal(a, b)
     assert np.isfinite(vae.elbo(x)).all()

@@ -127,7 +127,9 @@ def test_a_posterior_that_does_not_fit_is_refused(posterior, prior, message, any
 
 
 def test_wake_sleep_wants_the_prior_within_the_posterior(any_encoder, any_decoder):
-    with pytest.raises(ValueError, match=r"asleep, .* over \(-inf, inf\), but .* over \(0, inf\)"):
+    with pytest.raises(
+        ValueError, match=r"sleep phase .* over \(-inf, inf\), but .* over \(0, inf\)"
+    ):
         WakeSleep(any_encoder(TFPDistribution("Gamma", 2)), any_decoder(), reals, estimator="A")
 
 
@@ -292,9 +294,9 @@ def test_rows_are_numbers_from_0_to_the_last_each_once():
     _checks.check_rows(np.arange(10)[::-1], 10)
     _checks.check_rows(np.array([], int), 10)
     for rows, message in (
-        ([3, 10], "10 is no row of 10 training datapoints: number them from 0 to 9"),
-        ([-1, 3], "-1 is no row"),
-        ([3, 4, 3], "has 3 more than once"),
+        ([3, 10], "10 is not a row of 10 training datapoints: number them from 0 to 9"),
+        ([-1, 3], "-1 is not a row"),
+        ([3, 4, 3], "has row 3 more than once"),
     ):
         with pytest.raises(ValueError, match=message):
             _checks.check_rows(np.array(rows), 10)

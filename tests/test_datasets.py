@@ -131,7 +131,7 @@ def test_the_second_source_is_tried(server, cache):
 BROKEN = {
     "truncated transfer": (
         (FILES["/frey_rawface.mat"][:5000], 10**6),
-        "truncated: 5,000 of 1,000,000 bytes came",
+        "truncated: 5,000 of 1,000,000 bytes received",
     ),
     "truncated file": (FILES["/frey_rawface.mat"][:5000], "truncated or "),
     "html": (b"<!DOCTYPE html><html>403, but politely</html>", "a web page"),
@@ -145,7 +145,7 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_download_is_said_and_not_kept(server, cache, name):
     server.files["/frey_rawface.mat"], message = BROKEN[name]
-    with pytest.raises(DataError, match=r"no source .* place frey_rawface.mat by hand") as error:
+    with pytest.raises(DataError, match=r"no source .* put frey_rawface.mat in a folder") as error:
         datasets.load("frey_face")
     assert re.search(message, next(iter(error.value.answers.values())), re.DOTALL)
     assert list(cache.iterdir()) == []
@@ -158,7 +158,7 @@ def test_a_download_is_as_long_as_the_server_said(server):
     server.files |= {"/whole": body, "/silent": (body, None), "/cut": (body, len(body) + 1)}
     assert datasets._fetch(f"{host}/whole") == body
     assert datasets._fetch(f"{host}/silent") == body  # of no length that is known
-    with pytest.raises(DataError, match="truncated: 256,000 of 256,001 bytes came"):
+    with pytest.raises(DataError, match="truncated: 256,000 of 256,001 bytes received"):
         datasets._fetch(f"{host}/cut")
 
 
@@ -173,7 +173,7 @@ def test_a_broken_mnist(server, cache, damage):
         }[damage]
     }
     with pytest.raises(
-        DataError, match=r"No MNIST here, and no source gave .*place mnist.npz by hand"
+        DataError, match=r"No MNIST found, and no source had a valid .*put mnist.npz in a folder"
     ):
         datasets.load("mnist")
 
@@ -191,7 +191,7 @@ def test_a_broken_idx_file(server, cache, name):
     del server.files["/mnist.npz"]
     server.files[datasets._idx_files("/idx")[0]] = BROKEN_IDX[name]
     with pytest.raises(
-        DataError, match=r"No MNIST here, and no source gave .*place mnist.npz by hand"
+        DataError, match=r"No MNIST found, and no source had a valid .*put mnist.npz in a folder"
     ):
         datasets.load("mnist")
 
@@ -199,7 +199,7 @@ def test_a_broken_idx_file(server, cache, name):
 def test_no_pickle_is_loaded(server, cache):
     arrays = DIGITS | {"x_train": np.array([print], dtype=object)}
     server.files = {"/mnist.npz": npz(arrays)}
-    with pytest.raises(DataError, match="No MNIST here"):
+    with pytest.raises(DataError, match="No MNIST found"):
         datasets.load("mnist")
 
 
@@ -236,9 +236,9 @@ def test_embedded_data_stand_in_only_where_allowed_and_with_a_warning(server, ca
     with pytest.raises(DataError, match="`python -m vae_keras data` shows each answer") as error:
         datasets.load("mnist")
     assert ["403" in answer for answer in error.value.answers.values()] == [True, True]
-    with pytest.warns(datasets.EmbeddedDataWarning, match="EMBEDDED DATA stand in, mnist_5k"):
+    with pytest.warns(datasets.EmbeddedDataWarning, match="EMBEDDED DATA stand in: mnist_5k"):
         digits = datasets.load("mnist", allow_embedded=True)
-    with pytest.warns(UserWarning, match="EMBEDDED DATA stand in, synthetic_faces"):
+    with pytest.warns(UserWarning, match="EMBEDDED DATA stand in: synthetic_faces"):
         faces = datasets.load("frey_face", allow_embedded=True)
     assert digits.embedded
     assert "embedded" in digits.title
@@ -262,9 +262,9 @@ def test_a_machine_without_network_is_noticed_once(monkeypatch, cache, capsys):
     missing = datasets.stand_ins(["frey_face", "mnist"])
     assert len(asked) == len(datasets._REMOTE["mnist"].sources)  # for Frey Face nobody is asked
     sentence = datasets.sentence(missing)
-    assert "No MNIST and no Frey Face here, and there is no network" in sentence
-    assert "EMBEDDED DATA stand in, mnist_5k and synthetic_faces" in sentence
-    assert "place mnist.npz and frey_rawface.mat by hand" in sentence
+    assert "No MNIST and no Frey Face found, and there is no network" in sentence
+    assert "EMBEDDED DATA stand in: mnist_5k and synthetic_faces" in sentence
+    assert "put mnist.npz and frey_rawface.mat in a folder" in sentence
     assert len(sentence) < 300
     assert datasets.report() == 1  # the details, on request: everybody is asked again
     out = capsys.readouterr().out
@@ -310,7 +310,7 @@ def test_frey_face_says_that_it_needs_scipy(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("VAE_KERAS_DATA", str(tmp_path))
     monkeypatch.setattr(datasets, "_REMOTE", {"frey_face": datasets._REMOTE["frey_face"]})
     monkeypatch.setitem(sys.modules, "scipy.io", None)
-    said = "Frey Face, a MATLAB file, needs scipy, which the library does without: pip install"
+    said = "Frey Face, a MATLAB file, needs scipy, an optional dependency: pip install"
     with pytest.raises(ImportError, match=said):
         datasets.load("frey_face")
     assert main(["data"]) == 1

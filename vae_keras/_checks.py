@@ -1,4 +1,4 @@
-"""What is checked before work begins: clear errors instead of late ones."""
+"""Checks before work begins, so that errors are clear and early."""
 
 import importlib
 import inspect
@@ -17,9 +17,9 @@ from vae_keras.typing import Data, Decoding, Shape
 
 
 def input_shape(network: keras.Model, name: str) -> tuple | None:
-    """The shape (M, *input) that `network` reads; None where it does not know it yet.
+    """The input shape (M, *input) of `network`; None if it is not known yet.
 
-    A subclassed model has it once it was called or built. Raises ValueError for several inputs.
+    A subclassed model knows it once called or built. Raises ValueError for several inputs.
     """
     inputs = getattr(network, "inputs", None)
     if inputs is None:
@@ -36,14 +36,14 @@ def input_shape(network: keras.Model, name: str) -> tuple | None:
     n = max(len(inputs), len(arguments))
     if n > 1:
         raise ValueError(
-            f"the {name} has {n} inputs, but this model passes it one: concatenate them and take "
-            "them apart inside the network, or write a subclass of the model that passes all"
+            f"the {name} has {n} inputs, but this model passes it one: concatenate them and split "
+            "them inside the network, or write a subclass of the model that passes all"
         )
     return inputs[0].shape if inputs else None
 
 
 def count(name: str, value: Any, least: int = 1) -> int:
-    """`value` as an int, NumPy's too; ValueError unless it is an integer of at least `least`."""
+    """`value` as an int; ValueError unless it is an integer (NumPy's too) of at least `least`."""
     try:
         number = operator.index(value)
     except TypeError:
@@ -54,13 +54,13 @@ def count(name: str, value: Any, least: int = 1) -> int:
 
 
 def one_input(x):
-    """`x` itself, a list or a variable as an array; ValueError for what is not one dense array."""
+    """`x`, converted from a list or variable; ValueError unless it is one dense array."""
     if isinstance(x, tf.Variable | keras.Variable):
         return tf.convert_to_tensor(x)
     if isinstance(x, np.ma.MaskedArray):
         raise ValueError("the data are a masked array: fill it first, x.filled(value)")
     if hasattr(x, "toarray") or isinstance(x, tf.SparseTensor | tf.SparseTensorSpec):
-        raise ValueError("the data are sparse: make them dense first, x.toarray() or the like")
+        raise ValueError("the data are sparse: make them dense first, for example x.toarray()")
     if isinstance(x, tf.RaggedTensor | tf.RaggedTensorSpec):
         raise ValueError("the data are ragged: give datapoints of one shape")
     if hasattr(x, "dtype") and hasattr(x, "shape") and not _is_real(x.dtype):
@@ -96,18 +96,18 @@ def _name(dtype):
 
 
 def has_values(x: Any) -> bool:
-    """Whether the numbers of x are there, and not to come in a program that is being traced."""
+    """Whether x has concrete values, and is not a symbolic tensor in a program being traced."""
     return not (isinstance(x, keras.KerasTensor) or (tf.is_tensor(x) and tf.is_symbolic_tensor(x)))
 
 
 def stream_input(dataset: tf.data.Dataset) -> tf.TensorSpec:
-    """What a stream of x, (x,) or (x, y) says of x; ValueError for several inputs."""
+    """The spec of x in a stream of x, (x,) or (x, y); ValueError for several inputs."""
     spec = dataset.element_spec
     return one_input(spec[0] if isinstance(spec, tuple) else spec)
 
 
 def check_distribution(output: Any, network: str) -> None:
-    """Raise ValueError unless `output`, which `network` gave, is a distribution."""
+    """Raise ValueError unless the `output` of `network` is a distribution."""
     if not isinstance(output, tfd.Distribution):
         raise ValueError(
             f"the {network} gives a {type(output).__name__}, not a distribution: end it in a "
@@ -126,10 +126,10 @@ def check_reparameterised(posterior: tfd.Distribution) -> None:
 
 
 def check_prior(prior: Any) -> None:
-    """Raise ValueError for a prior in another precision than float32, which all else is in."""
+    """Raise ValueError for a prior that is not in float32, as everything else is."""
     if isinstance(prior, tfd.Distribution) and prior.dtype != tf.float32:
         raise ValueError(
-            f"the prior is in {_name(prior.dtype)}, but this model computes in float32: make it of "
+            f"the prior is in {_name(prior.dtype)}, but this model computes in float32: give it "
             "float32 parameters"
         )
 
@@ -153,7 +153,7 @@ def check_events(posterior: tfd.Distribution, prior: tfd.Distribution) -> None:
 
 
 def check_support(posterior: tfd.Distribution, prior: tfd.Distribution) -> None:
-    """Raise ValueError where `posterior` draws z that have no density under `prior`."""
+    """Raise ValueError if `posterior` draws z that have no density under `prior`."""
     if isinstance(_base(prior), DiscreteDistributionMixin):
         raise ValueError(f"the prior {prior.name} is discrete, but z must be continuous")
     inner, outer = _support(posterior), _support(prior)
@@ -172,7 +172,7 @@ def check_support(posterior: tfd.Distribution, prior: tfd.Distribution) -> None:
 
 
 class _Support(NamedTuple):
-    """Between which numbers each number of an event lies, two arrays; or that it is a simplex."""
+    """The bounds of each number of an event, as two arrays; or a simplex."""
 
     low: np.ndarray
     high: np.ndarray
@@ -186,20 +186,20 @@ class _Support(NamedTuple):
         return self.simplex == other.simplex and bool(inside)
 
 
-INDEPENDENT = tfd.Independent.__bases__[0]  # also of families that TFP cannot pass as tensors
-FAR = 1e30  # unconstrained; what comes near it goes to infinity
+INDEPENDENT = tfd.Independent.__bases__[0]  # also without CompositeTensor
+FAR = 1e30  # an unconstrained value; images near it count as infinite
 
 
 def _support(distribution: tfd.Distribution) -> _Support | None:
-    """The support, by the bijector onto it that TFP has; None where it has none."""
+    """The support, from TFP's bijector onto it; None if TFP has none."""
     batch = tuple(range(len(distribution.batch_shape)))
     distribution = _base(distribution)
     if isinstance(distribution, tfd.MixtureSameFamily):
         return _support(distribution.components_distribution)
-    if type(distribution).__name__.endswith("TransformedDistribution"):  # not those of a name
-        return None  # a flow may do anything on the way to infinity
+    if type(distribution).__name__.endswith("TransformedDistribution"):  # named families differ
+        return None  # the limits of an arbitrary flow do not bound it
     if isinstance(distribution, tfd.Dirichlet | tfd.RelaxedOneHotCategorical):
-        return _Support(np.zeros(()), np.ones(()), simplex=True)  # TFP's bijector: an older NumPy
+        return _Support(np.zeros(()), np.ones(()), simplex=True)  # TFP's needs an older NumPy
     bijector = distribution.experimental_default_event_space_bijector()
     if bijector is None:
         return None
@@ -209,7 +209,7 @@ def _support(distribution: tfd.Distribution) -> _Support | None:
         return _Support(np.zeros(()), np.ones(()), simplex=True)
     far = tf.fill((*distribution.batch_shape, *free), FAR)
     low, high = (np.asarray(bijector.forward(sign * far)) for sign in (-1.0, 1.0))
-    low, high = low.min(batch, initial=np.inf), high.max(batch, initial=-np.inf)  # the widest
+    low, high = low.min(batch, initial=np.inf), high.max(batch, initial=-np.inf)  # over the batch
     near = FAR**0.5
     return _Support(np.where(low < -near, -np.inf, low), np.where(high > near, np.inf, high))
 
@@ -219,18 +219,18 @@ def check_dreams(posterior: tfd.Distribution, prior: tfd.Distribution) -> None:
     inner, outer = _support(prior), _support(posterior)
     if inner is not None and outer is not None and not inner.within(outer):
         raise ValueError(
-            f"asleep, the encoder learns to find z drawn from the prior {prior.name}, over "
+            f"the sleep phase trains the encoder on z drawn from the prior {prior.name}, over "
             f"{inner}, but its posterior {posterior.name} is over {outer}: make these equal"
         )
 
 
 def check_one_support(posterior: tfd.Distribution, prior: tfd.Distribution) -> None:
-    """Raise ValueError unless both are over the same z."""
+    """Raise ValueError unless both have the same support."""
     one, other = _support(posterior), _support(prior)
     if one is not None and other is not None and not (one.within(other) and other.within(one)):
         raise ValueError(
-            f"prior_share mixes draws of the encoder, over {one}, and of the prior, over {other}: "
-            "with supports that differ, leave it at 0"
+            f"prior_share mixes draws from the encoder, over {one}, and the prior, over {other}: "
+            "leave it at 0, because these supports differ"
         )
 
 
@@ -244,9 +244,9 @@ def has_closed_form(posterior: tfd.Distribution, prior: tfd.Distribution) -> boo
 
 
 def check_kl_weight(weight: Any, estimator: str | None) -> None:
-    """Raise ValueError unless `weight` can weigh the KL of `estimator`: a number or a schedule.
+    """Raise ValueError unless `weight` is a valid KL weight (number or schedule) for `estimator`.
 
-    Of a schedule it is seen at a few iterations only, 0 and powers of ten.
+    A schedule is checked only at iterations 0 and powers of ten, up to 10^7.
     """
     if isinstance(weight, keras.optimizers.schedules.LearningRateSchedule):
         for step in (0, *(10**k for k in range(8))):
@@ -260,14 +260,14 @@ def check_kl_weight(weight: Any, estimator: str | None) -> None:
         raise ValueError(
             f"kl_weight is a {type(weight).__name__}: give a number of at least 0, or a "
             "keras.optimizers.schedules.LearningRateSchedule, "
-            "PolynomialDecay(0.0, 1000, 1.0) for a warm-up"
+            "such as PolynomialDecay(0.0, 1000, 1.0) for a warm-up"
         )
     elif not (math.isfinite(weight) and float(weight) >= 0):
         raise ValueError(f"kl_weight is {weight}, but must be a finite number of at least 0")
     if estimator == "IW" and weight != 1:
         raise ValueError(
-            "kl_weight weighs the KL, but the importance-weighted bound has none of its own: use "
-            "estimator 'A' or 'B', or leave kl_weight at 1"
+            "kl_weight is the weight of the KL, but the importance-weighted bound has no KL term: "
+            "use estimator 'A' or 'B', or leave kl_weight at 1"
         )
 
 
@@ -275,8 +275,7 @@ def check_fixed_prior(prior: tfd.Distribution | keras.Layer | None, algorithm: s
     """Raise ValueError for a prior that is to be learned."""
     if isinstance(prior, keras.Layer):
         raise ValueError(
-            f"{algorithm} cannot learn a prior, as it is written here: give a distribution, or "
-            "train a VAE"
+            f"{algorithm} cannot learn a prior in this library: give a distribution, or train a VAE"
         )
 
 
@@ -296,7 +295,7 @@ def _base(distribution):
 
 
 def check_movable(model: Decoding) -> None:
-    """Raise ValueError unless HMC can move in the model's latent space: vectors, and a gradient."""
+    """Raise ValueError unless HMC can run: z are vectors of reals, and there is a gradient."""
     z = model.prior.sample(1, seed=(0, 0))
     if z.shape.rank != 2:
         raise ValueError(
@@ -321,7 +320,7 @@ def check_movable(model: Decoding) -> None:
 
 
 def check_shape(shape: Shape, input_shape: Shape) -> None:
-    """Raise ValueError unless data of `shape` are datapoints of `input_shape`, at least one."""
+    """Raise ValueError unless data of `shape` are at least one datapoint of `input_shape`."""
     if len(shape) != 1 + len(input_shape) or tuple(shape[1:]) != tuple(input_shape):
         expected = ("n", *input_shape)
         raise ValueError(
@@ -342,14 +341,14 @@ def _show(shape: Shape) -> str:
 def check_values(x: Data, unit_interval: bool | np.ndarray, pixels: bool) -> None:
     """Raise ValueError for NaN or infinite values, or for pixels outside [0, 1] where needed.
 
-    Where uint8 are `pixels`, to be read as x / 255, also for 0 and 1 alone: no image is so dark.
+    If uint8 are `pixels`, read as x / 255, also if all are 0 or 1: no image is so dark.
     """
     x = np.asarray(x)
     if x.dtype == np.uint8 and pixels:
         if x.max() == 1:
             raise ValueError(
                 "these uint8 data are all 0 or 1, but uint8 is read as pixels, x / 255: pass "
-                "x.astype('float32') to have them as 0 and 1"
+                "x.astype('float32') to keep them as 0 and 1"
             )
         return
     low, high = x.min(), x.max()
@@ -375,34 +374,34 @@ def check_rows_spec(dataset: tf.data.Dataset) -> None:
     rows: Any = spec[1] if isinstance(spec, tuple) and len(spec) > 1 else None
     if getattr(rows, "dtype", None) not in (tf.int32, tf.int64) or rows.shape.rank not in (1, None):
         raise ValueError(
-            "a chain belongs to one datapoint, so a stream must say which: minibatches (x, row "
-            f"numbers), int32 or int64 of shape (M,), not {rows}; or fit on an array"
+            "each chain belongs to one datapoint, so a stream needs minibatches (x, row numbers), "
+            f"row numbers int32 or int64 of shape (M,), not {rows}; or fit on an array"
         )
 
 
 def check_rows(rows: np.ndarray, n_train: int) -> None:
-    """Raise ValueError unless the numbers are of rows 0 to n_train - 1, and each there once."""
+    """Raise ValueError unless all row numbers are from 0 to n_train - 1 and differ."""
     bad = rows[(rows < 0) | (rows >= n_train)]
     if bad.size:
         raise ValueError(
-            f"{bad[0]} is no row of {n_train:,} training datapoints: number them from 0 to "
+            f"{bad[0]} is not a row of {n_train:,} training datapoints: number them from 0 to "
             f"{n_train - 1:,}, each by its place in the training set"
         )
     numbers, times = np.unique(rows, return_counts=True)
     if np.any(times > 1):
         raise ValueError(
-            f"a minibatch has {numbers[times > 1][0]} more than once: give row numbers, not "
-            "labels, and a row once a minibatch (batch a stream before you repeat it)"
+            f"a minibatch has row {numbers[times > 1][0]} more than once: give row numbers, not "
+            "labels, and each row once per minibatch (batch a stream before you repeat it)"
         )
 
 
 def package(name: str, what: str) -> Any:
-    """The module `name`, which the library does without; ImportError: `what` needs it."""
+    """Import the optional module `name`; raises ImportError, saying that `what` needs it."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
         name = name.partition(".")[0]
         raise ImportError(
-            f"{what} needs {name}, which the library does without: pip install {name}, or "
+            f"{what} needs {name}, an optional dependency: pip install {name}, or "
             '"vae-keras[reproduction]"'
         ) from error

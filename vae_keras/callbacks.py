@@ -1,4 +1,4 @@
-"""Keras callbacks: stop on a bound that is not finite, or at a number of samples."""
+"""Keras callbacks that stop training on a bound that is not finite, or at a number of samples."""
 
 import math
 from typing import Any
@@ -9,23 +9,22 @@ import tensorflow as tf
 
 __all__ = ["NonFiniteBoundError", "StopAtSamples"]  # `fit` itself uses the others
 
-OBJECTIVES = {"elbo": "bound", "log_joint": "log p(x, z)"}  # metric -> how a progress bar calls it
-# Which way a metric is better. An acceptance rate is neither: there Keras asks for a mode.
+OBJECTIVES = {"elbo": "bound", "log_joint": "log p(x, z)"}  # metric -> its name in a progress bar
+# Whether a metric is better high or low. An acceptance rate is neither: Keras asks for a mode.
 _MODES = dict.fromkeys(("elbo", "reconstruction", "log_joint"), "max") | dict.fromkeys(
     ("loss", "kl", "kl_parameters", "weight_decay"), "min"
 )
 
 
 class NonFiniteBoundError(FloatingPointError):
-    """The bound turned NaN or infinite; the model holds its last good weights again."""
+    """The bound became NaN or infinite; the model's last good weights were restored."""
 
 
 class FiniteBound(keras.callbacks.Callback):
-    """Raise `NonFiniteBoundError` when the loss stops being finite, weights as they last were good.
+    """Restore the last good weights and raise `NonFiniteBoundError` if the loss is not finite.
 
-    A copy of the weights and of the optimiser is kept at the start of each epoch and every `every`
-    samples, and counts as good once the loss has been finite with it. `VAE.fit` always uses this
-    callback.
+    The weights and the optimiser's state are copied at the start of each epoch and every `every`
+    samples. A copy is good once the loss has been finite with it. `fit` always uses this callback.
     """
 
     def __init__(self, every: int = 60_000):
@@ -42,7 +41,7 @@ class FiniteBound(keras.callbacks.Callback):
         self._good = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._candidate = self._take()  # the first after any callback has restored a model
+        self._candidate = self._take()  # the first one after callbacks may have restored a model
         self._good = self._good or self._candidate
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -64,17 +63,17 @@ class FiniteBound(keras.callbacks.Callback):
             variable.assign(value)
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         raise NonFiniteBoundError(
-            f"{what} at {samples:,} training samples; the model has its weights of "
-            f"{self.model.samples_evaluated:,} samples again. Try a smaller learning rate "
+            f"{what} at {samples:,} training samples; the weights of "
+            f"{self.model.samples_evaluated:,} samples were restored. Try a smaller learning rate "
             f"(now {rate:g}), or look for extreme values "
             "in the data"
         )
 
 
 def set_modes(callbacks: Any) -> None:
-    """Tell those of Keras's callbacks that monitor a metric, and have no mode, which is better.
+    """Set the mode, "min" or "max", of Keras callbacks that monitor a metric in mode "auto".
 
-    Keras finds that out itself only for metrics that are given to `compile`.
+    Keras itself infers the mode only of metrics that are given to `compile`.
     """
     for callback in keras.tree.flatten(getattr(callbacks, "callbacks", callbacks)):
         metric = str(getattr(callback, "monitor", None)).removeprefix("val_")
@@ -83,7 +82,7 @@ def set_modes(callbacks: Any) -> None:
 
 
 class StopAtSamples(keras.callbacks.Callback):
-    """End training once the model has evaluated `samples` training samples in all."""
+    """Stop training once the model has evaluated `samples` training samples in total."""
 
     def __init__(self, samples: int):
         super().__init__()

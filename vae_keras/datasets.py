@@ -1,9 +1,9 @@
 """MNIST, Frey Face and the embedded data: find, verify, split.
 
-Images stay uint8, one row an image, as they came; `pixels` has what a model reads of them.
+Images stay uint8 as published, one row per image; `pixels` converts them for a model.
 
-Where real data come from, in this order: the folder that ``VAE_KERAS_DATA`` names, Keras's own
-cache (``~/.keras/datasets``), a download into that cache. Whatever the container, the *pixels*
+Real data are looked for in this order: the folder that ``VAE_KERAS_DATA`` names, Keras's own cache
+(``~/.keras/datasets``), a download into that cache. In any container, the *pixels* (and labels)
 must have the known SHA-256.
 
 ===================  =======================================================  ======  =====
@@ -15,8 +15,8 @@ name                 what                                                     tr
 ``synthetic_faces``  embedded: 28 x 20 drawn faces with two known factors      1,600     400
 ===================  =======================================================  ======  =====
 
-The sets that come without a split are split by ``numpy.random.RandomState(0).permutation(n)``:
-its first 400 (of `mnist_5k`: 1,000) indices are the test set, the others, in that order, the
+Sets published without a split are split by ``numpy.random.RandomState(0).permutation(n)``: its
+first 400 indices (1,000 for `mnist_5k`) are the test set; the others, in that order, are the
 training set.
 """
 
@@ -55,13 +55,13 @@ __all__ = [  # the reproduction uses the others
     "report",
 ]
 
-ANNOUNCED = "VAE_KERAS_ANNOUNCED"  # missing data sets that the run has told its user of
+ANNOUNCED = "VAE_KERAS_ANNOUNCED"  # missing data sets already reported to the user
 
 
 class DataError(RuntimeError):
     """Data are missing, damaged, or not what their name says.
 
-    `reason`: why they are missing, in a few words. `answers`: what each address said.
+    `reason`: why they are missing, in a few words. `answers`: the answer of each address.
     """
 
     def __init__(self, message: str, reason: str = "", answers: dict[str, str] | None = None):
@@ -70,7 +70,7 @@ class DataError(RuntimeError):
 
 
 class EmbeddedDataWarning(UserWarning):
-    """Embedded data stand in for real data that are missing."""
+    """Embedded data are used because real data are missing."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ class Dataset:
     """Images of a data set, split into train and test.
 
     `x_train`, `x_test`: uint8, (n, height * width). `y_train`, `y_test`: digit labels (n,), the
-    two factors of the synthetic faces (n, 2), or None. `title` is how a figure must name it;
-    `embedded` says that it is not the paper's data; `source` says where it was found.
+    two factors of the synthetic faces (n, 2), or None. `title`: its name in figures. `embedded`:
+    True if these are not the paper's data. `source`: where it was found.
     """
 
     name: str
@@ -94,7 +94,7 @@ class Dataset:
 
     @functools.cached_property
     def sha256(self) -> str:
-        """A hash of all that can be learned from and measured on: the pixels, not the labels."""
+        """A hash of the pixels used in training and evaluation, without the labels."""
         digest = hashlib.sha256()
         for x in (self.x_train, self.x_test):
             digest.update(f"{x.dtype} {x.shape}".encode())
@@ -117,7 +117,7 @@ def _read_frey(content: bytes) -> dict[str, np.ndarray]:
 
 
 def _idx(array: np.ndarray) -> bytes:
-    """The bytes of `array` (uint8) in the IDX format in which MNIST was published."""
+    """The bytes of `array` (uint8) in IDX, the format in which MNIST was published."""
     header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
     return header + np.ascontiguousarray(array, np.uint8).tobytes()
 
@@ -141,8 +141,8 @@ def _npz_of_idx(parts: list[bytes]) -> bytes:
 class _Remote:
     """How a real data set is stored, recognised and downloaded.
 
-    `sha256`: of each array's canonical bytes. `sources`: each a list of addresses that together
-    make the container.
+    `sha256`: of each array's canonical bytes. `sources`: each a tuple of addresses that together
+    make up the container.
     """
 
     filename: str
@@ -200,9 +200,9 @@ def _verified(remote: _Remote, content: bytes) -> dict[str, np.ndarray]:
         raise DataError("a web page (HTML), not data")
     try:
         arrays = remote.read(content)
-    except ImportError:  # of the reader's package
+    except ImportError:  # the reader's package is missing
         raise
-    except Exception as error:  # what damage makes a reader raise is nowhere documented
+    except Exception as error:  # which errors damage causes is not documented
         raise DataError(f"truncated or not a data file ({type(error).__name__})") from error
     for key, expected in remote.sha256.items():
         found = hashlib.sha256(remote.canonical(arrays[key])).hexdigest()
@@ -221,9 +221,9 @@ def keras_cache() -> Path:
 
 
 def locate(name: str) -> Path | None:
-    """The local file of the real data set `name`, or None where it would need a download.
+    """The local file of the real data set `name`, or None if it needs a download.
 
-    Raises DataError where ``VAE_KERAS_DATA`` names no folder.
+    Raises DataError if ``VAE_KERAS_DATA`` does not name a folder.
     """
     folders = [keras_cache()]
     if configured := os.environ.get("VAE_KERAS_DATA"):
@@ -231,7 +231,7 @@ def locate(name: str) -> Path | None:
         if not folders[0].is_dir():
             raise DataError(
                 f"VAE_KERAS_DATA names {configured!r}, which is not a folder: "
-                "make it name the folder that holds the data files, or unset it"
+                "set it to the folder that holds the data files, or unset it"
             )
     files = [folder / _REMOTE[name].filename for folder in folders]
     return next((file for file in files if file.is_file()), None)
@@ -242,14 +242,14 @@ def _fetch(url: str) -> bytes:
     with urllib.request.urlopen(request, timeout=20) as response:
         size = int(response.headers.get("Content-Length") or 0)
         print(f"Downloading {url} ({size / 1e6:.1f} MB) ...", file=sys.stderr, flush=True)
-        content = b"".join(iter(lambda: response.read(1 << 16), b""))  # short where it was cut
+        content = b"".join(iter(lambda: response.read(1 << 16), b""))  # short if it was cut off
     if len(content) < size:
-        raise DataError(f"truncated: {len(content):,} of {size:,} bytes came")
+        raise DataError(f"truncated: {len(content):,} of {size:,} bytes received")
     return content
 
 
 def _download(name: str) -> tuple[dict[str, np.ndarray], str]:
-    """Download, verify and keep a data set: its arrays and the address that gave it."""
+    """Download, verify and store a data set; returns its arrays and the address they came from."""
     remote, cache = _REMOTE[name], keras_cache()
     target = cache / remote.filename
     try:
@@ -257,8 +257,8 @@ def _download(name: str) -> tuple[dict[str, np.ndarray], str]:
     except OSError as error:
         raise DataError(
             f"cannot write to the data cache {cache} ({error.strerror}): "
-            f"let KERAS_HOME name a folder that can be written, or {_by_hand([name])}",
-            f"the data cache {cache} cannot be written",
+            f"set KERAS_HOME to a writable folder, or {_by_hand([name])}",
+            f"the data cache {cache} is not writable",
         ) from error
     answers, reason = {}, _NO_NETWORK
     for source in remote.sources:
@@ -269,21 +269,21 @@ def _download(name: str) -> tuple[dict[str, np.ndarray], str]:
         except (OSError, HTTPException, DataError, ValueError) as error:
             answers[source[0]] = str(error) or type(error).__name__
             unreached = type(error) is URLError and not isinstance(error.reason, ssl.SSLError)
-            reason = reason if unreached else "no source gave a good copy"
+            reason = reason if unreached else "no source had a valid copy"
             continue
         _files.replace(target, content)
         return arrays, source[0]
-    raise DataError(f"{_not_here([name], reason)}. Way out: {_by_hand([name])}", reason, answers)
+    raise DataError(f"{_not_here([name], reason)}. Remedy: {_by_hand([name])}", reason, answers)
 
 
 def _not_here(names: list[str], reason: str) -> str:
     what = " and no ".join(TITLES[name] for name in names)
-    return f"No {what} here, and {reason} (`python -m vae_keras data` shows each answer)"
+    return f"No {what} found, and {reason} (`python -m vae_keras data` shows each answer)"
 
 
 def _by_hand(names: list[str]) -> str:
     files = " and ".join(_REMOTE[name].filename for name in names)
-    return f"place {files} by hand in a folder and let VAE_KERAS_DATA name that folder"
+    return f"put {files} in a folder and set VAE_KERAS_DATA to that folder"
 
 
 def _real(name: str) -> tuple[dict[str, Any], str]:
@@ -339,7 +339,7 @@ def draw_faces(factors: np.ndarray) -> np.ndarray:
     """Draw 28 x 20 faces: uint8 (n, 560).
 
     `factors`, (n, 2) in [-1, 1]: the head's turn from left to right, and the mouth from a frown
-    to a smile. Noise-free, so that the two factors are all there is to know about an image.
+    to a smile. There is no noise: the two factors determine the image.
     """
     turn, smile = (np.asarray(factors, np.float64)[:, k, None, None] for k in (0, 1))
     row, column = np.mgrid[-1:1:28j, -0.72:0.72:20j][:, None]
@@ -385,15 +385,15 @@ _LOADERS = {
 }
 
 
-_missing: dict[str, DataError] = {}  # what was looked for in vain, once a process
-announced = set(os.environ.get(ANNOUNCED, "").split(","))  # what stands in for these was said
+_missing: dict[str, DataError] = {}  # not found or downloaded in this process
+announced = set(os.environ.get(ANNOUNCED, "").split(","))  # missing, and reported
 
 
 def stand_ins(names: Iterable[str]) -> dict[str, DataError]:
-    """Look for real data sets, download those that are not here: name -> why it stays missing.
+    """Find or download real data sets; returns name -> error for those that stay missing.
 
-    Each is asked for once a process, and none where another has found no network. Raises DataError
-    where ``VAE_KERAS_DATA`` names no folder; a local file is looked into only when it is loaded.
+    Each download is tried once per process, and not after another has found no network. Raises
+    DataError if ``VAE_KERAS_DATA`` does not name a folder. Local files are only checked by `load`.
     """
     found = {}
     for name in sorted(set(names), key=NAMES.index):
@@ -412,12 +412,12 @@ def stand_ins(names: Iterable[str]) -> dict[str, DataError]:
 
 
 def sentence(missing: dict[str, DataError]) -> str:
-    """What is missing and why, what stands in, and how to place the real files: for a reader."""
+    """The message on which data are missing and why, what is used instead, and the remedy."""
     names = list(missing)
     reasons = " and ".join(dict.fromkeys(error.reason for error in missing.values()))
     embedded = " and ".join(STAND_IN[name] for name in names)
     return (
-        f"{_not_here(names, reasons)}: EMBEDDED DATA stand in, {embedded}; for the real data, "
+        f"{_not_here(names, reasons)}. EMBEDDED DATA stand in: {embedded}. For the real data, "
         f"{_by_hand(names)}"
     )
 
@@ -426,18 +426,18 @@ def load(name: str, allow_embedded: bool = False) -> Dataset:
     """Load a data set by name (see the table above).
 
     With `allow_embedded`, `mnist` and `frey_face` fall back on `mnist_5k` and `synthetic_faces`
-    where the real data are neither found nor downloadable, with an `EmbeddedDataWarning`; the
-    `Dataset` that comes back names itself as what it is.
+    if the real data are neither found nor downloadable, with an `EmbeddedDataWarning`; the returned
+    `Dataset` is named accordingly.
 
     Raises ValueError for an unknown name, DataError for data that are missing, damaged, or cannot
-    be kept (a damaged *local* file is never passed over), and ImportError for want of SciPy.
+    be stored (a damaged *local* file is never skipped), and ImportError if SciPy is missing.
     """
     if name not in NAMES:
         raise ValueError(f"unknown data set {name!r}: one of {', '.join(NAMES)}")
     if allow_embedded and name in STAND_IN and locate(name) is None:
         missing = {} if name in announced else stand_ins([name])
         if missing:
-            # One line, once a process, and not the path and the source line of some cell.
+            # One line, once per process, without the path and source line of the calling cell.
             registry = globals().setdefault("__warningregistry__", {})
             warnings.warn_explicit(
                 sentence(missing), EmbeddedDataWarning, "vae_keras", 0, registry=registry
@@ -448,7 +448,7 @@ def load(name: str, allow_embedded: bool = False) -> Dataset:
 
 
 def report() -> int:
-    """Print where each real data set is, or what every source answered; 1 if any is missing."""
+    """Print where each real data set is, or each source's answer; returns 1 if any is missing."""
     status = 0
     for name in _REMOTE:
         try:

@@ -1,7 +1,7 @@
-"""The families of section 2.4 that TFP does not have, each as the paper reparameterises it.
+"""The families of section 2.4 that TFP does not have, reparameterised as in the paper.
 
-All are scalar, in float32, log densities in nats, and -inf outside the support. Parameters are
-positive, of shapes that broadcast to (*batch); as in TFP, no value of them is refused.
+All are scalar, in float32, with log densities in nats that are -inf outside the support. Parameters
+are positive, with shapes that broadcast to (*batch); as in TFP, their values are not checked.
 """
 
 import tensorflow as tf
@@ -17,21 +17,22 @@ _Property = tfp.util.ParameterProperties
 
 
 class _Positive(tfd.Distribution):
-    """A scalar distribution over positive numbers whose every parameter is positive, in float32.
+    """A scalar float32 distribution over positive numbers, with positive parameters.
 
     A subclass must implement:
-        __init__: arguments, and `super().__init__(dict(locals()), ...)` before anything else.
-        _parameter_properties: a classmethod as TFP has it, a `_Property` for each parameter;
-            `_softplus` makes those that need only be positive.
+        __init__: call `super().__init__(dict(locals()), ...)` before anything else.
+        _parameter_properties: a classmethod as in TFP, with a `_Property` for each parameter;
+            `_softplus` makes it for parameters that only need to be positive.
         _sample_n(n, seed): reparameterised draws, (n, *batch).
         _log_prob(z): nats; -inf outside the support.
 
     It may override:
         _cdf: F(z).
-        _default_event_space_bijector: onto the support, where that is not all z > 0.
+        _default_event_space_bijector: onto the support, if that is not all z > 0.
 
     It inherits:
-        its parameters, as attributes, tensors; `_event_shape`, that of a scalar.
+        the parameters: tensors, as attributes.
+        _event_shape: that of a scalar.
         _softplus, _shape: for the above to call.
     """
 
@@ -66,24 +67,24 @@ class _Positive(tfd.Distribution):
 
 
 class _InverseCDF(_Positive):
-    """Drawn as z = F^-1(u), u uniform on (0, 1): section 2.4's first way.
+    """Samples z = F^-1(u), u uniform on (0, 1): section 2.4's first approach.
 
     A subclass must implement:
         _quantile(u): F^-1(u), differentiable in the parameters.
-        __init__, _parameter_properties, _log_prob: as `_Positive` asks.
+        __init__, _parameter_properties, _log_prob: as for `_Positive`.
 
     It may override:
-        _cdf, _default_event_space_bijector: as `_Positive` has it.
+        _cdf, _default_event_space_bijector: as for `_Positive`.
 
     It inherits:
         _sample_n: the draws.
-        _softplus, _shape: and all else that `_Positive` has.
+        _softplus, _shape: and everything else in `_Positive`.
     """
 
     def _sample_n(self, n, seed=None):
         seed = tfp.random.sanitize_seed(seed)
         u = tf.random.stateless_uniform(self._shape(n), seed, minval=1e-30, alg="philox")
-        return self._quantile(u)  # u = 0 would be z = 0, where other densities are infinite
+        return self._quantile(u)  # u = 0 gives z = 0, where other densities are infinite
 
 
 def _of_two():
@@ -176,12 +177,12 @@ class Gompertz(_InverseCDF):
 
 
 class FisherF(_Positive):
-    """The F distribution of `df1` and `df2` degrees of freedom, over z > 0.
+    """The F distribution with `df1` and `df2` degrees of freedom, over z > 0.
 
     p(z) = r^a z^(a - 1) (1 + r z)^-(a + b) / B(a, b), a = df1 / 2, b = df2 / 2, r = df1 / df2.
-    Reparameterised by composition, the ratio of two Gamma variables, each divided by its mean.
+    Reparameterised by composition: the ratio of two Gamma variables, each divided by its mean.
 
-    >>> print(FisherF(2.0, 2.0).prob(1.0).numpy().round(3))  # of these, 1 / (1 + z)^2
+    >>> print(FisherF(2.0, 2.0).prob(1.0).numpy().round(3))  # here 1 / (1 + z)^2
     0.25
     """
 
@@ -221,5 +222,5 @@ class FisherF(_Positive):
 
     def _cdf(self, z):
         scaled = self.df1 * tf.maximum(z, 0.0)
-        share, ones = scaled / (scaled + self.df2), tf.ones_like(scaled)  # betainc broadcasts not
+        share, ones = scaled / (scaled + self.df2), tf.ones_like(scaled)  # betainc cannot broadcast
         return tf.math.betainc(0.5 * self.df1 * ones, 0.5 * self.df2 * ones, share)

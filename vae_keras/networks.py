@@ -1,9 +1,9 @@
-"""Appendix C's networks: one hidden layer of tanh units, its weights drawn from N(0, 0.01).
+"""Appendix C's networks: one hidden layer of tanh units, weights initialised from N(0, 0.01).
 
-The paper does not say whether 0.01 is a variance or a standard deviation: in its author's code of
+The paper does not say whether 0.01 is a variance or a standard deviation. In its author's code of
 the time it is the standard deviation, and output biases and the encoder's log variances start at 0.
-All are functional Keras models from a flat vector to a distribution; `seed` is that of the first
-weights, None: drawn from Python's generator. They raise ValueError for sizes below 1 and a standard
+All are functional Keras models from a flat vector to a distribution. `seed` seeds the initial
+weights; None: drawn from Python's generator. They raise ValueError for sizes below 1 and for a
 `stddev` below 0.
 """
 
@@ -15,7 +15,7 @@ from vae_keras.layers import Bernoulli, DiagonalGaussian, DistributionLayer, Sig
 
 __all__ = ["bernoulli_decoder", "gaussian_decoder", "gaussian_encoder", "mlp"]
 
-STDDEV = 0.01  # of the first weights
+STDDEV = 0.01  # of the initial weights
 
 
 def mlp(
@@ -26,9 +26,9 @@ def mlp(
     seed: int | None = None,
     stddev: float = STDDEV,
 ) -> keras.Model:
-    """head(W2 tanh(W1 x + b1) + b2) of x, (M, n_inputs), with `hidden` units.
+    """head(W2 tanh(W1 x + b1) + b2) for x of shape (M, n_inputs), with `hidden` units.
 
-    W1, b1 and W2 begin at draws from N(0, `stddev`^2), b2 at 0.
+    W1, b1 and W2 are initialised from N(0, `stddev`^2), b2 at 0.
 
     >>> from vae_keras.layers import Bernoulli
     >>> network = mlp(3, 8, Bernoulli(5), "network")
@@ -43,7 +43,7 @@ def mlp(
     seeds = iter([None] * 3 if seed is None else np.random.SeedSequence(seed).generate_state(3))
 
     def normal():
-        # A new one each time: one instance gives the same values again for the same shape.
+        # A new one each time: an instance repeats its values for the same shape.
         drawn = next(seeds)
         return keras.initializers.RandomNormal(0.0, stddev, None if drawn is None else int(drawn))
 
@@ -52,7 +52,7 @@ def mlp(
         hidden, "tanh", kernel_initializer=normal(), bias_initializer=normal(), name="hidden"
     )
     second = keras.layers.Dense(head.params_size, kernel_initializer=normal(), name="parameters")
-    with keras.name_scope(name):  # of the weights, which TensorBoard shows by it
+    with keras.name_scope(name):  # the name of the weights in TensorBoard
         params = second(first(inputs))
     return keras.Model(inputs, head(params), name=name)
 
@@ -67,9 +67,9 @@ def gaussian_encoder(
 ) -> keras.Model:
     """q(z|x) = N(mu(x), diag sigma^2(x)), equation 9: (M, n_pixels) -> Gaussian over latent_dim.
 
-    It begins as `mlp` has it, but with log sigma^2 = 0 of every x. With another
-    `log_variance_scale` s, log sigma^2 = s W h + b of the hidden units h: where Adagrad makes all
-    weights move at one pace, s is the pace of sigma^2(x). Raises ValueError unless s is above 0.
+    Initialised as in `mlp`, but with log sigma^2 = 0 for every x. With another `log_variance_scale`
+    s, log sigma^2 = s W h + b, where h are the hidden units. Adagrad moves all weights at one pace,
+    so s sets the pace of sigma^2(x). Raises ValueError unless s is above 0.
 
     >>> import tensorflow as tf
     >>> q = gaussian_encoder(n_pixels=4, hidden=8, latent_dim=2)(tf.zeros((3, 4)))
@@ -107,7 +107,7 @@ def bernoulli_decoder(
     seed: int | None = None,
     stddev: float = STDDEV,
 ) -> keras.Model:
-    """p(x|z) of independent Bernoulli pixels, equation 11: (M, latent_dim) -> over n_pixels.
+    """p(x|z), independent Bernoulli pixels, equation 11: (M, latent_dim) -> over n_pixels.
 
     >>> import tensorflow as tf
     >>> p = bernoulli_decoder(latent_dim=2, hidden=8, n_pixels=4)(tf.zeros((3, 2)))
@@ -124,7 +124,7 @@ def gaussian_decoder(
     seed: int | None = None,
     stddev: float = STDDEV,
 ) -> keras.Model:
-    """p(x|z) = N(sigmoid(a(z)), diag sigma^2(z)), appendix C.2 with section 5's bounded mean.
+    """p(x|z) = N(sigmoid(a(z)), diag sigma^2(z)): appendix C.2 with section 5's bounded mean.
 
     >>> import tensorflow as tf
     >>> p = gaussian_decoder(latent_dim=2, hidden=8, n_pixels=4)(tf.zeros((1, 2)))

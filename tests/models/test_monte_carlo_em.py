@@ -178,8 +178,8 @@ def streamed(x, rows, size=50):
         (lambda x: [*x, *x], "it would train on 400 rows, but there are 200 chains"),
         (lambda x: list(x), None),
         (lambda x: streamed(x, np.arange(200)[::-1]), None),
-        (lambda x: streamed(x, np.arange(200) - 1), "-1 is no row of 200 training datapoints"),
-        (lambda x: streamed(x, np.arange(200) % 10), "has 0 more than once: .* not labels"),
+        (lambda x: streamed(x, np.arange(200) - 1), "-1 is not a row of 200 training datapoints"),
+        (lambda x: streamed(x, np.arange(200) % 10), "has row 0 more than once: .* not labels"),
         (lambda x: streamed(x, np.arange(200.0)), "int32 or int64 of shape .*, not .*float64"),
         (lambda x: streamed(x, np.arange(200, dtype="uint8")), "not .*uint8"),
         (lambda x: streamed(x, np.ones(200, bool)), "not .*bool"),
@@ -208,7 +208,7 @@ def test_each_datapoint_must_find_its_own_chain(make_vae, x, data, message):
 def test_a_stream_whose_rows_turn_bad_later(make_vae, x):
     model = vae_keras.MonteCarloEM(make_vae().decoder, 150)
     model.compile()
-    with pytest.raises(ValueError, match=r"^150 is no row of 150 training"):
+    with pytest.raises(ValueError, match=r"^150 is not a row of 150 training"):
         model.fit(streamed(x, np.arange(200)), verbose=0)
 
 

@@ -269,7 +269,7 @@ def test_missing_data_are_told_of_once_for_all_notebooks(monkeypatch, capsys):
     assert datasets.announced == {"mnist"}
     assert asked == [{"mnist"}]
     (said,) = capsys.readouterr().err.splitlines()
-    assert "EMBEDDED DATA stand in, mnist_5k" in said
+    assert "EMBEDDED DATA stand in: mnist_5k" in said
     for figure in (figures[A], FIGURES[B](preset="standard")):  # needs none; takes only real ones
         assert notebooks._missing_data([figure]) == ""
     assert notebooks._missing_data([]) == ""

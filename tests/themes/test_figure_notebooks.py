@@ -103,9 +103,9 @@ def test_the_run_says_once_what_stands_in_and_where_the_figures_are(commanded):
     sentence, *board = err.strip().splitlines()
     assert re.search(r"(\d+) of \1 runs trained in ", board[-1])
     assert all(re.search(r"runs|samples", line) for line in board)
-    assert "No MNIST and no Frey Face here, and there is no network" in sentence
-    assert "EMBEDDED DATA stand in, mnist_5k and synthetic_faces" in sentence
-    assert "let VAE_KERAS_DATA name that folder" in sentence
+    assert "No MNIST and no Frey Face found, and there is no network" in sentence
+    assert "EMBEDDED DATA stand in: mnist_5k and synthetic_faces" in sentence
+    assert "set VAE_KERAS_DATA to that folder" in sentence
     assert "EMBEDDED" not in out
     assert out.splitlines()[-1] == f"The figures are in {commanded}"
     assert out.count("made") == len(COMMANDED)
