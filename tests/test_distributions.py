@@ -199,7 +199,7 @@ class Laplace(tfd.Laplace):
         (lambda: Laplace(0.0, 1.0), "Laplace is not a distribution of tfp.distributions"),
         (
             lambda: tfd.TransformedDistribution(tfd.Normal(0.0, 1.0), Exp()),
-            "TransformedDistribution.bijector is a Exp, which is no bijector of TFP",
+            "TransformedDistribution.bijector is a Exp, which is not a bijector of TFP",
         ),
     ],
 )

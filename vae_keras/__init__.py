@@ -1,16 +1,16 @@
 """A Keras 3 library of Kingma and Welling's Auto-Encoding Variational Bayes.
 
-The models, and a module each for what they are made of. What else a module holds, and each module
-whose name begins with an underscore, may change without notice. `vae_keras.reproduction`, which is
-not imported here, has the paper's experiments.
+It has the models, and one module for each of their components. Names that are not in a module's
+``__all__``, and modules whose name begins with an underscore, may change without notice. The
+paper's experiments are in `vae_keras.reproduction`, which is not imported here.
 """
 
 import sys
 
 __version__ = "1.0.0"
 
-# `python -m vae_keras` imports this before it has read what it is asked for, which takes no
-# TensorFlow: `__main__` then imports what it needs.
+# `python -m vae_keras` imports this package before it parses its arguments, which needs no
+# TensorFlow. `__main__` then imports what it needs.
 if sys.orig_argv[1:3] != ["-m", "vae_keras"]:
     import vae_keras._import_tensorflow  # noqa: F401  (before anything that imports TensorFlow)
     from vae_keras import (

@@ -1,6 +1,6 @@
 """``python -m vae_keras``: the command line of the reproduction, which needs its packages.
 
-``data`` alone is answered by the library.
+Only ``data`` works with the library alone.
 """
 
 import os
@@ -8,14 +8,14 @@ import sys
 
 
 def main(words: list[str]) -> int:
-    """Run the command line; returns the exit status. It may be that nobody reads what is said."""
+    """Run the command line and return the exit status. Closed output streams are tolerated."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     try:
         status = _run(words)
         sys.stdout.flush()
-    except BrokenPipeError:  # as of `| head`
+    except BrokenPipeError:  # for example by `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return status

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic writing of files."""
 
 import os
 from pathlib import Path
@@ -16,6 +16,6 @@ def replace(path: Path, content: bytes) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Make `folder` and write a file into it, for a moment; raises OSError where that fails."""
+    """Create `folder` and, briefly, a file in it; raises OSError if that fails."""
     replace(folder / ".vae_keras_can_write", b"")
     (folder / ".vae_keras_can_write").unlink()

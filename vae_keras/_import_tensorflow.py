@@ -1,13 +1,13 @@
-"""Imports TensorFlow without what it writes about itself each time: importing this does it.
+"""Imports TensorFlow without its start-up messages, when this module is imported.
 
-That there is no GPU, and which instructions it uses, is a red box above every lesson in a notebook.
-TF_CPP_MIN_LOG_LEVEL, where it is not set (0 shows all), is set to 3, which silences TensorFlow's
-C++ code, and the lines that come before that is read are dropped. On a machine with a card it is 1:
-there TensorFlow says why it does not use it. So is the warning of functions traced
-again and again: each model has its own, traced once, but TensorFlow counts those of all models
-together. Errors and warnings in Python pass.
+These (no GPU, which CPU instructions it uses) would be a red box above every notebook lesson. If
+TF_CPP_MIN_LOG_LEVEL is not set (0 shows all), it is set to 3, which silences TensorFlow's C++ code.
+Lines printed before it is read are dropped. On a machine with a GPU it is set to 1: there
+TensorFlow says why it does not use the GPU. Warnings of repeated retracing are dropped too: each
+model traces its functions once, but TensorFlow counts those of all models together. Python errors
+and warnings pass.
 
-Raises ImportError where Keras has another backend than TensorFlow.
+Raises ImportError if Keras has a backend other than TensorFlow.
 """
 
 import contextlib
@@ -36,8 +36,8 @@ def _import():
 
 @contextlib.contextmanager
 def _no_garbage_looked_for():
-    """Modules make 800,000 objects that stay to the end: looking through them again and again
-    takes a quarter of an import, and a second when Python ends."""
+    """Pause garbage collection. Modules create 800,000 objects that live to the end: scanning them
+    repeatedly takes a quarter of the import, and a second when Python ends."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -49,7 +49,7 @@ def _no_garbage_looked_for():
 
 
 def _check_backend():
-    """Before Keras is imported where it was not: that fails in its own way where jax is missing."""
+    """Checks before Keras is imported, which fails with its own error if jax is missing."""
     backend = sys.modules["keras"].config.backend() if "keras" in sys.modules else _backend_set()
     if backend != "tensorflow":
         raise ImportError(
@@ -60,7 +60,7 @@ def _check_backend():
 
 
 def _backend_set():
-    """What Keras will take, by its own rules."""
+    """The backend that Keras will use, by its own rules."""
     if os.environ.get("KERAS_BACKEND"):
         return os.environ["KERAS_BACKEND"]
     home = os.path.expanduser("~")
@@ -69,14 +69,14 @@ def _backend_set():
     try:
         with open(os.path.join(folder, "keras.json")) as file:
             return json.load(file).get("backend", "tensorflow")
-    except (OSError, ValueError):  # none there, or none that can be read
+    except (OSError, ValueError):  # missing or unreadable
         return "tensorflow"
 
 
 def _without_start_up_lines(work):
     try:
         kept = os.dup(2)
-    except OSError:  # stderr is closed: nobody reads what would be dropped
+    except OSError:  # stderr is closed
         return work()
     with tempfile.TemporaryFile() as log:
         _flush()
@@ -88,7 +88,7 @@ def _without_start_up_lines(work):
             os.dup2(kept, 2)
             os.close(kept)
             log.seek(0)
-            with contextlib.suppress(OSError):  # stderr is full, or its reader gone
+            with contextlib.suppress(OSError):  # stderr is full, or has no reader
                 os.write(2, b"".join(line for line in log if not _START_UP.match(line)))
 
 

@@ -1,4 +1,4 @@
-"""Seeds: any non-negative integer names a stream of noise of its own."""
+"""Seeds: each non-negative integer has its own stream of noise."""
 
 import operator
 
@@ -9,12 +9,12 @@ from vae_keras.typing import Seed
 
 
 def words(seed: int, branch: int = 0) -> tuple[int, int]:
-    """Where the stream of `seed` begins, a TFP seed: two int32 words, to whose second one counts.
+    """The TFP seed at the start of the stream of `seed`: two int32 words; draws count the second.
 
-    Below 2^31 these are (seed, 0). Larger seeds, and the further branches of any, have a negative
-    first word, and so meet none of those; among themselves 63 bits of a hash keep them apart.
+    Seeds below 2^31 give (seed, 0). Larger seeds, and further branches of any seed, have a negative
+    first word, so they differ from those. A 63-bit hash keeps them apart from each other.
 
-    Raises ValueError for a seed that is negative or no integer.
+    Raises ValueError for a seed that is negative or not an integer.
     """
     try:
         number = operator.index(seed)
@@ -31,8 +31,8 @@ def words(seed: int, branch: int = 0) -> tuple[int, int]:
 def at(seed: int, n: int | tf.Tensor, branch: int = 0) -> Seed:
     """The TFP seed, (2,), of draw `n` of the stream of `seed`; n, also a tensor, is at least 0.
 
-    A stream, or branch of one, comes round after 2^32 draws. Raises ValueError as `words` does.
+    A stream, or a branch of one, repeats after 2^32 draws. Raises ValueError as `words` does.
     """
     first, second = words(seed, branch)
-    second = tf.cast(second + tf.cast(n, tf.int64), tf.int32)  # 2^31 goes on with -2^31
+    second = tf.cast(second + tf.cast(n, tf.int64), tf.int32)  # 2^31 wraps to -2^31
     return tf.stack([tf.constant(first, tf.int32), second])

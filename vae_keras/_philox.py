@@ -1,4 +1,4 @@
-"""Uniform numbers by Philox, in vectors where XLA would make scalar code of TensorFlow's."""
+"""Uniform numbers by Philox, vectorised where XLA would compile TensorFlow's to scalar code."""
 
 import contextlib
 import contextvars
@@ -15,7 +15,7 @@ _vectors = contextvars.ContextVar("vectors", default=False)
 
 @contextlib.contextmanager
 def vectorised(yes: bool) -> Iterator[None]:
-    """What is traced herein, if `yes` for XLA on a CPU, draws `uniform` numbers by its vectors."""
+    """A context in which traced code draws vectorised `uniform` numbers, if `yes`: XLA on a CPU."""
     before = _vectors.set(yes)
     try:
         yield
@@ -24,11 +24,11 @@ def vectorised(yes: bool) -> Iterator[None]:
 
 
 def uniform(shape: tf.Tensor, seed: Seed) -> tf.Tensor:
-    """Uniform numbers in [0, 1), float32, of `shape`: TensorFlow's by Philox, to the last bit.
+    """Uniform float32 numbers in [0, 1), of `shape`, bit-identical to TensorFlow's by Philox.
 
-    Of TensorFlow's own XLA makes scalar code on a CPU. Within `vectorised`, and where `shape` is
-    known when tracing, each number is worked out by itself, though a round of Philox gives four:
-    four times the arithmetic, in vectors, takes a quarter of the time.
+    XLA compiles TensorFlow's own to scalar code on a CPU. Within `vectorised`, and if `shape` is
+    known when tracing, each number is computed separately, though a run of Philox gives four:
+    vectorised, four times the arithmetic takes a quarter of the time.
     """
     static = tf.get_static_value(shape)
     if not _vectors.get() or static is None:
@@ -47,7 +47,7 @@ def uniform(shape: tf.Tensor, seed: Seed) -> tf.Tensor:
 
 
 def _words(low, high, key):
-    """Philox 4x32 of 10 rounds (Salmon et al. 2011), each argument two words: four words."""
+    """Philox 4x32 with 10 rounds (Salmon et al. 2011): four words, from arguments of two each."""
     (x0, x1), (x2, x3), (k0, k1) = low, high, key
     for _ in range(10):
         low0, high0 = _halves(tf.cast(x0, tf.uint64) * 0xD2511F53)

@@ -1,7 +1,7 @@
 """Programs compiled by XLA, kept with the model that they read, and run a batch at a time.
 
-On a CPU XLA multiplies out the gradients of convolutions one number after the other, many times as
-slowly as TensorFlow: a model that has any does without it there.
+On a CPU, XLA computes the gradients of convolutions number by number, many times slower than
+TensorFlow, so models with convolutions do without XLA there.
 """
 
 import functools
@@ -19,9 +19,9 @@ from vae_keras.pixels import intensities
 from vae_keras.typing import Data
 
 BATCH = 1000  # datapoints at a time
-SMALLEST = 8  # of them, at least
+SMALLEST = 8  # the smallest batch that is compiled for
 
-# Attributes of `Trainer`'s and Keras's own, which change as a model is built, trained or saved.
+# Attributes of `Trainer` and Keras that change as a model is built, trained or saved.
 OF_TRAINING = {
     "history", "optimizer", "stop_evaluating", "stop_predicting", "stop_training", "_by_xla",
     "_minibatches",
@@ -36,32 +36,32 @@ def on_gpu() -> bool:
 
 
 def vectorised(by_xla: bool) -> AbstractContextManager[None]:
-    """What is traced herein draws by vectors where it is compiled `by_xla` for a CPU."""
+    """A context in which traced code draws vectorised noise if compiled `by_xla` for a CPU."""
     return _philox.vectorised(by_xla and not on_gpu())
 
 
 def suits_xla(model: Any) -> bool:
-    """Whether XLA makes `model` fast here: not where it convolves on a CPU."""
+    """Whether XLA makes `model` fast here: not with convolutions on a CPU."""
     if on_gpu() or not isinstance(model, keras.Layer):
         return True
     return not any(isinstance(layer, CONVOLUTIONS) for layer in model._flatten_layers())
 
 
 class _Programs(dict):
-    """What was compiled for a model, among its attributes: it goes when the model goes."""
+    """A model's compiled programs, kept as its attribute, so that they are freed with it."""
 
     def __reduce__(self):
-        return _Programs, ()  # a copy of the model, or one that is pickled, compiles its own
+        return _Programs, ()  # a copied or unpickled model compiles its own
 
 
 def compiled(model: Any, settings: tuple, program: Callable, **options: Any) -> Callable:
-    """`program` compiled, or what an earlier call made of it for `model` and `settings`.
+    """Compile `program`, or return the one compiled earlier for `model` and `settings`.
 
-    It follows the values of variables, wherever they are, and is made anew where an attribute of
-    the model, or of a layer in it, was replaced, or a number or an array in one. What else may
-    change, deeper within, is to be a variable, or `forget` to be called. A model without a
-    `__dict__`, as a named tuple, has it compiled at each call. `options`: of `tf.function`, by
-    default XLA where it suits the model.
+    It follows the values of all variables. It is recompiled if an attribute of the model or of a
+    layer in it was replaced, or a number or an array in one. Anything deeper that may change must
+    be a variable, or `forget` must be called. For a model without a `__dict__`, such as a named
+    tuple, it is compiled at each call. `options`: of `tf.function`; default: XLA if it suits the
+    model.
     """
     options = options or {"jit_compile": suits_xla(model)}
     made = tf.function(program, autograph=False, **options)
@@ -70,25 +70,25 @@ def compiled(model: Any, settings: tuple, program: Callable, **options: Any) -> 
     programs = vars(model).setdefault("_programs", _Programs())
     leaves = list(_leaves(model))
     now = [_identity(leaf) for leaf in leaves]
-    key = id(model), settings  # a shallow copy has the very programs of the original
+    key = id(model), settings  # a shallow copy shares the original's programs
     if key not in programs or programs[key][0] != now:
-        programs[key] = now, leaves, made  # the leaves too, lest their ids be used again
+        programs[key] = now, leaves, made  # keeps the leaves: ids could be reused
     return programs[key][-1]
 
 
 def forget(model: Any) -> None:
-    """Drop what was compiled for `model`."""
+    """Drop the compiled programs of `model`."""
     vars(model).pop("_programs", None)
 
 
 @functools.cache
 def _passing():
-    """Not at import: a model made then would decide in which precision later ones are."""
+    """Not at import, since a model made then would fix the precision of later ones."""
     return OF_TRAINING | vars(keras.Model(name="none")).keys()
 
 
 def _leaves(model):
-    """What a program has read once and for all: each attribute's name, and what is in it."""
+    """The values that a program fixes when traced: each attribute's name and contents."""
     owners = model._flatten_layers() if isinstance(model, keras.Layer) else [model]
     for owner in owners:
         passing = _passing() if isinstance(owner, keras.Layer) else ()
@@ -109,7 +109,7 @@ def _inside(value):
 
 
 def _identity(leaf):
-    """Equal for one object, and for numbers, strings and arrays of one value."""
+    """A key, equal for the same object, and for numbers, strings and arrays of the same value."""
     if isinstance(leaf, np.ndarray | np.generic):
         return leaf.dtype.str, leaf.shape, hashlib.sha256(leaf.tobytes()).digest()
     return (type(leaf), leaf) if isinstance(leaf, int | float | str) else id(leaf)
@@ -118,10 +118,11 @@ def _identity(leaf):
 def in_batches(
     program: Callable, x: Data, seed_of: Callable, axes: tuple[int, ...]
 ) -> list[tf.Tensor]:
-    """What `program(x, seed)` gives, of `BATCH` datapoints at a time; `axes`: theirs, of each part.
+    """The results of `program(x, seed)`, run on `BATCH` datapoints at a time and concatenated.
 
-    `seed_of(i)`: the i-th batch's seed. A smaller batch is filled up with rows of its own to a
-    power of two, so that data of all lengths make eight programs at most.
+    `axes`: the axis of the datapoints in each result. `seed_of(i)`: the i-th batch's seed. A
+    smaller batch is padded with its own rows to a power of two, so that data of any length need at
+    most eight programs.
     """
     parts = []
     for i in range(-(-len(x) // BATCH)):

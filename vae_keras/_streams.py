@@ -1,6 +1,6 @@
-"""Data that come a minibatch at a time, each looked at on its way to the model.
+"""Streams of minibatches, each checked on its way to the model.
 
-Nothing is read ahead of training: a stream may count, shuffle anew or come only once.
+Nothing is read ahead of training: a stream may count, reshuffle or be readable only once.
 """
 
 import contextlib
@@ -17,12 +17,12 @@ from vae_keras.typing import Shape
 
 
 class Refused(ValueError):
-    """A minibatch of a `tf.data` stream that is not as it should be."""
+    """A minibatch of a `tf.data` stream failed a check."""
 
 
 @contextlib.contextmanager
 def refusals() -> Iterator[None]:
-    """ValueError in the place of what TensorFlow makes of `Refused`."""
+    """A context that turns TensorFlow's error for a `Refused` into a ValueError."""
     try:
         yield
     except tf.errors.OpError as error:
@@ -34,9 +34,9 @@ def refusals() -> Iterator[None]:
 def checked_dataset(
     dataset: tf.data.Dataset, check: Callable, event_shape: Shape, parts: int = 1
 ) -> tf.data.Dataset:
-    """The same minibatches of x, (x,), (x, y) or more, after `check` has seen so many parts.
+    """The same minibatches of x, (x,), (x, y) or more, after `check` of the first `parts` parts.
 
-    It is to refuse x of another shape than (M, *event_shape).
+    `check` must refuse x of a shape other than (M, *event_shape).
     """
     spec = dataset.element_spec
     if dataset.cardinality() == 0:
@@ -58,7 +58,7 @@ def checked_dataset(
 
 
 class CheckedPyDataset(keras.utils.PyDataset):
-    """The same minibatches as `data`, after `check` has seen each of them."""
+    """The same minibatches as `data`, each checked by `check` first."""
 
     def __init__(self, data: keras.utils.PyDataset, check: Callable):
         super().__init__(data.workers, data.use_multiprocessing, data.max_queue_size)
@@ -73,25 +73,25 @@ class CheckedPyDataset(keras.utils.PyDataset):
 
     @property
     def num_batches(self):
-        """As Keras asks for it: None for a data set without end."""
+        """As in Keras: None for an endless data set."""
         return self.data.num_batches
 
     def __len__(self):
         return len(self.data)
 
     def on_epoch_begin(self):
-        """Tell the data set."""
+        """Call the method of `data`."""
         self.data.on_epoch_begin()
 
     def on_epoch_end(self):
-        """Tell the data set."""
+        """Call the method of `data`."""
         self.data.on_epoch_end()
 
 
 def checked_generator(data: Iterator, check: Callable) -> Iterator:
-    """The same minibatches as `data` yields, after `check` has seen each.
+    """The same minibatches as `data` yields, each checked by `check` first.
 
-    The first is looked at at once, as Keras itself looks at it, and is the first one still.
+    The first is read and checked at once, as Keras does, and is still yielded first.
     """
     first = next(data, None)
     if first is None:
@@ -108,7 +108,7 @@ def checked_generator(data: Iterator, check: Callable) -> Iterator:
 
 
 def minibatches(x: Any, size: int) -> Iterator:
-    """The x of an array, `size` rows at a time, or of a stream, at most as many."""
+    """The x of an array, `size` rows at a time, or of a stream, at most `size` at a time."""
     if hasattr(x, "shape"):
         yield from (x[i : i + size] for i in range(0, len(x), size))
         return

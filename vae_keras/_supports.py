@@ -1,4 +1,4 @@
-"""What data a decoder is over: pixels, counts or numbers, and which of them have a density."""
+"""The data that a decoder models: pixels, counts or numbers, and which have a density."""
 
 from collections.abc import Callable
 
@@ -13,24 +13,24 @@ from vae_keras.pixels import intensities
 from vae_keras.typing import Data, Decoding
 
 PIXELS = (tfd.Bernoulli, tfd.ProbitBernoulli)  # which may be grey
-TRIES = 8  # z under which a datapoint may have a density
-ROWS = 10_000  # datapoints of which the density is looked at together
+TRIES = 8  # values of z tried before a datapoint is refused
+ROWS = 10_000  # datapoints whose density is checked together
 
 
 def needs_unit_interval(likelihood: tfd.Distribution) -> bool | np.ndarray:
-    """Whether `likelihood` is only defined for pixels in [0, 1]; (n,) where some of n must be."""
+    """Whether `likelihood` is only defined for pixels in [0, 1]; (n,) if only for some of n."""
     return _where(likelihood, lambda part: isinstance(part, PIXELS[0]))
 
 
 def needs_integers(likelihood: tfd.Distribution) -> bool | np.ndarray:
-    """Whether `likelihood` is over counts or categories; (n,) where some of n are."""
+    """Whether `likelihood` is over counts or categories; (n,) if only some of n are."""
     return _where(likelihood, _counts)
 
 
 def reads_pixels(likelihood: tfd.Distribution) -> bool:
-    """Whether uint8 data are images for `likelihood`: unless it, or a part of it, is over counts.
+    """Whether uint8 data are images for `likelihood`: true unless any part is over counts.
 
-    Counts are what every discrete family is over but Bernoulli's, whose pixels may be grey.
+    All discrete families are over counts, except Bernoulli, whose pixels may be grey.
     """
     return not any(
         isinstance(part, DiscreteDistributionMixin) and not isinstance(part, PIXELS)
@@ -39,7 +39,7 @@ def reads_pixels(likelihood: tfd.Distribution) -> bool:
 
 
 def is_bounded(likelihood: tfd.Distribution) -> bool:
-    """Whether data may lie outside the support of `likelihood`, though finite, and pixels if so."""
+    """Whether finite data (or valid pixels) may lie outside the support of `likelihood`."""
     return not all(isinstance(part, tfd.Normal | tfd.Bernoulli) for part in _components(likelihood))
 
 
@@ -49,7 +49,7 @@ def _counts(part):
 
 
 def _where(likelihood, holds):
-    """Whether `holds` of a part of `likelihood`; (n,) where x is in blocks and it does of some."""
+    """Whether `holds` is true for a part of `likelihood`; (n,) if x is in blocks, and for some."""
     if isinstance(likelihood, tfd.Blockwise):
         parts = likelihood.distributions
         which = np.concatenate([np.full(d.event_shape, _where(d, holds)) for d in parts])
@@ -60,7 +60,7 @@ def _where(likelihood, holds):
 def checked_data(x: Data, model: Decoding) -> Data:
     """`x` for `pixels.intensities`; ValueError unless they are datapoints of p(x|z).
 
-    Of a `tf.data` stream of x, (x,) or (x, y), the x of all minibatches.
+    For a `tf.data` stream of x, (x,) or (x, y): the x of all minibatches.
     """
     likelihood = model.decode(model.prior.sample(1, seed=(0, 0)))
     if isinstance(x, tf.data.Dataset):
@@ -81,11 +81,11 @@ def checked_data(x: Data, model: Decoding) -> Data:
 
 
 def density_check(model: Decoding) -> Callable[[Data], None] | None:
-    """What raises ValueError for data outside the support of p(x|z); None where nothing is.
+    """A check that raises ValueError for data outside the support of p(x|z); None if not needed.
 
-    A datapoint is outside where TFP's own checks of a sample refuse it, or log p(x|z) is not
-    finite, with each of a few z from the prior. Of Gaussian and Bernoulli decoders all numbers, and
-    all pixels, are inside.
+    A datapoint is outside if, for each of a few z from the prior, TFP's own checks of a sample
+    refuse it or log p(x|z) is not finite. For Gaussian decoders all numbers are inside, for
+    Bernoulli decoders all pixels.
     """
 
     def of(k):
@@ -98,14 +98,14 @@ def density_check(model: Decoding) -> Callable[[Data], None] | None:
     log_prob = tf.function(_validating(first).log_prob, reduce_retracing=True, autograph=False)
 
     def why(x, log_prob):
-        """What is wrong with one of x; None if nothing is."""
+        """Why a row of x has no density; None if all rows have one."""
         if np.any(whole):
             counts = np.asarray(x)[..., whole] if isinstance(whole, np.ndarray) else np.asarray(x)
             if np.any(counts % 1):
                 return "it needs integers"
         try:
             nats = np.asarray(log_prob(x))
-        except (TypeError, ValueError):  # a density that takes no x but as many as it has z
+        except (TypeError, ValueError):  # the density only takes as many x as it has z
             return None
         except tf.errors.InvalidArgumentError as error:
             return error.message.strip().splitlines()[0].strip(" .")
@@ -123,20 +123,20 @@ def density_check(model: Decoding) -> Callable[[Data], None] | None:
             bad = rows[low : low + 1]
             found = [why(bad, _validating(of(k)).log_prob) for k in range(TRIES)]
             if None in found:
-                return  # what the support is depends on z
+                return  # the support depends on z
             names = ", ".join(sorted({type(part).__name__ for part in _components(first)}))
             low_x, high_x = float(tf.reduce_min(bad)), float(tf.reduce_max(bad))
             raise ValueError(
                 f"datapoint {begin + low}, with values from {low_x:g} to {high_x:g}, has no "
-                f"density under the decoder's {names} ({found[0]}): leave it out, or take a family "
-                "whose support has it (docs/families.md)"
+                f"density under the decoder's {names} ({found[0]}): leave it out, or use a family "
+                "whose support contains it (docs/families.md)"
             )
 
     return check
 
 
 def _validating(distribution: tfd.Distribution) -> tfd.Distribution:
-    """The same, checking what `log_prob` is asked for, but for pixels."""
+    """The same distribution, validating the arguments of `log_prob`, except for pixels."""
     if isinstance(distribution, _checks.INDEPENDENT):
         return tfd.Independent(
             _validating(distribution.distribution), distribution.reinterpreted_batch_ndims
@@ -150,12 +150,12 @@ def _validating(distribution: tfd.Distribution) -> tfd.Distribution:
         return distribution
     try:
         return distribution.copy(validate_args=True)
-    except (TypeError, ValueError, tf.errors.InvalidArgumentError):  # it cannot
+    except (TypeError, ValueError, tf.errors.InvalidArgumentError):  # it cannot validate
         return distribution
 
 
 def _components(distribution):
-    """The distributions that `distribution` is made of, by independence, blocks or mixing."""
+    """The components of `distribution`, by independence, blocks or mixing."""
     if isinstance(distribution, _checks.INDEPENDENT):
         return _components(distribution.distribution)
     if isinstance(distribution, tfd.Blockwise):
@@ -166,7 +166,7 @@ def _components(distribution):
 
 
 def _parts(distribution):
-    """The distributions that `distribution` is made of, by independence, mixing or a bijector."""
+    """The components of `distribution`, by independence, mixing or a bijector."""
     if isinstance(distribution, DiscreteDistributionMixin):
         return [distribution]
     names = ("distribution", "components_distribution", "distributions", "components")

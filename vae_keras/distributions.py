@@ -1,7 +1,7 @@
-"""TFP distributions as the kit needs them: fast noise, a standard prior, a form that can be saved.
+"""TFP distributions as the library needs them: fast noise, a standard prior, serialisation.
 
-TFP leaves it to TensorFlow which generator makes the noise, and under XLA on a CPU that is one of
-scalar code. Philox, asked for by name, is several times as fast there.
+TFP lets TensorFlow choose the noise generator, which is scalar code under XLA on a CPU. Philox,
+requested by name, is several times as fast there.
 """
 
 import inspect
@@ -18,7 +18,7 @@ __all__ = ["Bernoulli", "Beta", "Normal", "standard_normal"]  # layers and model
 
 
 class Normal(tfd.Normal):
-    """TFP's, with noise by Philox."""
+    """TFP's Normal, with noise by Philox."""
 
     def _sample_n(self, n, seed=None):
         shape = tf.concat([[n], self.batch_shape_tensor()], 0)
@@ -27,7 +27,7 @@ class Normal(tfd.Normal):
 
 
 class Bernoulli(tfd.Bernoulli):
-    """TFP's, with noise by Philox."""
+    """TFP's Bernoulli, with noise by Philox."""
 
     def _sample_n(self, n, seed=None):
         probs = self.probs_parameter()
@@ -36,7 +36,7 @@ class Bernoulli(tfd.Bernoulli):
 
 
 class Beta(tfd.Beta):
-    """TFP's, its draws kept within [1e-6, 1 - 1e-6]: rounding would put some of them at 0 or 1."""
+    """TFP's Beta, with draws clipped to [1e-6, 1 - 1e-6]: rounding would put some at 0 or 1."""
 
     def _sample_n(self, n, seed=None):
         return tf.clip_by_value(super()._sample_n(n, seed), 1e-6, 1 - 1e-6)
@@ -57,7 +57,7 @@ def _kl_to_independent(q, p, name=None):
 
 
 def _multivariate(independent):
-    """Independent Gaussians over a vector as TFP's multivariate one."""
+    """Independent Gaussians over a vector, as TFP's multivariate Gaussian."""
     one = independent.distribution
     if not isinstance(one, tfd.Normal) or independent.event_shape.rank != 1:
         raise NotImplementedError("no closed form")
@@ -74,12 +74,12 @@ def standard_normal(event_shape: int | tuple[int, ...]) -> tfd.Distribution:
 
 
 def serialize(distribution: tfd.Distribution) -> dict:
-    """Describe a TFP distribution, and those that it is made of, in plain Python values.
+    """Describe a TFP distribution, and those nested in it, in plain Python values.
 
-    Raises ValueError for one that TFP does not export by name, or with parameters that are
-    neither numbers nor distributions.
+    Raises ValueError for a distribution that TFP does not export by name, or with parameters that
+    cannot be saved.
     """
-    # TFP's _Independent is Independent of what is no CompositeTensor, and a base of it.
+    # TFP's _Independent, of a non-CompositeTensor, is a base of Independent.
     family = type(distribution).__name__.removeprefix("_")
     known = [cls for cls in (named(family), getattr(tfd, family, None)) if cls]
     if not any(type(distribution) in (cls, *cls.__bases__) for cls in known):
@@ -91,7 +91,7 @@ def serialize(distribution: tfd.Distribution) -> dict:
 
 
 def deserialize(config: dict) -> tfd.Distribution:
-    """Make the distribution that `serialize` described."""
+    """Create the distribution from the result of `serialize`."""
     parameters = {name: _unpack(value) for name, value in config["parameters"].items()}
     family = named(config["distribution"])
     assert family is not None  # `serialize` knew it
@@ -99,15 +99,15 @@ def deserialize(config: dict) -> tfd.Distribution:
 
 
 def named(name: str) -> type[tfd.Distribution] | None:
-    """The kit's distribution of that name, else TFP's, else None."""
+    """The library's distribution of that name, else TFP's, else None."""
     ours = {"Normal": Normal, "Bernoulli": Bernoulli, "Beta": Beta}
     return ours.get(name) or getattr(families, name, None) or getattr(tfd, name, None)
 
 
 def centre(distribution: tfd.Distribution) -> tf.Tensor:
-    """Its mean; the mode where there is none, as of Cauchy's; of others the mean of 100 draws.
+    """The mean; the mode if the mean is not finite (Cauchy); 100 draws' mean if TFP has no mean.
 
-    Of parameters that are NaN, the mean is NaN: there the mode has no density.
+    NaN parameters give a NaN mean, since their mode has no density.
     """
     try:
         mean = distribution.mean()
@@ -124,7 +124,7 @@ def centre(distribution: tfd.Distribution) -> tf.Tensor:
 
 
 def _pack_all(one, what):
-    """The parameters of a distribution or a bijector, but for functions of TFP, its defaults."""
+    """The parameters of a distribution or bijector, without TFP's functions (its defaults)."""
     return {
         name: _pack(value, f"{what}.{name}")
         for name, value in one.parameters.items()
@@ -140,7 +140,9 @@ def _pack(value, what):
     if isinstance(value, tfb.Bijector):
         name = type(value).__name__.removeprefix("_")
         if not isinstance(value, getattr(tfb, name, ())):
-            raise ValueError(f"{what} is a {name}, which is no bijector of TFP: it cannot be saved")
+            raise ValueError(
+                f"{what} is a {name}, which is not a bijector of TFP: it cannot be saved"
+            )
         return {"bijector": name, "parameters": _pack_all(value, name)}
     if isinstance(value, bool | int | float | str):
         return value

@@ -1,11 +1,11 @@
-"""Pixels as a model reads them, and as black and white.
+"""Pixels as model input, and in black and white.
 
-A model of pixels reads a uint8 pixel p as the intensity p / 255, by `intensities(x)`. In NumPy
-`unit(x)` does the same.
+A model of pixels reads a uint8 pixel p as the intensity p / 255, by `intensities(x)`. `unit(x)`
+does the same in NumPy.
 
-Grey pixels can be drawn black and white, each white with its intensity as the probability:
-`binarised(x)` once, the same for everyone, `Binarised(x)` anew in each epoch. Their log
-probabilities, and so the bounds, are then those of a likelihood, in nats.
+Grey pixels can be binarised, with the intensity as the probability of white: `binarised(x)` once,
+reproducibly, `Binarised(x)` afresh in each epoch. Their log probabilities, and so the bounds, are
+then those of a likelihood, in nats.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ __all__ = ["Binarised", "binarised", "intensities", "unit"]
 
 
 def unit(x: np.ndarray) -> np.ndarray:
-    """Map uint8 pixels to float32 intensities in [0, 1]; anything else to float32 as it is.
+    """Map uint8 pixels to float32 intensities in [0, 1]; convert anything else to float32.
 
     >>> import numpy as np
     >>> print(unit(np.uint8([0, 51, 255])))
@@ -32,7 +32,7 @@ def unit(x: np.ndarray) -> np.ndarray:
 
 
 def intensities(x: Data, pixels: bool = True) -> tf.Tensor:
-    """What a model reads, in float32: uint8 as x / 255 where they are `pixels`, all else as is.
+    """Convert x to a model's float32 input: uint8 as x / 255 if they are `pixels`.
 
     >>> import numpy as np
     >>> print(intensities(np.uint8([0, 51, 255])).numpy())
@@ -47,11 +47,11 @@ def intensities(x: Data, pixels: bool = True) -> tf.Tensor:
 def binarised(x: np.ndarray, seed: int = 0) -> np.ndarray:
     """Draw each pixel of `x` white (1) or black (0), float32, of x's shape: p(white) = intensity.
 
-    `x`: uint8 pixels, read as x / 255, or intensities in [0, 1]. What is drawn follows from `seed`
-    and from each pixel's place alone, by NumPy's Philox: so it is the same on every machine, and
-    the first rows of `x` are drawn as they are without the others.
+    `x`: uint8 pixels, read as x / 255, or intensities in [0, 1]. The noise, by NumPy's Philox,
+    depends only on `seed` and each pixel's place. The result is therefore the same on every
+    machine, and that of the first rows of `x` does not depend on the others.
 
-    Raises ValueError for values outside [0, 1], or NaN, and for a seed that is no non-negative
+    Raises ValueError for values outside [0, 1], or NaN, and for a seed that is not a non-negative
     integer.
 
     >>> import numpy as np
@@ -65,19 +65,19 @@ def binarised(x: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 class Binarised(keras.utils.PyDataset):
-    """Minibatches of `x`, its pixels drawn black and white anew in each epoch, for `fit`.
+    """Minibatches of `x` for `fit`, with pixels binarised afresh in each epoch.
 
     Args:
-        x: uint8 pixels, or intensities in [0, 1], as `binarised` has them.
+        x: uint8 pixels, or intensities in [0, 1], as in `binarised`.
         batch_size: M; the last minibatch of an epoch may be smaller.
-        seed: with the number of the epoch it decides each epoch's noise and order of the rows.
-        epoch: the number of the first epoch. The attribute of that name is the current one, goes
-            up by one at the end of each, and may be set.
+        seed: with the number of the epoch, it determines each epoch's noise and order of rows.
+        epoch: the number of the first epoch. The attribute of that name is the current epoch; it
+            increases by one at the end of each, and may be set.
         kwargs: `workers`, `use_multiprocessing`, `max_queue_size` of Keras's `PyDataset`.
 
-    Each minibatch is float32, of 0 and 1, (M, *x.shape[1:]). `fit` shuffles the order of these
-    minibatches further, by Python's generator, unless it is told `shuffle=False`. To validate on
-    the same draws each time, give `validation_data` a `binarised` array.
+    Each minibatch is float32, zeros and ones, (M, *x.shape[1:]). `fit` also shuffles the order of
+    these minibatches, by Python's generator, unless `shuffle=False`. To validate on the same draws
+    each time, pass a `binarised` array as `validation_data`.
 
     Raises ValueError as `binarised` does, and for a `batch_size` below 1.
 
@@ -110,13 +110,13 @@ class Binarised(keras.utils.PyDataset):
         return _drawn(unit(self.x[rows]), _philox(self.seed, 1 + index, 1 + self.epoch))
 
     def on_epoch_end(self) -> None:
-        """Go on to the next epoch's draws: Keras calls it."""
+        """Go on to the next epoch's draws; called by Keras."""
         self.epoch += 1
 
 
 def _philox(seed: int, minibatch: int = 0, epoch: int = 0) -> np.random.Generator:
-    """Noise that has its own numbers for each minibatch of each epoch; 0: what is drawn once."""
-    _noise.words(seed)  # refuses one that names no stream
+    """Separate noise for each minibatch of each epoch; epoch 0 is for `binarised`."""
+    _noise.words(seed)  # raises ValueError for an invalid seed
     return np.random.Generator(np.random.Philox(seed, counter=[0, 0, minibatch, epoch]))
 
 

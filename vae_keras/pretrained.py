@@ -1,8 +1,8 @@
-"""Trained models to take: the paper's, shipped with the package, without training or network.
+"""The paper's models, trained and shipped with the package: they need no training or network.
 
-Each is a model of this kit as `reproduce/pretrained.py` took it from a stored run of the paper's
-experiments: an ordinary Keras file, uncompiled, its weights stored in half precision (which
-`about` says the worth of). They learned from pixels of byte / 256.
+`reproduce/pretrained.py` took each from a stored run of the paper's experiments. It is an ordinary
+Keras file, uncompiled, with weights in half precision (`about` gives their quality). They were
+trained on pixels of byte / 256.
 """
 
 import functools
@@ -35,26 +35,26 @@ def names() -> list[str]:
 
 
 def about(name: str) -> dict[str, Any]:
-    """How the model came about, and what it is worth on the real data.
+    """The model's origin, and its quality on the real data.
 
     `experiment`, its settings; `samples`, the training samples that it evaluated; `pixels`;
-    `trained_on`, `hours` and `made_by`; and, in nats per datapoint of the whole test set with
-    the stored weights, `lower_bound`, beside `lower_bound_of_the_run` in full precision; of Monte
-    Carlo EM, which has no bound, `marginal_log_likelihood` of the first 1,000 test points by
-    appendix D. Raises ValueError for an unknown name.
+    `trained_on`, `hours` and `made_by`. In nats per datapoint of the whole test set: `lower_bound`
+    with the stored weights, and `lower_bound_of_the_run` in full precision. Monte Carlo EM has no
+    bound, but `marginal_log_likelihood` of the first 1,000 test points by appendix D. Raises
+    ValueError for an unknown name.
 
     >>> about("aevb-mnist-2d")["pixels"]
     'byte / 256'
     """
     _check(name)
-    return json.loads(json.dumps(_all()[name]))  # the caller's own
+    return json.loads(json.dumps(_all()[name]))  # a copy for the caller
 
 
 def load(name: str) -> models.LatentVariableModel:
-    """The trained model `name`, one of `names()`. Raises ValueError for another.
+    """Load the trained model `name`, one of `names()`. Raises ValueError for any other.
 
-    It is not compiled, and Adagrad's sums are not shipped, without which its first steps are long
-    ones: to train it further, compile it with small steps, as of `keras.optimizers.Adam(1e-4)`.
+    It is not compiled. Adagrad's sums are not shipped, and without them its first steps are large:
+    to train further, compile with small steps, for example `keras.optimizers.Adam(1e-4)`.
 
     >>> load("aevb-mnist-2d").sample(3, mean=True).shape
     (3, 784)

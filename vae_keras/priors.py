@@ -12,16 +12,16 @@ __all__ = ["Learned"]
 
 @keras.saving.register_keras_serializable(package="vae_keras")
 class Learned(keras.layers.Layer):
-    """p(z) = layer(w): the distribution of a distribution layer, w weights that all x share.
+    """A trainable prior p(z) = layer(w): a distribution layer with weights w shared by all x.
 
         VAE(encoder, decoder, prior=Learned(GaussianMixture(2, components=10)))
 
-    `layer`: gives the family and its event shape. `initializer`: of the unconstrained parameters w,
-    by default N(0, 0.5^2), so that the components of a mixture begin apart.
+    `layer`: gives the family and its event shape. `initializer`: of the unconstrained parameters w.
+    Default: N(0, 0.5^2), so that the components of a mixture start apart.
 
     >>> from vae_keras.layers import DiagonalGaussian
     >>> prior = Learned(DiagonalGaussian(2), initializer="zeros")
-    >>> print(prior.now().variance().numpy(), prior.count_params())  # of log variances 0
+    >>> print(prior.now().variance().numpy(), prior.count_params())  # log variances 0
     [1. 1.] 4
     """
 
@@ -34,7 +34,7 @@ class Learned(keras.layers.Layer):
         self.built = True
 
     def now(self) -> tfd.Distribution:
-        """p(z) with the weights as they are, through which gradients flow to them."""
+        """p(z) with the current weights; gradients flow to them."""
         return self.layer.distribution(self.params.value)
 
     def get_config(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""The shapes of arrays and the kinds of models, named once, for annotations.
+"""Names for array shapes and kinds of models, for annotations.
 
 The letters are the paper's: N datapoints in a data set, M in a minibatch, L samples of z for each.
-`*input` is the shape of a datapoint x, `*latent` that of a z, which is (d,) wherever HMC moves.
+`*input` is the shape of a datapoint x, `*latent` that of z, which is (d,) wherever HMC is used.
 """
 
 from typing import Annotated, Any, Protocol, TypeAlias
@@ -25,7 +25,7 @@ Shape: TypeAlias = Annotated[Any, "a tuple of sizes, None where one may be any"]
 
 
 class Decoding(Protocol):
-    """A model p(z) p(x|z), as `posterior` and `likelihood` need it: the kit's, or anybody's."""
+    """A model p(z) p(x|z), as `mcmc` and `marginal_likelihood` need it: the library's or yours."""
 
     @property
     def prior(self) -> tfd.Distribution:
@@ -36,7 +36,7 @@ class Decoding(Protocol):
 
 
 class Encoding(Decoding, Protocol):
-    """A model that has an encoder as well."""
+    """A model that also has an encoder."""
 
     def encode(self, x: Minibatch) -> tfd.Distribution:
         """q(z|x), of batch shape (M,), over `*latent`."""

@@ -320,7 +320,7 @@ def test_a_compiled_model_that_was_never_fitted_is_saved_whole(make_vae, x, tmp_
 
 def test_wake_sleep_refuses_to_accumulate(make_vae):
     networks_ = networks.gaussian_encoder(12, 8, 2), networks.bernoulli_decoder(2, 8, 12)
-    with pytest.raises(ValueError, match="gradient_accumulation_steps = 2 would make one"):
+    with pytest.raises(ValueError, match="gradient_accumulation_steps = 2 would merge"):
         WakeSleep(*networks_).compile(keras.optimizers.SGD(0.1, gradient_accumulation_steps=2))
 
 

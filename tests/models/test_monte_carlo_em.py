@@ -175,7 +175,7 @@ def streamed(x, rows, size=50):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (lambda x: [*x, *x], "it would train on 400 rows, but there are 200 chains"),
+        (lambda x: [*x, *x], "fit would train on 400 rows, but there are 200 chains"),
         (lambda x: list(x), None),
         (lambda x: streamed(x, np.arange(200)[::-1]), None),
         (lambda x: streamed(x, np.arange(200) - 1), "-1 is not a row of 200 training datapoints"),
@@ -189,7 +189,7 @@ def streamed(x, rows, size=50):
             lambda x: tf.data.Dataset.from_tensors((x,)),
             r"minibatches \(x, row numbers\).* not None",
         ),
-        (lambda x: iter([(x, np.arange(200))]), "which a list_iterator does not tell: fit on an"),
+        (lambda x: iter([(x, np.arange(200))]), "which a list_iterator does not number: fit on"),
     ],
 )
 def test_each_datapoint_must_find_its_own_chain(make_vae, x, data, message):
@@ -225,7 +225,7 @@ def test_what_is_refused(make_vae, x, any_decoder):
             vae_keras.MonteCarloEM(decoder, **{"n_train": 10, **change})
     model = vae_keras.MonteCarloEM(decoder, 10)
     model.compile()
-    with pytest.raises(ValueError, match="it would train on 200 rows, but there are 10 chains"):
+    with pytest.raises(ValueError, match="fit would train on 200 rows, but there are 10 chains"):
         model.fit(x)
     with pytest.raises(ValueError, match=r"minibatches \(x, row numbers\)"):
         model.fit(tf.data.Dataset.from_tensor_slices(x).batch(50))

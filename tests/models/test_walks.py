@@ -214,9 +214,11 @@ def test_an_order_without_end_goes_on_where_it_was(shuffle, make_vae, x):
 
 def test_an_order_without_end_is_of_an_array(make_vae, x):
     stream = tf.data.Dataset.from_tensor_slices(x).batch(100)
-    with pytest.raises(ValueError, match="shuffle='passes' is an order of an array's rows"):
+    with pytest.raises(ValueError, match="shuffle='passes' orders the rows of an array"):
         make_vae().fit(stream, shuffle="passes")
-    with pytest.raises(ValueError, match="shuffle is 'batch': True, False or one of replacement"):
+    with pytest.raises(
+        ValueError, match="unknown shuffle 'batch': True, False or one of replacement"
+    ):
         make_vae().fit(x, shuffle="batch")
 
 

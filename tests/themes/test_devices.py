@@ -201,7 +201,9 @@ def test_xla_for_several_devices(two):
 def test_monte_carlo_em(two):
     with two.scope():
         model = MonteCarloEM(networks.bernoulli_decoder(2, 8, 12), 10)
-        with pytest.raises(ValueError, match="MonteCarloEM learns on one device, but here are 2"):
+        with pytest.raises(
+            ValueError, match="MonteCarloEM trains on one device, but the strategy has 2"
+        ):
             model.compile()
 
 

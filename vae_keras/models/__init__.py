@@ -1,9 +1,9 @@
-"""Keras models with a `train_step` of their own, and the classes that a further one is made of.
+"""Keras models with their own `train_step`, and the base classes for further ones.
 
-A class inherits all that stands before it: `Trainer`, a Keras model with a fast `fit`;
-`LatentVariableModel`, p(z) p(x|z); `AutoEncoder`, with q(z|x) and the lower bound; and the
-algorithms. The docstring of each says what a subclass must have; `datapoints` takes x from what
-Keras passes to a `train_step`.
+The base classes inherit from each other: `Trainer`, a Keras model with a fast `fit`;
+`LatentVariableModel`, p(z) p(x|z); `AutoEncoder`, with q(z|x) and the lower bound. The algorithms
+are their subclasses. Each docstring says what a subclass must have. `datapoints` extracts x from
+the data that Keras passes to a `train_step`.
 """
 
 from vae_keras.models.autoencoder import AutoEncoder

@@ -1,6 +1,6 @@
-"""What a model reads: arrays, `tf.data`, PyDatasets and generators, checked on their way to it.
+"""Checks of a model's input: arrays, `tf.data`, PyDatasets and generators.
 
-`model` is a `Trainer`; where its weights are still to be made, the first data say of what shape.
+`model` is a `Trainer`; if it has no weights yet, it is built for the shape of the first data.
 """
 
 import inspect
@@ -23,7 +23,7 @@ def checked(model: Any, x: Any) -> Any:
         shape = _checks.stream_input(x).shape
         if not model.built and None in (shape[1:] if shape.rank else [None]):
             shapes = x.map(lambda *batch: tf.shape(batch[0]))
-            shape = tf.TensorShape(next(iter(shapes.take(1))).numpy())  # as Keras looks too
+            shape = tf.TensorShape(next(iter(shapes.take(1))).numpy())  # as Keras does too
         build_for(model, shape)
         if shape.rank is not None and shape[1:].is_fully_defined():
             _checks.check_shape((shape[0], *shape[1:]), model.event_shape)
@@ -43,7 +43,7 @@ def checked(model: Any, x: Any) -> Any:
 
 
 def checked_array(model: Any, x: Any) -> Data:
-    """x, one array of datapoints that the model can read; else ValueError."""
+    """`x` as one array of datapoints that the model can read; else ValueError."""
     x = _checks.one_input(x)
     if not hasattr(x, "shape"):
         raise ValueError(f"the data are a {type(x).__name__}: give an array of datapoints")
@@ -53,14 +53,14 @@ def checked_array(model: Any, x: Any) -> Data:
 
 
 def checked_values(model: Any, x: Any) -> Any:
-    """`x`, checked where it is there, and not to come in a program."""
+    """`x`, checked unless it is symbolic."""
     return checked_array(model, x) if _checks.has_values(x) else x
 
 
 def divided(model: Any, x: Any, validation_split: float, validation_data: Any) -> tuple[Any, Any]:
-    """What to train on and what to validate with, of x that was checked; as `fit` takes them.
+    """The training and validation data, from x (already checked) and the arguments of `fit`.
 
-    Raises ValueError for a split out of range, of a stream or with nothing on one side, and for
+    Raises ValueError for a split that is out of range, of a stream or empty on one side, and for
     validation data that the model cannot read.
     """
     if not 0 <= validation_split < 1:
@@ -68,9 +68,7 @@ def divided(model: Any, x: Any, validation_split: float, validation_data: Any) -
             f"validation_split is {validation_split}, but must be at least 0 and below 1"
         )
     if validation_split and not hasattr(x, "shape"):
-        raise ValueError(
-            "validation_split divides arrays only: give a stream's validation_data apart"
-        )
+        raise ValueError("validation_split divides arrays only: for a stream, give validation_data")
     if validation_data is not None:
         return x, checked(model, _without_targets(model, validation_data))
     if not validation_split:
@@ -86,19 +84,19 @@ def divided(model: Any, x: Any, validation_split: float, validation_data: Any) -
 
 
 def trained_on(x: Data, validation_split: float) -> int:
-    """How many rows of x, its first, `validation_split` leaves for training."""
+    """The number of rows at the start of x that `validation_split` leaves for training."""
     return int(len(x) * (1 - validation_split))
 
 
 def build_for(model: Any, shape: Shape) -> None:
-    """Make the weights of a model that has none yet, for minibatches of this shape."""
+    """Create the weights of a model that has none yet, for minibatches of this shape."""
     if not model.built:
         with model.distribute_strategy.scope():
             model.build((None, *shape[1:]))
 
 
 def check_use(model: Any, method: str, *weights: Any, **kwargs: Any) -> None:
-    """Raise ValueError where this method cannot be called: not compiled yet, or with weights."""
+    """Raise ValueError if the model is not compiled, or if sample or class weights are given."""
     if not model.compiled:
         raise ValueError(f"the model is not compiled: call compile() before {method}()")
     _check_unweighted(*weights, **kwargs)
@@ -120,7 +118,7 @@ def _without_targets(model, data):
 
 
 def _check_batch(model):
-    """What raises ValueError for a minibatch x, (x,) or (x, y) that the model cannot read."""
+    """A check that raises ValueError for a minibatch x, (x,) or (x, y) the model cannot read."""
     check = None
 
     def look(batch):
@@ -136,9 +134,9 @@ def _check_batch(model):
 
 
 def _check_values(model):
-    """What raises ValueError for an array of datapoints that the model cannot read.
+    """A check that raises ValueError for an array of datapoints that the model cannot read.
 
-    Only of the first that it sees is uint8 doubted: one dark minibatch means nothing.
+    Only the first array is checked for dark uint8 pixels: a later dark minibatch means nothing.
     """
     check_density, seen = model.density_check(), False
 

@@ -1,4 +1,4 @@
-"""Devices that share each minibatch: which may, and how each of them, a replica, does its part."""
+"""Devices that share each minibatch: which may, and the part of each (a replica)."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ DIVIDING = ("MirroredStrategy", "OneDeviceStrategy", "_DefaultDistributionStrate
 
 
 def count(model: Any) -> int:
-    """How many devices share a minibatch; ValueError for a way of sharing that is not ours."""
+    """The number of devices that share a minibatch; ValueError for unsupported sharing."""
     if keras.distribution.distribution() is not None:
         raise ValueError(
             "keras.distribution does not divide the work of TensorFlow: call "
@@ -28,7 +28,7 @@ def count(model: Any) -> int:
         )
     if devices > 1 and not model.divisible:
         raise ValueError(
-            f"{type(model).__name__} learns on one device, but here are {devices}: make it "
+            f"{type(model).__name__} trains on one device, but the strategy has {devices}: make it "
             "outside the strategy's scope"
         )
     if devices > 1 and model._distribute_strategy is None:
@@ -40,12 +40,12 @@ def count(model: Any) -> int:
 
 
 def by_xla(model: Any, jit_compile: bool | str) -> bool:
-    """Whether XLA is to compile a model's steps; ValueError where it cannot, or as in `count`."""
+    """Whether XLA compiles a model's steps; ValueError if it cannot, or as in `count`."""
     devices = count(model)
     if jit_compile is True and devices > 1:
         raise ValueError(
-            f"jit_compile is True, but XLA cannot compile what {devices} devices share: leave "
-            "it at 'auto', or at False"
+            f"jit_compile is True, but XLA cannot compile a step that {devices} devices share: "
+            "use 'auto' or False"
         )
     if jit_compile == "auto":
         return devices == 1 and _programs.suits_xla(model)
@@ -53,7 +53,7 @@ def by_xla(model: Any, jit_compile: bool | str) -> bool:
 
 
 def weighed(loss: tf.Tensor, x: Minibatch) -> tf.Tensor:
-    """The mean loss of a part x by its share of the datapoints; of a whole minibatch as it is."""
+    """The mean loss, weighted by a part's share of the datapoints; unchanged on one device."""
     if device := _replica():
         n = tf.cast(tf.shape(x)[0], loss.dtype)
         loss *= n / device.all_reduce(tf.distribute.ReduceOp.SUM, n)
@@ -65,13 +65,13 @@ def seed(of_model: int, number: tf.Tensor, training: bool) -> Seed:
     device, kind = _replica(), 0 if training else 1
     if device is None:
         return _noise.at(of_model, number, branch=kind)
-    # A branch each, of which the first is that of one device alone.
+    # One branch per device; the first device's branch is that of a single device.
     n = device.num_replicas_in_sync
     seeds = [_noise.at(of_model, number, branch=2 * d + kind) for d in range(n)]
     return tf.gather(tf.stack(seeds), device.replica_id_in_sync_group)
 
 
 def _replica():
-    """The context of one of several devices that share a minibatch; else None."""
+    """The replica context if several devices share a minibatch; else None."""
     context = tf.distribute.get_replica_context()
     return context if context is not None and context.num_replicas_in_sync > 1 else None

@@ -1,4 +1,4 @@
-"""How `fit` walks over an array: which rows an epoch has, and many minibatches in one program."""
+"""`fit` on an array: the rows of each epoch, and many minibatches in one compiled program."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -12,16 +12,16 @@ from vae_keras._orders import ENDLESS
 from vae_keras.typing import Data
 
 MOST_MINIBATCHES = 100  # in one call of the compiled program
-MOST_ON_GPU = 1000  # there
+MOST_ON_GPU = 1000  # the same on a GPU
 MOST_BYTES = 2**29  # of them together
-SIZES = (1, 2, 4, 8, 16, 32, 64, MOST_MINIBATCHES)  # for so many it is compiled
-MOST_PARTIAL_SIZES = 4  # of last minibatches that are compiled for; others do without XLA
+SIZES = (1, 2, 4, 8, 16, 32, 64, MOST_MINIBATCHES)  # numbers that it is compiled for
+MOST_PARTIAL_SIZES = 4  # sizes of last minibatches to compile for; others run without XLA
 
 
 class Loop:
-    """`train_step` of a model on one minibatch after the other; it compiles when it is called.
+    """Runs a model's `train_step` on successive minibatches; compiles at the first call.
 
-    The model keeps it, so that what is compiled serves all calls of `fit`.
+    The model keeps it, so that all calls of `fit` share the compiled programs.
     """
 
     def __init__(self, model: Any):
@@ -29,7 +29,7 @@ class Loop:
         self.forget()
 
     def forget(self) -> None:
-        """Drop what was compiled."""
+        """Drop the compiled programs."""
         self._programs: Any = None
         self._partial_sizes: set[int] = set()
 
@@ -47,21 +47,21 @@ class Loop:
 
         if model.run_eagerly:
             return many, model.train_step
-        # As Keras traces a `train_step`: rewriting its code takes longer than tracing it.
+        # Without autograph, as in Keras: rewriting the code takes longer than tracing it.
         by_xla = tf.function(many, jit_compile=model.jit_compile, autograph=False)
         return by_xla, tf.function(model.train_step, reduce_retracing=True, autograph=False)
 
     def __call__(self, array: tf.Tensor, rows: np.ndarray, size: int, room: int) -> Any:
-        """Learn from these rows, `size` at a time: the metrics.
+        """Train on these rows, `size` at a time, and return the metrics.
 
-        The program is compiled for `room` minibatches, at least as many as there are whole ones.
+        The program is compiled for `room` minibatches, at least the number of whole ones.
         """
         many, one = self._programs = self._programs or self._compile()
         minibatch, sizes = self.model.minibatch, self._partial_sizes
         full, partial = divmod(len(rows), size)
         if full:
             padded = np.resize(rows[: full * size], (room, size))
-            # A GPU need not tell the host after each step of a loop of known length to go on.
+            # If the loop's length is known, a GPU need not wait for the host after each step.
             known = _programs.on_gpu() and full == room
             logs = many(minibatch(array, padded), full if known else tf.constant(full))
         rest = rows[full * size :]
@@ -76,10 +76,10 @@ class Loop:
 class Walk:
     """One `fit` on an array x, (N, *input), M = `size` datapoints at a time.
 
-    `shuffle` and `steps_per_epoch` are as `Trainer.fit` takes them; `at_once`: minibatches of one
-    call of the program, None for as many as do well. Of several devices Keras iterates over
-    `minibatches`; of one over `parts`, and the walk, called with the iterator, is what it trains
-    by: as the model's train function, since that is all that Keras hands the iterator to.
+    `shuffle` and `steps_per_epoch` are as in `Trainer.fit`. `at_once`: minibatches per call of the
+    program; None: chosen here. With several devices, Keras iterates over `minibatches`. With one,
+    it iterates over `parts`, and the walk is the model's train function, since Keras passes the
+    iterator to nothing else.
     """
 
     def __init__(
@@ -96,18 +96,18 @@ class Walk:
             if steps_per_epoch < 1 or (steps_per_epoch > per_epoch and shuffle not in ENDLESS):
                 raise ValueError(
                     f"steps_per_epoch is {steps_per_epoch}, but these data have {per_epoch} "
-                    "minibatches: give 1 to that many, and as many epochs as you like"
+                    f"minibatches: give 1 to {per_epoch}, and more epochs if needed"
                 )
             per_epoch = steps_per_epoch
         self.loop, self.size, self.shuffle, self.per_epoch = loop, size, shuffle, per_epoch
-        self.length = per_epoch * size  # of an epoch, in rows
+        self.length = per_epoch * size  # rows per epoch
         if shuffle not in ENDLESS:
             self.length = min(self.length, len(x))
         self.array = array = tf.convert_to_tensor(x)
-        # As even as can be: 601 minibatches are 7 x 86, not 6 x 100 and one more.
+        # As even as possible: 601 minibatches are 7 x 86, not 6 x 100 and one more.
         most = most_minibatches(size * array.dtype.size * int(np.prod(x.shape[1:])))
         self.at_once = at_once or -(-per_epoch // -(-per_epoch // most))
-        # Few sizes, however many data sets come, since XLA keeps a program for each.
+        # Few sizes for any number of data sets, since XLA keeps a program for each.
         sizes = (size for size in SIZES if size >= self.at_once)
         self._room = at_once or next(sizes, self.at_once)
 
@@ -117,39 +117,39 @@ class Walk:
         return _orders.rows(self.loop.model.seed, before, n, self.length, self.shuffle)
 
     def parts(self) -> tf.data.Dataset:
-        """Where each part of an epoch begins and ends, in its rows, epoch after epoch."""
+        """The first and last row of each part of an epoch, repeated endlessly."""
         begins = np.arange(0, self.length, self.at_once * self.size)
         ends = np.minimum(begins + self.at_once * self.size, self.length)
         parts = tf.data.Dataset.from_tensor_slices((begins, ends))
         return parts.repeat().with_options(_calm())
 
     def __call__(self, iterator: Iterator) -> Any:
-        """Learn from the next part: the metrics."""
+        """Train on the next part and return the metrics."""
         begin, end = (int(number) for number in next(iterator))
-        if begin == 0:  # of an epoch; a callback may have restored a model until now
+        if begin == 0:  # a new epoch; a callback may have restored a model before it
             self._rows = self._epoch(self.loop.model.examples_seen).numpy()
         return self.loop(self.array, self._rows[begin:end], self.size, self._room)
 
     @contextlib.contextmanager
     def under_way(self) -> Iterator[None]:
-        """With this as the train function of the model, which Keras then leaves as it is."""
+        """A context in which this is the model's train function, which Keras then keeps."""
         model = self.loop.model
-        model.make_train_function()  # where there was none, what is compiled is out of date
+        model.make_train_function()  # drops outdated programs
         of_streams, model.train_function = model.train_function, self
         try:
             with executing(model, self.at_once):
                 yield
         finally:
-            if model.train_function is self:  # else a callback has compiled the model anew
+            if model.train_function is self:  # else a callback has recompiled the model
                 model.train_function = of_streams
 
     def minibatches(self, seen: Callable[[], tf.Tensor]) -> tf.data.Dataset:
-        """The minibatches of one epoch after the other, without end; `seen`: examples, by now."""
+        """The minibatches of successive epochs, endlessly; `seen`: the examples seen so far."""
 
         def epoch(before):
             return tf.data.Dataset.from_tensor_slices(self._epoch(before)).batch(self.size)
 
-        # The counter is read only once a callback has restored a model.
+        # Reads the counter late, after a callback may have restored a model.
         begin = tf.data.Dataset.from_tensors(0).map(lambda _: seen())
         starts = begin.flat_map(lambda start: tf.data.Dataset.range(start, 2**62, self.length))
         rows = starts.flat_map(epoch).prefetch(1).with_options(_calm())
@@ -158,7 +158,7 @@ class Walk:
 
 @contextlib.contextmanager
 def executing(model: Any, minibatches: int) -> Iterator[None]:
-    """With so many as its `steps_per_execution`."""
+    """A context in which `minibatches` is the model's `steps_per_execution`."""
     before, model.steps_per_execution = model.steps_per_execution, minibatches
     try:
         yield
@@ -167,10 +167,10 @@ def executing(model: Any, minibatches: int) -> Iterator[None]:
 
 
 def most_minibatches(minibatch: int) -> int:
-    """How many minibatches of so many bytes one call of the compiled program runs at most.
+    """The most minibatches, of `minibatch` bytes each, in one call of the compiled program.
 
-    No more than `MOST_BYTES`, which lie in memory together. On a GPU, where the host's part of a
-    call takes as long as many steps, it runs more of them.
+    Together at most `MOST_BYTES`, since they are in memory together. On a GPU there are more of
+    them, since the host's part of a call takes as long as many steps.
     """
     most = MOST_ON_GPU if _programs.on_gpu() else MOST_MINIBATCHES
     return max(1, min(most, MOST_BYTES // minibatch))
@@ -178,5 +178,5 @@ def most_minibatches(minibatch: int) -> int:
 
 def _calm():
     options = tf.data.Options()
-    options.autotune.enabled = False  # its thread would hold up the end of `fit` for seconds
+    options.autotune.enabled = False  # its thread would delay the end of `fit` by seconds
     return options

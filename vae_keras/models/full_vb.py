@@ -12,35 +12,35 @@ from vae_keras.models.vae import VAE
 from vae_keras.priors import Learned
 from vae_keras.typing import Codes, Shape
 
-FIRST_STD = 0.05  # of q(theta)
-# Adagrad's sums of squares begin at 0.1. The gradient of a log variance, a few 10^-4, is nothing
-# beside that, and in its own units it would hardly move in 10^7 samples; in units of ten it does.
+FIRST_STD = 0.05  # of q(theta), at first
+# Adagrad's sums of squares begin at 0.1, against which the gradient of a log variance, a few 10^-4,
+# is negligible: it would hardly move in 10^7 samples. In units of ten it does.
 UNIT = 10.0
 
 
 @keras.saving.register_keras_serializable(package="vae_keras")
 class FullVB(VAE):
-    """A VAE whose decoder's parameters theta have a posterior q(theta) as well, learned with it.
+    """A VAE that also learns a posterior q(theta) over the decoder's parameters theta.
 
-    p(theta) = N(0, I), as appendix F has it, and q(theta) a diagonal Gaussian: its means are the
-    decoder's own weights, `log_variances` (in units of ten) weights of this model. Each estimate of
-    the bound draws one theta. The encoder's parameters stay a point, with `weight_decay` on them
-    alone. What is climbed, nats per datapoint, is
+    p(theta) = N(0, I), as in appendix F. q(theta) is a diagonal Gaussian: its means are the
+    decoder's own weights, its `log_variances` (in units of ten) are weights of this model. Each
+    estimate of the bound draws one theta. The encoder's parameters have a point estimate, and only
+    they have `weight_decay`. Training maximises, in nats per datapoint,
 
         mean_i E_q(theta)[L(x_i; theta)] - KL(q(theta) || p(theta)) / N
 
     Args:
-        encoder, decoder, prior, estimator, n_samples, seed: as `VAE` has them.
-        kl_weight: as there, of the KL of q(z|x) alone; that of q(theta) counts whole.
-        n_train: N, the number of training datapoints: over them the KL of q(theta) is spread.
+        encoder, decoder, prior, estimator, n_samples, seed: as in `VAE`.
+        kl_weight: as in `VAE`, for the KL of q(z|x) only; the KL of q(theta) has weight 1.
+        n_train: N, the number of training datapoints, over which the KL of q(theta) is spread.
         weight_decay: w adds w/2 |phi|^2 over the encoder's parameters to the loss.
 
-    The metrics are those of `VAE`, nats per datapoint with theta drawn from q(theta), but that
-    `kl_parameters`, KL(q(theta) || p(theta)) / N, stands in the place of `weight_decay`, and has
-    the encoder's within it. `decode`, `sample` and `predict` use the means.
+    The metrics are those of `VAE`, in nats per datapoint with theta drawn from q(theta), except
+    that `kl_parameters` replaces `weight_decay`. It is KL(q(theta) || p(theta)) / N plus the
+    encoder's weight decay. `decode`, `sample` and `predict` use the means.
 
     Raises ValueError as `VAE` does, for n_train below 1, and for a decoder with frozen weights,
-    with state of its own or with regularisers.
+    non-trainable state or regularisers.
 
     >>> import numpy as np
     >>> from vae_keras import networks
@@ -84,7 +84,7 @@ class FullVB(VAE):
         )
 
     def build(self, input_shape: Shape) -> None:
-        """As every `AutoEncoder`, and the log variances of q(theta)."""
+        """As in `AutoEncoder`; also creates the log variances of q(theta)."""
         if self.built:
             return
         super().build(input_shape)
@@ -120,7 +120,7 @@ class FullVB(VAE):
 
     def decay(self, variables: list[keras.Variable]) -> tf.Tensor:
         """KL(q(theta) || N(0, I)) / N, and the encoder's w/2 |phi|^2."""
-        del variables  # the encoder's and the decoder's have a prior each
+        del variables  # encoder and decoder have different priors
         prior = tfd.Normal(0.0, 1.0)
         kl = [tf.reduce_sum(tfd.kl_divergence(q, prior)) for q in self.q_theta()]
         return tf.add_n(kl) / self.n_train + super().decay(self.encoder.trainable_variables)

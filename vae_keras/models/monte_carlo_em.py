@@ -14,45 +14,45 @@ from vae_keras.models.latent_variable import LatentVariableModel, datapoints, to
 from vae_keras.typing import Codes, Data, Minibatch, Nats, Rows, Shape
 
 FIRST_STEP_SIZE = 0.1
-BURN_IN = 50  # transitions of a chain that begins anew, to infer z where no chain is kept
+BURN_IN = 50  # transitions of a new chain, to infer z without a kept chain
 
 
 @keras.saving.register_keras_serializable(package="vae_keras")
 class MonteCarloEM(LatentVariableModel):
-    """A decoder trained on draws from its exact posterior, one a datapoint, by HMC.
+    """A decoder trained on HMC draws from its exact posterior, one per datapoint.
 
-    Each training datapoint keeps its own chain. A visit moves it by one HMC transition (E), then
-    the decoder's weights are updated several times with the z acquired (M). All chains share one
-    step size, which is adapted all the while to the wanted acceptance rate. With ten chains or more
-    they keep p(z|x); one alone has up to 3% too little variance (docs/likelihood.md).
+    Each training datapoint keeps its own chain. A visit moves the chain by one HMC transition (E),
+    then updates the decoder's weights several times with the z drawn (M). All chains share one step
+    size, which is continually adapted to the target acceptance rate. Ten or more chains preserve
+    p(z|x); a single chain has up to 3% too little variance (docs/likelihood.md).
 
-    `samples` counts evaluations of p(x|z) for a training point: each visit of a datapoint counts
-    `leapfrog_steps` + `updates` times, 15 as the paper has it, where AEVB and wake-sleep count 1.
+    `samples_evaluated` counts evaluations of p(x|z) for a training point: `leapfrog_steps` +
+    `updates` per visit of a datapoint, 15 in the paper, where AEVB and wake-sleep count 1.
 
     Args:
         decoder: a Keras model that ends in a distribution layer: z of shape (M, latent) -> p(x|z).
             Its log density must be differentiable in z.
         n_train: the number of training datapoints, each of which keeps a chain.
         prior: p(z), a TFP distribution over a vector of reals, saved with the model and not
-            trained; by default N(0, I).
-        leapfrog_steps, updates: of a visit.
-        acceptance: the rate of accepted transitions to which the step size is adapted.
-        weight_decay, seed: as `VAE` has them.
+            trained. Default: N(0, I).
+        leapfrog_steps, updates: the numbers per visit.
+        acceptance: the target rate of accepted transitions, to which the step size is adapted.
+        weight_decay, seed: as in `VAE`.
 
     `fit` takes an array of `n_train` rows, in the same order each time, or a `tf.data` stream of
-    minibatches (x, row numbers), int32 or int64, each row once a minibatch: labels given in their
-    place would repeat. Of an array, ``shuffle="replacement"`` may draw a row twice: both draws move
-    from where its chain stands, and the chain goes on from one of them. The metrics are in nats
-    per datapoint, at the z acquired: `log_joint`, log p(x, z), `reconstruction`, log p(x|z), and
-    `loss` = `weight_decay` - `log_joint`; `acceptance` is the rate reached. What is not trained on,
-    `evaluate` and `predict` have, gets a z from a short chain of its own.
+    minibatches (x, row numbers), int32 or int64, each row once per minibatch (class labels would
+    repeat). With ``shuffle="replacement"``, a row of an array may be drawn twice: both draws start
+    from the state of its chain, and the chain continues from one of them. The metrics are in nats
+    per datapoint, at the z drawn: `log_joint` = log p(x, z), `reconstruction` = log p(x|z), and
+    `loss` = `weight_decay` - `log_joint`; `acceptance` is the rate reached. `evaluate` and
+    `predict` draw z from new short chains.
 
     Raises ValueError, before any training, for settings out of range, for a decoder without a
     gradient in z, and for data that do not fit.
     """
 
     NETWORKS = ("decoder",)
-    divisible = False  # each device would have chains of its own
+    divisible = False  # each device would have its own chains
     METRICS = ("loss", "log_joint", "reconstruction", "acceptance", "weight_decay")
     SETTINGS = (
         *LatentVariableModel.SETTINGS, "n_train", "leapfrog_steps", "updates", "acceptance",
@@ -90,8 +90,8 @@ class MonteCarloEM(LatentVariableModel):
         self._tracker.unlock()  # as in AutoEncoder
 
     def build(self, input_shape: Shape) -> None:
-        """Make the weights and the chains, which begin at draws from the prior."""
-        del input_shape  # the decoder knows
+        """Create the weights and the chains, which start at draws from the prior."""
+        del input_shape  # the decoder has its own
         if self.built:
             return
         self.check_likelihood(self.decoder(self.prior.sample(1, seed=(0, 0))))
@@ -111,7 +111,7 @@ class MonteCarloEM(LatentVariableModel):
     # ------------------------------------------------------------------------ training
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Move the chains of a minibatch by HMC, then update the weights with what they found."""
+        """Move the chains of a minibatch by HMC, then update the weights with the new z."""
         x, rows, _ = keras.utils.unpack_x_y_sample_weight(data)
         z, acceptance = self.move(x, tf.gather(self.chains, rows))  # E
         self.chains.value.scatter_update(tf.IndexedSlices(z, rows))
@@ -125,7 +125,7 @@ class MonteCarloEM(LatentVariableModel):
         return self.record_z(values, acceptance)
 
     def move(self, x: Minibatch, z: Codes) -> tuple[Codes, tf.Tensor]:
-        """One HMC transition from z, (M, d), which adapts the step size: z and the acceptance."""
+        """One HMC transition from z, (M, d), adapting the step size: new z and the acceptance."""
         kernel = tfp.mcmc.SimpleStepSizeAdaptation(
             self.transition(x), num_adaptation_steps=1, target_accept_prob=self.acceptance
         )
@@ -136,7 +136,7 @@ class MonteCarloEM(LatentVariableModel):
         return tf.stop_gradient(z), _rate(results.inner_results.log_accept_ratio)
 
     def transition(self, x: Minibatch) -> tfp.mcmc.TransitionKernel:
-        """HMC on p(z|x) with the step size so far."""
+        """HMC on p(z|x) with the current step size."""
         x = self.read(x)
         return mcmc.Jittered(
             lambda z: mcmc.log_joint(self, x, z),
@@ -146,7 +146,7 @@ class MonteCarloEM(LatentVariableModel):
         )
 
     def measure(self, x: Minibatch, z: Codes, training: bool = False) -> tuple[tf.Tensor, ...]:
-        """The loss, log p(x, z), log p(x|z), each (M,) but the first, and the decay."""
+        """The loss, a scalar; log p(x, z) and log p(x|z), each (M,); and the decay."""
         reconstruction = self.decode(z, training).log_prob(self.read(x))
         log_joint = reconstruction + self.prior.log_prob(z)
         decay = self.decay(self.trainable_variables)
@@ -156,18 +156,18 @@ class MonteCarloEM(LatentVariableModel):
     def record_z(
         self, values: tuple[tf.Tensor, ...], acceptance: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """Take what `measure` gave into the metrics, and return their values."""
+        """Add the results of `measure` to the metrics and return their values."""
         loss, log_joint, reconstruction, decay = values
         return self.record(
             tf.shape(log_joint)[0], (loss, log_joint, reconstruction, acceptance, decay)
         )
 
     def minibatch(self, x: Minibatch, rows: Rows) -> tuple[Minibatch, Rows]:
-        """The datapoints in these rows, and the rows: which chains are theirs."""
+        """The datapoints in these rows, and the rows, which identify their chains."""
         return tf.gather(x, rows), rows
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        """As in Keras; see `VAE.fit` and the class on which data."""
+        """As in Keras; see `VAE.fit`, and the class for the data that it takes."""
         x = _checks.one_input(x)
         if isinstance(x, tf.data.Dataset):
             _checks.check_rows_spec(x)
@@ -176,12 +176,12 @@ class MonteCarloEM(LatentVariableModel):
             )
         elif not hasattr(x, "shape"):
             raise ValueError(
-                f"a chain belongs to one datapoint, which a {type(x).__name__} does not tell: fit "
-                "on an array, or on a tf.data stream of minibatches (x, row numbers)"
+                f"each chain belongs to one datapoint, which a {type(x).__name__} does not number: "
+                "fit on an array, or on a tf.data stream of minibatches (x, row numbers)"
             )
         elif (n := _inputs.trained_on(x, kwargs.get("validation_split", 0.0))) != self.n_train:
             raise ValueError(
-                f"it would train on {n:,} rows, but there are {self.n_train:,} chains, one a "
+                f"fit would train on {n:,} rows, but there are {self.n_train:,} chains, one per "
                 f"training datapoint: make the model with n_train={n}"
             )
         return super().fit(x, *args, **kwargs)
@@ -189,11 +189,11 @@ class MonteCarloEM(LatentVariableModel):
     # ------------------------------------------------------------------------ measuring
 
     def infer(self, x: Minibatch) -> tuple[Codes, tf.Tensor]:
-        """Draw z of p(z|x) for each of x by chains that begin anew: (M, d), and the acceptance."""
+        """Draw z from p(z|x) for each x with new chains: z, (M, d), and the acceptance."""
         start = mcmc.begin(self, self.read(x), self.noise_seed())
         z, log_accept = tfp.mcmc.sample_chain(
             1,
-            tf.ensure_shape(start, (None, *self.prior.event_shape)),  # of x of any number of rows
+            tf.ensure_shape(start, (None, *self.prior.event_shape)),  # for any number of rows
             kernel=self.transition(x),
             num_burnin_steps=BURN_IN,
             trace_fn=lambda _, results: results.log_accept_ratio,
@@ -202,18 +202,18 @@ class MonteCarloEM(LatentVariableModel):
         return z[0], _rate(log_accept)
 
     def call(self, x: Minibatch) -> tf.Tensor:
-        """Reconstruct x: the mean of p(x|z) at a z from p(z|x). So does `predict`."""
-        x = tf.ensure_shape(x, (None, *self.event_shape))  # an exported model is not told
+        """Reconstruct x as the mean of p(x|z) at a z from p(z|x), as `predict` does."""
+        x = tf.ensure_shape(x, (None, *self.event_shape))  # unknown in an exported model
         return self.decode(self.infer(x)[0]).mean()
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Measure a minibatch at z from chains that begin anew."""
+        """Measure a minibatch at z from new chains."""
         x = datapoints(data)
         z, acceptance = self.infer(x)
         return self.record_z(self.measure(x, z), acceptance)
 
     def score(self, x: Data, batch_size: int = 1000) -> Nats:
-        """By what step sizes are compared: log p(x, z) at one z from p(z|x) each, (N,)."""
+        """The score by which step sizes are compared: log p(x, z) at a z from p(z|x), (N,)."""
         log_joint = _programs.compiled(
             self,
             ("log joint",),

@@ -16,24 +16,24 @@ from vae_keras.typing import Codes, Minibatch, Shape
 class WakeSleep(AutoEncoder):
     """The same encoder and decoder as a `VAE`, trained by wake-sleep.
 
-    Awake, the decoder theta learns to explain data x by codes z from the encoder; asleep, the
-    encoder phi learns to find the codes of dreams, x drawn from p(z) p(x|z) with the decoder as it
-    has become, one a datapoint:
+    The wake phase trains the decoder theta on data x and codes z from the encoder. The sleep phase
+    trains the encoder phi on dreams, one per datapoint: z and x drawn from p(z) p(x|z) with the
+    updated decoder.
 
-        theta climbs E_q(z|x)[log p(x|z)];    phi climbs E_p(z)p(x|z)[log q(z|x)]
+        theta maximises E_q(z|x)[log p(x|z)];    phi maximises E_p(z)p(x|z)[log q(z|x)]
 
-    Neither phase moves the other's parameters, and the two together do not climb one objective. The
+    Each phase updates only its own parameters, and together they do not maximise one objective. The
     metrics are still the lower bound and its terms.
 
     Args:
-        encoder, decoder, estimator, n_samples, weight_decay, seed: as `AutoEncoder` has them.
-        prior: p(z), a TFP distribution, fixed; by default N(0, I).
-        clip: (low, high), the range of the data, to which dreams are clipped where p(x|z) reaches
-            beyond it, as a Gaussian over pixels does; None: they are not.
+        encoder, decoder, estimator, n_samples, weight_decay, seed: as in `AutoEncoder`.
+        prior: p(z), a fixed TFP distribution. Default: N(0, I).
+        clip: (low, high), the range of the data, to which dreams are clipped if p(x|z) exceeds it,
+            as a Gaussian over pixels does. Default None: no clipping.
 
-    The posterior need not reparameterise. Raises ValueError as `AutoEncoder` does, for a prior that
-    is to be learned, for a `clip` whose low is not below high, and for an optimiser that
-    accumulates gradients, which would mix those of the two phases.
+    The posterior need not be reparameterised. Raises ValueError as `AutoEncoder` does, for a
+    learned prior, for a `clip` whose low is not below high, and for an optimiser that accumulates
+    gradients, which would mix those of the two phases.
 
     >>> import numpy as np
     >>> from vae_keras import networks
@@ -76,18 +76,18 @@ class WakeSleep(AutoEncoder):
         self.clip = None if clip is None else tuple(clip)
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """As every model here; ValueError for an optimiser that accumulates gradients."""
+        """As in `Trainer`; raises ValueError for an optimiser that accumulates gradients."""
         super().compile(*args, **kwargs)
         optimizer: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         if optimizer.gradient_accumulation_steps:
             raise ValueError(
-                "wake-sleep has two updates a minibatch, of which gradient_accumulation_steps = "
-                f"{optimizer.gradient_accumulation_steps} would make one: leave it out, and take "
+                "wake-sleep makes two updates per minibatch, which gradient_accumulation_steps = "
+                f"{optimizer.gradient_accumulation_steps} would merge: leave it out, and use "
                 "larger minibatches"
             )
 
     def build(self, input_shape: Shape) -> None:
-        """As every `AutoEncoder`; the prior must be fixed."""
+        """As in `AutoEncoder`; the prior must be fixed."""
         _checks.check_fixed_prior(self._prior, "wake-sleep")
         super().build(input_shape)
 
@@ -96,16 +96,16 @@ class WakeSleep(AutoEncoder):
         _checks.check_dreams(posterior, self.prior)
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """A wake phase, then a sleep phase with the decoder as it has become: two updates."""
+        """Two updates: a wake phase, then a sleep phase with the updated decoder."""
         x = datapoints(data)
         theta, phi = self.decoder.trainable_variables, self.encoder.trainable_variables
-        with tf.GradientTape() as tape:  # wake: -E_q log p(x|z), only theta's gradient of it
+        with tf.GradientTape() as tape:  # wake: -E_q log p(x|z), gradient in theta only
             bound = self.bound(x, training=True)
             decay = self.decay(theta)
             metrics = self.record_bound(bound, decay + self.decay(phi))  # before anything moves
             wake = [decay - tf.reduce_mean(bound.reconstruction), *self.decoder.losses]
             loss = self.scaled(total(*wake), x)
-        # float16 has an optimiser within the optimiser
+        # float16 wraps the optimiser in another
         optimizer: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         iterations = tf.convert_to_tensor(optimizer.iterations)
         self.optimizer.apply(tape.gradient(loss, theta), theta)
@@ -114,8 +114,8 @@ class WakeSleep(AutoEncoder):
             recognition = self.encode(dreams, training=True).log_prob(z)
             sleep = [self.decay(phi) - tf.reduce_mean(recognition), *self.encoder.losses]
             loss = self.scaled(total(*sleep), x)
-        if phi:  # else it is frozen, and its phase moves nothing
-            optimizer.iterations.assign(iterations)  # as with an optimiser each: one a minibatch
+        if phi:  # a frozen encoder has no update
+            optimizer.iterations.assign(iterations)  # the two updates are one iteration
         self.optimizer.apply(tape.gradient(loss, phi), phi)
         self.count_examples(x)
         return metrics
