@@ -272,7 +272,7 @@ def check_kl_weight(weight: Any, estimator: str | None) -> None:
 
 
 def check_fixed_prior(prior: tfd.Distribution | keras.Layer | None, algorithm: str) -> None:
-    """Raise ValueError for a prior that is to be learned."""
+    """Raise ValueError for a learned prior."""
     if isinstance(prior, keras.Layer):
         raise ValueError(
             f"{algorithm} cannot learn a prior in this library: give a distribution, or train a VAE"

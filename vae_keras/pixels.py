@@ -86,7 +86,7 @@ class Binarised(keras.utils.PyDataset):
     >>> print(len(data), data[0].shape, data[2].shape)
     3 (100, 8) (50, 8)
     >>> first = data[0]
-    >>> data.on_epoch_end()  # as `fit` tells it
+    >>> data.on_epoch_end()  # as `fit` does
     >>> print(data.epoch, (data[0] == first).all())
     1 False
     """

@@ -21,7 +21,7 @@ Rows: TypeAlias = Annotated[tf.Tensor, "(M,), integers: which rows of a data set
 Parameters: TypeAlias = Annotated[tf.Tensor, "(M, ..., params_size), unconstrained"]
 Batch: TypeAlias = Annotated[Any, "(*batch), a number or an array or tensor of them"]
 Seed: TypeAlias = Annotated[tf.Tensor, "(2,), int32: TFP's"]
-Shape: TypeAlias = Annotated[Any, "a tuple of sizes, None where one may be any"]
+Shape: TypeAlias = Annotated[Any, "a tuple of sizes; None: any size"]
 
 
 class Decoding(Protocol):
