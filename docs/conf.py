@@ -18,7 +18,13 @@ version = release = vae_keras.__version__
 copyright = "the vae-keras authors, MIT licence"
 language = "en"
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx-mathjax-offline"]
+extensions = [
+    "myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx-mathjax-offline",
+    "sphinx_copybutton",
+]  # fmt: skip
+copybutton_prompt_text = r">>> |\.\.\. "  # is not copied, nor is what a doctest prints
+copybutton_prompt_is_regexp = True
+copybutton_exclude = ".linenos, .gp, .go"
 nitpicky = True
 # No network, so no inventory of other projects: what is theirs is named, not linked.
 nitpick_ignore_regex = [("py:.*", rf"({'|'.join(docstrings.OTHERS)})(\..*)?")]

@@ -321,6 +321,8 @@ def opened(browser, built):
 def test_the_front_page_leads_on(opened):
     page = opened("index.html")
     expect(page.get_by_role("heading", name="vae_keras").first).to_be_visible()
+    blocks = page.locator("pre")
+    assert page.locator(".highlight button.copybtn").count() == blocks.count() > 1
     page.get_by_role("link", name="1. The problem").first.click()
     expect(page.get_by_role("heading", name="1. The problem")).to_be_visible()
 
