@@ -221,11 +221,10 @@ def test_an_exported_model_serves_what_the_model_gives(make_vae, x, tmp_path, af
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("xla")
 def test_monte_carlo_em_is_exported(x, tmp_path):
     keras.utils.set_random_seed(0)
     decoder = networks.bernoulli_decoder(2, 8, 12)
-    model = MonteCarloEM(decoder, 250, seed=1, leapfrog_steps=2)  # few: without XLA each is slow
+    model = MonteCarloEM(decoder, 250, seed=1, leapfrog_steps=2)
     model.compile()
     model.fit(x, verbose=0)
     model.export(tmp_path / "served", verbose=False)

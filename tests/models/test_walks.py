@@ -127,15 +127,21 @@ def test_steps_per_epoch(make_vae, x):
         vae.fit(x, steps_per_epoch=4)
 
 
-def test_one_compilation_serves_all_epochs_and_calls(make_vae, x):
-    vae = make_vae()
+@pytest.mark.parametrize(("jit_compile", "sizes"), [(True, {50, 100}), (False, {None})])
+def test_one_compilation_serves_all_epochs_and_calls(make_vae, x, jit_compile, sizes):
+    """Of XLA one for each size of a minibatch, else one of any size."""
+    vae = make_vae(compiled=False)
+    vae.compile(jit_compile=jit_compile)
     traced = []
     step = vae.train_step
     vae.train_step = lambda data: traced.append(data.shape[0]) or step(data)
     for _ in range(3):
         vae.fit(x, epochs=3, verbose=0)
-    assert sorted(set(traced)) == [50, 100]
-    assert len(traced) <= 4  # tf.function may trace twice where it makes variables
+    assert set(traced) == sizes
+    assert len(traced) <= 2 * len(sizes)  # tf.function may trace twice where it makes variables
+    vae.fit(x[:130], epochs=3, verbose=0)
+    assert set(traced) == sizes | ({30} if jit_compile else set())
+    vae.fit((255 * x).astype("uint8"), verbose=0)  # of another type
 
 
 def test_many_minibatches_are_run_in_parts_as_even_as_can_be(make_vae, x):
@@ -157,7 +163,8 @@ def test_arrays_of_many_lengths_are_compiled_for_few_times(make_vae, x, monkeypa
         return step(self, data)
 
     monkeypatch.setattr(VAE, "train_step", count)
-    vae = make_vae()  # what XLA would compile is what is traced
+    vae = make_vae(compiled=False)
+    vae.compile(jit_compile=True)  # what XLA compiles is what is traced
     for n in range(30, 250, 13):
         vae.fit(x[:n], batch_size=20, verbose=0)
     whole = [shape for shape in traced if shape[0] == 20]

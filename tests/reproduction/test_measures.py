@@ -14,7 +14,6 @@ from vae_keras.reproduction.experiments import Experiment
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("xla")
 @pytest.mark.parametrize("algorithm", ["aevb", "mcem"])
 def test_a_run_may_record_the_marginal_likelihood(faces, algorithm, checkpointed):
     """By appendix D on the first points of each split; a stopped run goes on bit for bit."""

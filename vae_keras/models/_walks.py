@@ -51,26 +51,39 @@ class Loop:
         by_xla = tf.function(many, jit_compile=model.jit_compile, autograph=False)
         return by_xla, tf.function(model.train_step, reduce_retracing=True, autograph=False)
 
+    @property
+    def _fixed_sizes(self):
+        """Whether a program is for minibatches of one size: XLA's are, and those of a GPU."""
+        return self.model.jit_compile or _programs.on_gpu()
+
     def __call__(self, array: tf.Tensor, rows: np.ndarray, size: int, room: int) -> Any:
         """Train on these rows, `size` at a time, and return the metrics.
 
         The program is compiled for `room` minibatches, at least the number of whole ones.
         """
-        many, one = self._programs = self._programs or self._compile()
         minibatch, sizes = self.model.minibatch, self._partial_sizes
         full, partial = divmod(len(rows), size)
         if full:
             padded = np.resize(rows[: full * size], (room, size))
             # If the loop's length is known, a GPU need not wait for the host after each step.
             known = _programs.on_gpu() and full == room
-            logs = many(minibatch(array, padded), full if known else tf.constant(full))
+            logs = self._many(minibatch(array, padded), full if known else tf.constant(full))
         rest = rows[full * size :]
-        if partial and (partial in sizes or len(sizes) < MOST_PARTIAL_SIZES):
-            sizes.add(partial)
-            logs = many(minibatch(array, rest[None]), tf.constant(1))
+        if partial and self._fixed_sizes and len(sizes | {partial}) > MOST_PARTIAL_SIZES:
+            logs = self._programs[1](minibatch(array, rest))
         elif partial:
-            logs = one(minibatch(array, rest))
+            sizes.add(partial)
+            logs = self._many(minibatch(array, rest[None]), tf.constant(1))
         return logs
+
+    def _many(self, stack, minibatches):
+        many, _ = self._programs = self._programs or self._compile()
+        if not (self.model.run_eagerly or self._fixed_sizes):  # traced once, for any sizes
+            of_any = tf.nest.map_structure(
+                lambda x: tf.TensorSpec((None, None, *x.shape[2:]), x.dtype), stack
+            )
+            many = many.get_concrete_function(of_any, tf.TensorSpec((), tf.int32))
+        return many(stack, minibatches)
 
 
 class Walk:

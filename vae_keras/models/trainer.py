@@ -310,7 +310,8 @@ class Trainer(keras.Model):
 
     def export(self, filepath: str, format: str = "tf_saved_model", **kwargs: Any) -> Any:
         """As in Keras: exports `call` for float32 batches of any size."""
-        self(tf.zeros((1, *self.event_shape)))  # Keras exports only what has been called
+        # Keras exports only what has been called: traced here, since HMC is slow if run eagerly.
+        tf.function(self).get_concrete_function(tf.TensorSpec((None, *self.event_shape)))
         batch = keras.InputSpec(shape=(None, *self.event_shape), dtype="float32")
         return super().export(filepath, format, **{"input_signature": [batch]} | kwargs)
 
