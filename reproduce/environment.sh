@@ -1,5 +1,5 @@
-# Sourced by reproduce/run_all.sh and tests/run_all.sh: makes .venv where it is not as it should be
-# (reproduce/environment.py says how), and sets PYTHON.
+# Sourced by reproduce/run_all.sh, tests/run_all.sh and lab: makes or updates .venv by
+# reproduce/environment.py, and sets PYTHON.
 
 PYTHON="$PWD/.venv/bin/python"
 

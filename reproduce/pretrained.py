@@ -1,9 +1,9 @@
-"""Put the trained models of figures 4 and 5, and one of each algorithm, into vae_keras/trained/.
+"""Write the trained models of figures 4 and 5, and one of each algorithm, to vae_keras/trained/.
 
 .venv/bin/python reproduce/pretrained.py [--preset paper]
 
-Takes them from the store as `run_all.sh` at this preset left them; with VAE_KERAS_NO_TRAINING=1 as
-far as they have come. Needs the real data, on which the stored half precision is measured.
+Reads the runs that `run_all.sh` with this preset left in the store, even unfinished ones if
+VAE_KERAS_NO_TRAINING=1. Needs the real data, to measure the effect of storing in half precision.
 """
 
 import argparse

@@ -15,8 +15,8 @@ soon as its runs are finished. The figures go to figures/<preset>/, the executed
 results/notebooks/<preset>/. Finished work is reused: figures that are up to date are not redrawn,
 and a run trained under a smaller preset continues from there.
 
-  --preset NAME      smoke (seconds), quick (the default: minutes), standard (10^7 training samples
-                     per model, real data only), paper (10^8), or a YAML file of your own
+  --preset NAME      smoke (a test: a minute or two), quick (the default: minutes), standard (10^7
+                     training samples per model, real data only), paper (10^8), or a YAML file
   --only FIGURE      run only this notebook, for example fig_manifold; may be repeated
   --jobs N           train N runs at once, in one single-threaded process each (default: one per
                      GPU, else one per core as memory allows); in a notebook: VAE_KERAS_JOBS
