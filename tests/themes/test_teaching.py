@@ -233,9 +233,10 @@ SAID = [
      lambda *n: (round(n[3] - n[1]), round(n[7] - n[5])) == (2, 6)),
     ("06", "AEVB is ahead again, by 2.6", r"^100000 +N +N +N +N",
      lambda _, aevb, __, wake_sleep: round(aevb - wake_sleep, 1) == 2.6),
-    ("06", "on average to a tenth of a nat", r"sampling +mean N nats\nappendix D +mean N",
+    ("06", "to within a tenth of a nat on average", r"sampling +mean N nats\nappendix D +mean N",
      lambda a, b: abs(a - b) < 0.1),
-    ("06", "for four in five digits to half a nat", r"sampling for N%", lambda n: 77 <= n <= 83),
+    ("06", "to within half a nat for four in five digits", r"sampling for N%",
+     lambda n: 77 <= n <= 83),
     ("06", "The lower bound is 1.7 nats below", r"sampling +mean N nats\n.*\nlower bound +mean N",
      lambda a, b: round(a - b, 1) == 1.7),
     ("07", "it is 43 nats higher", r"^Poisson +N\nnegative binomial +N",
@@ -448,6 +449,6 @@ def test_the_papers_points_are_as_notebooks_6_and_9_say():
     assert 65 < short < 75
     assert round(short / end.lower_bound, 2) == 0.07
     claims = paper.claims(ours)
-    assert "for good from 30,000 to 546,900 samples on, and by as little as 0.2 nats" in text
+    assert "begins between 30,000 and 546,900 samples, and is as small as 0.2 nats" in text
     assert (claims.leads_from.min(), claims.leads_from.max()) == (30_000, 546_900)
     assert claims.least_lead.min() == 0.2
