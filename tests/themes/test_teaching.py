@@ -418,7 +418,7 @@ def test_the_papers_points_are_as_notebooks_6_and_9_say():
     assert "the training curve lies 42 nats *below* the test curve, and on faces 180 to 242" in text
     assert below["mnist", 20, "aevb"] == 42
     assert (below["frey_face"].min(), below["frey_face"].max()) == (180, 242)
-    assert "Read at $10^5$ samples, the test line above says -204 nats" in text
+    assert "At $10^5$ samples the test line above reads -204 nats" in text
     bound = first.lower_bound.first()["mnist", 20, "aevb", "test"]
     line = [2, np.log10(312_800)], [-784 * np.log(2), bound]
     assert round(np.interp(5, *line)) == -204
