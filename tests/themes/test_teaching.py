@@ -318,7 +318,7 @@ SAID = [
      r"^step 0.01 +N .*\n.*\nstep 0.003 +N +N +N",
      lambda a, b, _, used: (round(a - b), used) == (3, 15)),
     ("11", "passes 11,000 nats, and each epoch", r"^sd free: bound N nats", lambda n: n > 11_000),
-    ("11", "the weights of 32,000 training samples again", r"again: True, of (32,000) samples",
+    ("11", "restores the weights of 32,000 training samples", r"again: True, of (32,000) samples",
      lambda _: True),
     ("11", "the bound is 840 nats in training and 820 on the test set",
      r"^sd above 0.05: bound N nats, .* test bound N", lambda *n: n == (840, 820)),
