@@ -1,4 +1,4 @@
-"""What the experiments share: runs that the store is not to keep, and tables that grow."""
+"""Shared by the experiments: runs that are not kept in the store, and tables that grow."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ from vae_keras.reproduction.experiments import Experiment
 
 
 class Changed(Experiment):
-    """An experiment whose `change` alters its model before it learns, as no setting of it says."""
+    """An experiment whose `change` alters the model before training, in a way no setting can."""
 
     def build(self, data: Dataset) -> LatentVariableModel:
         model = super().build(data)
@@ -29,9 +29,9 @@ class Changed(Experiment):
 
 @contextlib.contextmanager
 def trained(experiment: Experiment, ends: set[int]) -> Iterator[None]:
-    """While it lasts, the store is another one, which has the run at each of `ends` alone.
+    """Within this context the store is a temporary one, which has only this run, at each of `ends`.
 
-    The kit's store tells runs apart by their settings, and would take one `Changed` for another.
+    The kit's store identifies runs by their settings, and would confuse one `Changed` with another.
     """
     with tempfile.TemporaryDirectory() as folder, paths.results_in(folder):
         training.train(experiment, datasets.load(experiment.dataset), ends)
@@ -39,20 +39,20 @@ def trained(experiment: Experiment, ends: set[int]) -> Iterator[None]:
 
 
 def curve(experiment: Experiment) -> pd.DataFrame:
-    """What is recorded of it along the way."""
+    """The curve that is recorded during training."""
     with trained(experiment, {experiment.samples}):
         return pd.DataFrame(store.read_record(experiment.key, experiment.samples)["curve"])
 
 
 def each(make: Callable, experiments: list[Experiment]) -> list:
-    """What `make` makes of each, by a process a core with one thread each."""
+    """The results of `make` for each, in one process per core with one thread each."""
     os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
     with ProcessPoolExecutor(max(1, executor.n_jobs()), get_context("spawn")) as pool:
         return list(tqdm(pool.map(make, experiments), total=len(experiments)))
 
 
 def differences(chosen: Iterable[tuple[str, Experiment]]) -> pd.DataFrame:
-    """Ours minus the paper's, as `paper.differences` has it, of each variation by its name."""
+    """Ours minus the paper's, by `paper.differences`, for each variation by its name."""
     names, experiments = zip(*chosen, strict=True)
     curves = pd.concat(each(curve, list(experiments)), keys=names, names=["variation", None])
     return pd.concat(
@@ -62,9 +62,9 @@ def differences(chosen: Iterable[tuple[str, Experiment]]) -> pd.DataFrame:
 
 
 def update(file: Path, new: pd.DataFrame, row: list[str]) -> pd.DataFrame:
-    """The table in `file` with the `new` rows in place of its own, unless those are of more seeds.
+    """The table in `file`, with its rows replaced by the `new` ones unless they are of more seeds.
 
-    `row`: the columns that name a row, by which the table is sorted.
+    `row`: the columns that identify a row; the table is sorted by them.
     """
     tables = [pd.read_csv(file), new] if file.exists() else [new]
     table = pd.concat(tables).sort_values("seeds", kind="stable")

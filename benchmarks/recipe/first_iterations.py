@@ -1,11 +1,11 @@
-"""Which step size the paper's rule chooses, by how many iterations "the first few" are.
+"""Which step size the paper's rule chooses, depending on how many iterations "the first few" are.
 
 python benchmarks/recipe/first_iterations.py [--seeds 0]
 
 The paper took the best of 0.01, 0.02 and 0.1 by the training set's bound in the first few
 iterations. This trains each of figure 2's curves with each of the three for a thousand iterations
-after the warm-up, and prints, and writes to first_iterations.csv, the bound in nats of the first
-10,000 training points along the way; and then which step size has the best.
+after the warm-up. It prints the bound of the first 10,000 training points during training, in nats,
+writes it to first_iterations.csv, and then prints which step size has the best bound.
 """
 
 import argparse
@@ -26,7 +26,7 @@ ABOUT = ("dataset", "latent_dim", "algorithm", "seed")
 
 
 def bounds(experiment: Experiment) -> list[dict]:
-    """The rows of one curve and one step size."""
+    """The rows for one curve and one step size."""
     data = datasets.load(experiment.dataset)
     model, x = experiment.build(data), experiment.pixels(experiment.training_set(data)[:SCORED])
     ends = {n: (WARM_UP + n) * experiment.batch_size for n in AFTER}

@@ -1,11 +1,11 @@
-"""Figure 3 with N_train = 50,000: which step size, and which quantity, the paper's curves are.
+"""Figure 3 with N_train = 50,000: which step size and which quantity fit the paper's curves.
 
 python benchmarks/recipe/large_training_set.py [--samples 60000000] [--seeds 0 1 2] [--only NAME]
 
-Trains each variation, or, with VAE_KERAS_NO_TRAINING=1, has it as far as the store. Writes to
+Trains each variation or, with VAE_KERAS_NO_TRAINING=1, uses what the store has of it. Writes to
 large_training_set.csv, at the paper's own points, the paper's value and the means over the seeds of
-log p(x) by appendix D and of the lower bound of the same points, in nats. What is in the store is
-not trained again, and what is in the table at other points, or of more seeds, stays.
+log p(x) by appendix D and of the lower bound of the same points, in nats. Runs in the store are not
+trained again. Rows of the table at other points, or of more seeds, are kept.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from vae_keras import datasets
 from vae_keras.reproduction import paper, runs
 from vae_keras.reproduction.experiments import Experiment
 
-SLOW = 0.1  # by which the encoder's log variances count
+SLOW = 0.1  # the factor of the encoder's log variances
 VARIATIONS = {
     "aevb, step 0.02, slow": ("aevb", 0.02, SLOW),
     "aevb, step 0.1, slow": ("aevb", 0.1, SLOW),
@@ -40,9 +40,9 @@ def of(name: str, samples: int, seed: int) -> Experiment:
 
 
 def compared(curves: pd.DataFrame) -> pd.DataFrame:
-    """Ours beside the paper's, by appendix D and by the bound, of the curves of one variation."""
+    """Ours beside the paper's, by appendix D and by the bound, for the curves of one variation."""
     found = paper.differences(curves).rename(columns={"here": "appendix_d"})
-    if "seeds" not in found:  # of one alone
+    if "seeds" not in found:  # of one seed only
         found = found.assign(seeds=1)
     bounds = curves.assign(marginal_log_likelihood=curves.lower_bound.astype(float))
     by_bound = paper.differences(bounds).set_index(["split", "samples"]).here
@@ -51,7 +51,7 @@ def compared(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def main() -> None:
-    """Train, or take what is there, and write the table; see the module."""
+    """Train, or take what is in the store, and write the table; see the module."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=int, default=60_000_000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])

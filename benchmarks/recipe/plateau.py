@@ -2,9 +2,9 @@
 
 python benchmarks/recipe/plateau.py [--samples 600000] [--seeds 0 1 2] [--only NAME ...]
 
-Trains wake-sleep on Frey Face with each N_z: with an encoder that learns and with one that stays
-as it begins, with both step sizes. Writes what it is worth at the paper's own points to
-plateau.csv, in nats; what is there of more seeds stays.
+Trains wake-sleep on Frey Face with each N_z and both step sizes, with an encoder that learns and
+with one that keeps its initial weights. Writes the differences from the paper at its own points to
+plateau.csv, in nats. Rows of more seeds that are there already are kept.
 """
 
 import argparse
@@ -19,7 +19,7 @@ SIZES = (2, 5, 10, 20)
 
 
 class AtRest(common.Changed):
-    """Its encoder stays as it begins."""
+    """Its encoder keeps its initial weights."""
 
     def change(self, model: LatentVariableModel) -> None:
         model.encoder.trainable = False

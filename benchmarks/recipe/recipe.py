@@ -1,11 +1,12 @@
-"""What each open setting of the paper's recipe is worth: ours against the paper's own points.
+"""The effect of each open setting of the paper's recipe: ours against the paper's own points.
 
 python benchmarks/recipe/recipe.py [--figure 3] [--samples 1050000] [--seeds 0 1 2] [--only NAME]
 
-Trains the curves of figure 2, or 3, of which the paper's points are known, once a variation of the
-recipe and a seed, and prints root mean square differences from the paper at its points up to
-`--samples`, in nats. The differences go to recipe.csv, or recipe_figure3.csv, in place of those of
-the same variation and curve, unless of more seeds. What is in the store is not trained again.
+Trains the curves of figure 2 or 3 for which the paper's points are known, once for each variation
+of the recipe and each seed. Prints root mean square differences from the paper at its points up to
+`--samples`, in nats. The differences go to recipe.csv or recipe_figure3.csv. They replace those of
+the same variation and curve, unless those are of more seeds. Runs in the store are not trained
+again.
 """
 
 import argparse
@@ -34,13 +35,13 @@ CHANGES = {
     "step 0.02, M = 100": {"step_size": 0.02, "batch_size": 100},
     "step 0.02, N = 60,000": {"step_size": 0.02, "n_train": 60_000},
 }
-# "slow": the weights of the encoder's log variance count a tenth.
+# "slow": the weights of the encoder's log variance are multiplied by a tenth.
 VARIATIONS = {
     name + suffix: changed | {"log_variance_scale": scale}
     for suffix, scale in (("", 1.0), (", slow", 0.1))
     for name, changed in CHANGES.items()
 }
-# Monte Carlo EM has no encoder: by minibatches as the others, or of all points in each step.
+# Monte Carlo EM has no encoder. It has minibatches as the others, or all points in each step.
 OF_MCEM: dict[str, dict] = {
     f"step {step}, M = 100, warm-up {updates}": {
         "step_size": step, "batch_size": 100, "order": "replacement", "warm_up": updates,
@@ -54,7 +55,7 @@ CURVE = ["dataset", "n_train", "latent_dim", "algorithm", "split"]
 
 
 def curves(figure: int) -> list[dict]:
-    """What names each curve of the figure that the paper's points are known of."""
+    """The settings of each curve of the figure for which the paper's points are known."""
     if figure == 3:
         about = {"dataset": "mnist", "n_train": 1000, "latent_dim": 3, "hidden": 100}
         measure = {"measure": "marginal_log_likelihood"}
@@ -64,7 +65,7 @@ def curves(figure: int) -> list[dict]:
 
 
 def main() -> None:
-    """Train what is missing, and write the table; see the module."""
+    """Train the missing runs, and write the table; see the module."""
     names = [*VARIATIONS, *OF_MCEM]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--figure", type=int, choices=(2, 3), default=2)

@@ -1,10 +1,11 @@
-"""What starts at zero: the recipe's curves beside those of models that begin otherwise.
+"""Which weights start at zero: the recipe's curves beside those of models that begin otherwise.
 
 python benchmarks/recipe/zeros.py [--samples 1050000] [--seeds 0 1 2]
 
-In the recipe the weights of the encoder's log variance and all output biases start at 0, all other
-weights at N(0, 0.01^2). Trains AEVB on MNIST with N_z = 20 and on Frey Face with 10 with that, and
-with three other beginnings. Writes differences from the paper's own points to zeros.csv, in nats.
+In the recipe the weights of the encoder's log variance and all output biases start at 0, and all
+other weights are drawn from N(0, 0.01^2). Trains AEVB on MNIST with N_z = 20 and on Frey Face with
+N_z = 10 like that, and in three other ways. Writes differences from the paper's own points to
+zeros.csv, in nats.
 """
 
 import argparse
@@ -21,7 +22,7 @@ CURVES = (("mnist", 20), ("frey_face", 10))
 
 
 class NoZero(common.Changed):
-    """The weights of the encoder's log variance begin like all others."""
+    """The weights of the encoder's log variance start like all others."""
 
     def change(self, model: LatentVariableModel) -> None:
         kernel = model.encoder.get_layer("log_variance").kernel
@@ -29,7 +30,7 @@ class NoZero(common.Changed):
 
 
 class MeansFromZero(common.Changed):
-    """The weights of the encoder's means begin at zero as well."""
+    """The weights of the encoder's means start at zero as well."""
 
     def change(self, model: LatentVariableModel) -> None:
         kernel = model.encoder.get_layer("mean").kernel
@@ -37,7 +38,7 @@ class MeansFromZero(common.Changed):
 
 
 class PixelsFromZero(common.Changed):
-    """The weights of all that the decoder says begin at zero."""
+    """The weights of all outputs of the decoder start at zero."""
 
     def change(self, model: LatentVariableModel) -> None:
         kernel = model.decoder.get_layer("parameters").kernel
