@@ -1,4 +1,4 @@
-"""What the speed benchmarks share: contenders in processes of their own, how a table came about."""
+"""Shared by the speed benchmarks: each contender in its own process, and a record of each table."""
 
 import json
 import os
@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 class Contender:
     """A process that holds a contender and trains it only when it is its turn.
 
-    `python`: what runs it, where its library has an environment of its own.
+    `python`: the interpreter that runs it, if its library is in another environment.
     """
 
     def __init__(self, name, x_train, weights, step_size=STEP_SIZE, python=sys.executable):
@@ -27,7 +27,7 @@ class Contender:
         np.savez(begin, *weights, x_train=x_train, step_size=step_size)
         own = () if python == sys.executable else ("PYTHONHOME", "PYTHONPATH")
         environment = {key: value for key, value in os.environ.items() if key not in own}
-        # Of a card's memory, only what they need: all are there all the time.
+        # Take only the memory of the card that is needed: all contenders are there all the time.
         environment |= {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "0"}
         self._process = subprocess.Popen(
             [python, __file__, name, self._folder.name],
@@ -39,7 +39,7 @@ class Contender:
         )
 
     def train(self, epochs: int) -> float:
-        """The seconds that so many epochs took."""
+        """Train `epochs` epochs; returns the seconds that they took."""
         print(epochs, file=self._process.stdin, flush=True)
         said = []
         for line in self._process.stderr:
@@ -51,11 +51,11 @@ class Contender:
         sys.exit("".join([f"{self.name} failed\n", *said]))
 
     def weights(self) -> list[np.ndarray]:
-        """As they are since the last turn."""
+        """The weights after the last turn."""
         return _arrays(Path(self._folder.name, "end.npz"))
 
     def end(self) -> None:
-        """End the process, so that the others have the machine."""
+        """End the process, so that the others have the machine to themselves."""
         self._process.communicate()
 
 
@@ -65,7 +65,7 @@ def _arrays(file):
 
 
 def contend(name: str, folder: str) -> None:
-    """In a process of its own: train as many epochs as each line of the input says."""
+    """In a separate process: train as many epochs as each line of the input says."""
     begin = Path(folder, "begin.npz")
     with np.load(begin) as data:
         x_train, step_size = data["x_train"], float(data["step_size"])
@@ -93,14 +93,14 @@ def test_bound(weights: list[np.ndarray], x_test: np.ndarray) -> float:
 
 
 def check(bounds: dict[str, float]) -> dict[str, float]:
-    """The test bounds, rounded; ends the benchmark where they are not of the same model."""
+    """The test bounds, rounded; ends the benchmark if they cannot be from the same model."""
     if (apart := max(bounds.values()) - min(bounds.values())) > 1:
         sys.exit(f"the test bounds lie {apart:.2f} nats apart: not the same model, no benchmark")
     return {name: round(bound, 2) for name, bound in bounds.items()}
 
 
 def record(name: str, found: dict) -> dict:
-    """Print and write how the table of `name`.py came about, as JSON beside it."""
+    """Print how the table of `name`.py was made, and write it as JSON beside the table."""
     from vae_keras.reproduction import provenance
 
     about = {"command": f"python benchmarks/speed/{name}.py", **found}

@@ -1,7 +1,7 @@
 """The same model, recipe and data, as each library's users would write it, at its best.
 
 Each contender is a class: `__init__(x_train, weights, step_size)` with uint8 images (N, 784) and
-the initial weights as NumPy arrays, `train(epochs)`, which shuffles anew in each epoch, and
+the initial weights as NumPy arrays, `train(epochs)`, which shuffles again in each epoch, and
 `weights()`, the current ones. 784-500-20-500-784, tanh, Bernoulli pixels, estimator B, L = 1,
 M = 100, Adagrad whose sums begin at 0.1, the prior N(0, I) on all parameters (MAP).
 """
@@ -110,7 +110,7 @@ class KerasFit:
 
 
 class Jax:
-    """Hand-written JAX: one jitted `lax.scan` an epoch, the data on the device, all metrics."""
+    """Hand-written JAX: one jitted `lax.scan` per epoch, the data on the device, all metrics."""
 
     name = "JAX, lax.scan"
 

@@ -3,8 +3,8 @@
     python benchmarks/speed/gpu.py                 # JAX installed beside TensorFlow
     python benchmarks/speed/gpu.py --jax PYTHON    # or in an environment that PYTHON runs
 
-The model and the data are those of speed.py; both begin with the same weights, and after as many
-epochs must have the same test bound. Writes gpu.csv and gpu.json. Real MNIST only.
+The model and the data are those of speed.py. Both begin with the same weights, and must have the
+same test bound after the same number of epochs. Writes gpu.csv and gpu.json. Real MNIST only.
 """
 
 import argparse

@@ -2,10 +2,10 @@
 
 python benchmarks/speed/matrix_products.py    # by NumPy and by XLA
 
-The kit's products are XLA's: where they are faster than NumPy's, a step may be so too. On one core,
-on all, and by a process a core at once, their rates added: the last two say what runs side by side
-can gain over one after the other. Last, how long figure 2 to 10^6 samples would take if it were its
-products alone.
+The kit computes its products by XLA: if these are faster than NumPy's, a step may be faster too.
+Measured on one core, on all cores, and in one process per core at once with the rates added. The
+last two show how much runs side by side can gain over runs one after the other. At the end it
+prints how long figure 2 to 10^6 samples would take if it were only its products.
 """
 
 import os
@@ -17,7 +17,7 @@ import time
 import numpy as np
 
 SIZES = (100, 784, 500, 20)  # M, pixels, hidden units, N_z
-# Figure 2's: with two parameters a pixel for Frey Face.
+# Those of figure 2: Frey Face has two parameters per pixel.
 PANELS = [(100, 784, 500, n) for n in (3, 5, 10, 20, 200)]
 PANELS += [(500, 560, 200, n, 2) for n in (2, 5, 10, 20)]
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
@@ -28,7 +28,7 @@ def products(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """The pairs of matrices that a step of AEVB multiplies.
 
-    `outputs`: parameters of p(x|z) a pixel, 1 for Bernoulli, 2 for a Gaussian.
+    `outputs`: parameters of p(x|z) per pixel, 1 for Bernoulli, 2 for a Gaussian.
     """
     rng = np.random.default_rng(0)
 
@@ -46,12 +46,12 @@ def products(
 
 
 def operations(*sizes: int) -> int:
-    """Floating-point operations of the products of a step, as `products` has the sizes."""
+    """Floating-point operations of the products of a step, with the arguments of `products`."""
     return sum(2 * a.shape[0] * a.shape[1] * b.shape[1] for a, b in products(*sizes))
 
 
 def numpy_rate(*sizes: int) -> float:
-    """Samples a second if a step were its products alone, by NumPy's BLAS, over a second."""
+    """Samples per second of a step's products alone, by NumPy's BLAS, measured for a second."""
     pairs = products(*sizes)
 
     def step(n):
@@ -71,7 +71,7 @@ def products_rate(*sizes: int) -> float:
     @tf.function(jit_compile=True)
     def step(n):
         def body(k, nothing, *_):
-            # Each product hangs on the one before, or XLA would take them out of the loop.
+            # Each product depends on the one before, or XLA would move them out of the loop.
             made = []
             for a, b in pairs:
                 made.append(tf.matmul(a + nothing, b))
@@ -94,7 +94,7 @@ def _rate(step, batch):
 
 
 def measured(threads: dict[str, str], n: int) -> list[list[float]]:
-    """The rates, NumPy's and XLA's, of each of `n` processes at once, with so many threads."""
+    """The rates of NumPy and XLA in each of `n` processes at once, with `threads` set."""
     environment = os.environ | threads | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, __file__, "rates"]
     quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
@@ -121,7 +121,7 @@ def main() -> None:
             gflops = rate / SIZES[0] * operations(*SIZES) / 1e9
             best = max(best, gflops)
             print(f"{title:<17} {name:<6} {rate:>10,.0f} samples/s {gflops:>8.1f} GFLOP/s")
-    # Of each panel AEVB, and wake-sleep, which has more products, as if it were AEVB.
+    # For each panel AEVB, and wake-sleep counted like AEVB, though it has more products.
     whole = 1e6 * sum(2 * operations(*sizes) / sizes[0] for sizes in PANELS) / 1e9
     print(f"figure 2, 18 runs of 10^6 samples: {whole:,.0f} GFLOP, {whole / best / 60:.1f} minutes")
 

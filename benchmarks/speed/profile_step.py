@@ -16,7 +16,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 STEPS = 100
-PARTS = {  # of XLA's operations, by the name that their TensorFlow operation has
+PARTS = {  # of XLA's operations, by the name of their TensorFlow operation
     "noise epsilon, z": "/sample/|StatelessRandom",
     "Adagrad": "Assign(Add|Sub)VariableOp",
     "weight decay": "MatVec|while/(Square|Sum)",
@@ -60,7 +60,7 @@ def main():
 def parts(space, program: str, steps: int) -> list[tuple[str, float, int]]:
     """Each part of a step, its milliseconds and its operations, the longest first.
 
-    `space`: what the profiler saw of `steps` steps; `program`: XLA's, as text.
+    `space`: the profiler's record of `steps` steps; `program`: XLA's program, as text.
     """
     sources = dict(re.findall(r"%(\S+) = .*metadata={(.*?)(?: source_file|})", program))
     milliseconds, operations = collections.Counter(), collections.Counter()
@@ -79,7 +79,7 @@ def parts(space, program: str, steps: int) -> list[tuple[str, float, int]]:
 
 
 def _operation(plane, event):
-    """XLA's name of the operation: on a CPU the event's own, on a GPU a statistic of the kernel."""
+    """XLA's name of the operation: on a CPU the event's, on a GPU a statistic of the kernel."""
     for stat in event.stats:
         if "GPU" in plane.name and plane.stat_metadata[stat.metadata_id].name == "hlo_op":
             return stat.str_value or plane.stat_metadata[stat.ref_value].name

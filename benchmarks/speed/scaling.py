@@ -1,11 +1,10 @@
-"""How far training side by side scales: runs an hour by the number of workers.
+"""How far training side by side scales: runs per hour by the number of workers.
 
 python benchmarks/speed/scaling.py [--samples 1000000]    # of the runs in the store
 
-Each run is a task of the length that was measured when the store was filled, here with as many
-processes as cores; the longest begins first. What is printed for a number of workers is what these
-lengths give if none holds up another: cores of their own, memory enough. Beyond the longest run
-nothing is gained.
+Each run is a task whose length was measured when the store was filled, here with as many processes
+as cores. The longest begins first. The printed numbers follow from these lengths if no worker slows
+another: each has its own core and enough memory. The total cannot be shorter than the longest run.
 """
 
 import argparse
@@ -17,11 +16,11 @@ import pandas as pd
 from vae_keras.reproduction import store
 
 WORKERS = (1, 2, 4, 16, 64)
-BEGIN_S = 4.0  # of a run, before its time is counted: its data and its model
+BEGIN_S = 4.0  # seconds of a run before its time is counted: loading data, building the model
 
 
 def makespan(lengths: list[float], workers: int) -> float:
-    """Seconds until all tasks are done, the longest first, each by whoever is free."""
+    """Seconds until all tasks are done, the longest first, each by the first free worker."""
     free = [0.0] * workers
     for length in sorted(lengths, reverse=True):
         heapq.heappush(free, heapq.heappop(free) + length)

@@ -2,10 +2,10 @@
 
 python benchmarks/speed/side_by_side.py [--samples 1000000] [--algorithms aevb wake_sleep]
 
-Both ways train the same runs from empty stores of their own, set-up, compilation and recording
-included: in this process with as many threads as cores, and by the local executor with a process
-and a thread a core. Sums are rounded otherwise with other threads, and the steps of training make
-that grow; how far apart the bounds end is printed for each data set.
+Both ways train the same runs, each from an empty store, including set-up, compilation and
+recording. One way is this process with as many threads as cores. The other is the local executor
+with one process of one thread per core. Another number of threads rounds sums differently, and
+training makes the difference grow. How far apart the bounds end is printed for each data set.
 """
 
 import argparse
@@ -23,7 +23,7 @@ measured = 0.0  # seconds that this process has recorded
 
 
 def timed(take):
-    """`take`, that also counts its time."""
+    """`take`, with its time added to `measured`."""
 
     def wrapper(*args):
         global measured
@@ -43,7 +43,7 @@ def main() -> None:
     asked = parser.parse_args()
     plan = LowerBound(samples=asked.samples, algorithms=asked.algorithms).runs()
     measures.measure = timed(measures.measure)
-    # A task asks for one thread, which it gets where TensorFlow has not begun to compute.
+    # A task asks for one thread, and gets it if TensorFlow has not begun to compute.
     tf.zeros(())
     seconds, tables = {}, []
     for way, jobs in (("side by side", ""), ("one after the other", "0")):

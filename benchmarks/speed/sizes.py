@@ -49,7 +49,7 @@ def build(name, hidden, latent):
 
 
 def measure(name, batch, hidden, latent) -> dict:
-    """Samples a second of `fit` after compiling, and of the matrix products, in turn."""
+    """Samples per second of `fit` after compiling, and of the matrix products, in turn."""
     vae, x = build(name, hidden, latent)
     vae.fit(x, batch_size=batch, verbose=0)
     ours, bound = [], []
@@ -78,7 +78,7 @@ MEMORY = START + "vae.fit(x, epochs=2, verbose=0, validation_data=x[:10_000])\n"
 def whole_processes() -> dict:
     """Seconds, and GiB, that a new process needs."""
     here, imports = str(common.HERE), {}
-    for _ in range(3):  # in turn; the best, as the first of them fills the disk's cache
+    for _ in range(3):  # in turn; the best counts, as the first fills the disk's cache
         for what in ("tensorflow", "vae_keras"):
             taken = seconds([sys.executable, "-c", f"import {what}"])
             imports[what] = min(taken, imports.get(what, taken))
@@ -94,7 +94,7 @@ def whole_processes() -> dict:
 
 
 def using_it() -> dict:
-    """Seconds, after compiling, to use a 784-500-20 model, the median of five."""
+    """Seconds to use a 784-500-20 model after compiling, the median of five."""
     vae, x = build("mnist", 500, 20)
     x = np.concatenate([x, x])[:60_000]
     calls = {

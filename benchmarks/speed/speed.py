@@ -3,9 +3,9 @@
     .venv/bin/pip install -r benchmarks/speed/requirements.txt
     .venv/bin/python benchmarks/speed/speed.py
 
-Each contender lives in a process of its own and trains only when it is its turn. First all train
-one epoch from the same weights, which the kit has trained for three, with a small step size, and
-must reach the same test bound; then they take turns. Writes speed.csv, .png and .json. Real MNIST
+Each contender has its own process and trains only when it is its turn. First all train one epoch
+with a small step size, from the same weights, which the kit has trained for three epochs. They must
+reach the same test bound. Then they take turns. Writes speed.csv, .png and .json. Real MNIST
 only.
 """
 
@@ -28,7 +28,7 @@ NEEDS = {"Jax": "jax", "TorchEager": "torch", "TorchCompiled": "torch"}
 
 
 def trained(name, x_train, weights, step_size, epochs) -> list[np.ndarray]:
-    """The weights after so many epochs."""
+    """The weights after `epochs` epochs."""
     contender = common.Contender(name, x_train, weights, step_size)
     contender.train(epochs)
     contender.end()
@@ -48,7 +48,7 @@ def main():
         if name in NEEDS and importlib.util.find_spec(NEEDS[name]) is None:
             print(f"{CONTENDERS[name].name}: left out, {NEEDS[name]} is not installed")
             continue
-        # At the paper's step size the noise alone moves the bound of an epoch by two nats.
+        # With the paper's step size the noise alone moves the bound of an epoch by two nats.
         tried = trained(name, data.x_train, warm, STEP_SIZE / 20, 1)
         began = time.perf_counter()
         contender = common.Contender(name, data.x_train, warm)
@@ -80,7 +80,7 @@ def write(table, chosen, bounds):
     )
     summary = summary.sort_values("median", ascending=False).round().astype(int)
     of_products = operations(BATCH, PIXELS, HIDDEN, LATENT) / BATCH
-    summary["GFLOP/s"] = (summary["median"] * of_products / 1e9).round(1)  # of products alone
+    summary["GFLOP/s"] = (summary["median"] * of_products / 1e9).round(1)  # of the products alone
     print(f"\n{summary}")
     table.to_csv(common.HERE / "speed.csv", index=False, float_format="%.0f")
     found = {"rounds": chosen.rounds, "epochs_a_turn": chosen.epochs}
