@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/validation/appendix_d.py
 
-The model is linear and Gaussian, so log p(x) and p(z|x) are known: 30 numbers a datapoint, noise of
-standard deviation 0.5, random weights. The encoder is diagonal and has 1.5 times the exact standard
-deviations. Writes appendix_d.csv and appendix_d.json. No data, no training.
+The model is linear and Gaussian, so log p(x) and p(z|x) are known. It has 30 numbers per datapoint,
+noise of standard deviation 0.5, and random weights. The encoder is diagonal and has 1.5 times the
+exact standard deviations. Writes appendix_d.csv and appendix_d.json. No data, no training.
 """
 
 import json
@@ -62,7 +62,7 @@ def main() -> None:
         exact = scipy.stats.multivariate_normal(cov=model.covariance)
         x = exact.rvs(DATAPOINTS, random_state=SEED).astype("float32")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # that it is not reliable is shown here
+            warnings.simplefilter("ignore", UserWarning)  # its errors are shown here
             found = {
                 f"appendix D, L = {L}": marginal_likelihood.appendix_d(model, x, L, seed=SEED),
                 f"appendix D by kernels, L = {L}": marginal_likelihood.appendix_d(

@@ -1,12 +1,12 @@
-"""How far the luck of the chains moves the estimates of figure 3.
+"""How much the random numbers of the chains change the estimates of figure 3.
 
 python benchmarks/validation/chains.py
 
-Of figure 3's models of seed 0 by preset `paper`, from the store: log p(x) by appendix D of the
-figure's own points, with chains of six seeds, of which the figure has the first. A chain stays in
-the mode in which it began. In nats: the mean over the points for each seed, and the mean of each
-point's highest estimate, which is nearer to log p(x) where posteriors have several modes. Writes
-chains.csv.
+Takes figure 3's models of seed 0, preset `paper`, from the store. Estimates log p(x) of the
+figure's own points by appendix D, with chains of six seeds. The figure uses the first of these. A
+chain stays in the mode in which it began. Writes to chains.csv, in nats, the mean over the points
+for each seed, and the mean of each point's highest estimate, which is nearer to log p(x) if
+posteriors have several modes.
 """
 
 from pathlib import Path

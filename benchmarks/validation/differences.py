@@ -4,9 +4,9 @@ python benchmarks/validation/differences.py figures/standard/fig_lower_bound.csv
 python benchmarks/validation/differences.py figures/standard/fig_marginal_likelihood.csv
 python benchmarks/validation/differences.py figures/paper/fig_lower_bound.csv --begin 10000000
 
-The first is of the last point of each curve that the paper plotted and ours was measured at. The
-second is of all of them from 7 x 10^5 samples on, on Frey Face from the curve's second point on, in
-figure 3 from 2 x 10^6 on, or from `--begin` on: the least and the most.
+The first table is for the last point of each curve that the paper plotted and at which ours was
+measured. The second has the least and the most over all such points from 7 x 10^5 samples on, on
+Frey Face from the curve's second point on, in figure 3 from 2 x 10^6 on, or from `--begin` on.
 """
 
 import argparse
@@ -21,19 +21,19 @@ FROM = {2: 7 * 10**5, 3: 2 * 10**6}  # training samples, by figure
 
 
 def nats(value: float, digits: int, sign: str = "") -> str:
-    """As the page has it; of one seed there is no spread."""
+    """The number as on the page; empty if there is none, as the spread of one seed."""
     return "" if pd.isna(value) else f"{value:{sign}.{digits}f}"
 
 
 def panel(curve: dict) -> str:
-    """What a row is about."""
+    """The panel of a row."""
     if "n_train" in curve:
         return f"N_train = {curve['n_train']:,}"
     return f"{datasets.TITLES[curve['dataset']]}, N_z = {curve['latent_dim']}"
 
 
 def of_curve(points: pd.DataFrame, last: bool, digits: int) -> list[str]:
-    """The cells of one split of a curve."""
+    """The cells for one split of a curve."""
     end = points.iloc[-1]
     if not last:
         begin, least, most = points.samples.min(), points.difference.min(), points.difference.max()
@@ -43,7 +43,7 @@ def of_curve(points: pd.DataFrame, last: bool, digits: int) -> list[str]:
 
 
 def table(found: pd.DataFrame, last: bool, begin: int | None = None) -> str:
-    """A row a panel and algorithm, with the columns of `of_curve` for each split."""
+    """One row per panel and algorithm, with the columns of `of_curve` for each split."""
     figure = 3 if "n_train" in found else 2
     found = found if "spread" in found else found.assign(spread=float("nan"))
     splits = [split for split in SPLITS if split in set(found.split)]

@@ -2,10 +2,10 @@
 
 python benchmarks/validation/overfitting.py
 
-Of AEVB's models of figure 2, by preset `paper` at 10^7 and 10^8 samples, from the store: the mean
-lower bound of 400 points of the training set and 400 of the test set, and log p(x) of the same by
-importance sampling, in nats. What lies between the two is KL(q(z|x) || p(z|x)) (eq. 1), which is
-the encoder's; log p(x) is the decoder's alone. Writes overfitting.csv.
+Takes AEVB's models of figure 2, preset `paper`, at 10^7 and 10^8 samples from the store. Computes
+the mean lower bound of 400 points of the training set and 400 of the test set, and log p(x) of the
+same points by importance sampling, in nats. The difference is KL(q(z|x) || p(z|x)) (eq. 1), the
+error of the encoder; log p(x) depends on the decoder alone. Writes overfitting.csv.
 """
 
 from pathlib import Path

@@ -1,11 +1,11 @@
-"""The VAE examples of other projects, by this kit: what they published beside what comes out here.
+"""The VAE examples of other projects, by this kit: their published numbers beside ours.
 
     .venv/bin/python benchmarks/validation/published.py [--only flax ...] [--seeds 0 1 2]
 
-A function a project: its networks as plain Keras models that end in a layer of `vae_keras.layers`,
-its data, its optimiser. The rest is `compile` and `fit`. Bounds are in nats a digit, larger is
-better. Rows go to published.csv, in place of those of the same project and seed. Real MNIST only;
-docs/published.md has the table and says what differs.
+There is one function per project: its networks as plain Keras models that end in a layer of
+`vae_keras.layers`, its data, its optimiser. The rest is `compile` and `fit`. Bounds are in nats per
+digit; larger is better. Rows go to published.csv, and replace those of the same project and seed.
+Real MNIST only. docs/published.md has the table and says what differs.
 """
 
 import argparse
@@ -32,8 +32,8 @@ IMAGE = (28, 28, 1)
 class Example:
     """A project's example, ready for `compile` and `fit`.
 
-    `published`: epoch -> (bound, where it stands), to be compared with `metric` in the history
-    that `fit` returns; of epoch 0 with the bound of training digits before the first step.
+    `published`: epoch -> (bound, its source), to be compared with `metric` in the history that
+    `fit` returns; for epoch 0 with the bound of training digits before the first step.
     """
 
     vae: VAE
@@ -46,14 +46,14 @@ class Example:
 
 
 def binarised_once(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, ...]:
-    """As Larochelle's binarised MNIST: every pixel drawn once; 50,000, 10,000, 10,000 digits."""
+    """Like Larochelle's binarised MNIST: each pixel drawn once; 50,000, 10,000, 10,000 digits."""
     rng = np.random.default_rng(0)
     drawn = [rng.binomial(1, pixels.unit(x)).astype(bool) for x in (train, test)]
     return *np.split(drawn[0], [len(train) * 5 // 6]), drawn[1]
 
 
 def torch_linear(units: int, inputs: int, activation: str | None = None) -> keras.layers.Layer:
-    """A Dense layer that begins as torch.nn.Linear does: uniform within 1 / sqrt(inputs)."""
+    """A Dense layer that starts like torch.nn.Linear: uniform within 1 / sqrt(inputs)."""
     bound = inputs**-0.5
     kernel, bias = (keras.initializers.RandomUniform(-bound, bound) for _ in range(2))
     return Dense(units, activation, kernel_initializer=kernel, bias_initializer=bias)
@@ -90,8 +90,8 @@ def keras_io(train: np.ndarray, test: np.ndarray) -> Example:
         None,
         {"batch_size": 128, "epochs": 3},
         "elbo",
-        # The page's own `loss` is a mean of running means, which the progress bar took of a name
-        # that it did not know as a metric; the two terms are means over the epoch.
+        # The page's own `loss` is a mean of running means: the progress bar averaged it again,
+        # not knowing the name as a metric. The two terms are means over the epoch.
         {
             1: (-(205.1592 + 3.9604), page),
             2: (-(166.0741 + 5.6646), page),
@@ -117,7 +117,8 @@ def pytorch(train: np.ndarray, test: np.ndarray) -> Example:
     )
     return Example(
         VAE(encoder, decoder),
-        # Its loss is the sum over a minibatch, 128 times ours, and so is what epsilon adds to.
+        # Its loss is the sum over a minibatch, 128 times ours, and so are its gradients, to whose
+        # size epsilon is added.
         {"optimizer": keras.optimizers.Adam(1e-3, epsilon=1e-8 / 128)},
         train,
         test,
@@ -183,7 +184,7 @@ EXAMPLES = {"keras": keras_io, "pytorch": pytorch, "flax": flax, "altosaar": alt
 
 
 def train(name: str, seed: int, data: datasets.Dataset) -> pd.DataFrame:
-    """Train an example, and set what was published beside what came out: a row a number."""
+    """Train an example, and compare the published numbers with ours: one row per number."""
     keras.utils.set_random_seed(seed)
     example = EXAMPLES[name](data.x_train, data.x_test)
     vae = example.vae
@@ -206,7 +207,7 @@ def train(name: str, seed: int, data: datasets.Dataset) -> pd.DataFrame:
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """A row a published number: ours, the mean over the seeds, their spread and the difference."""
+    """One row per published number: the mean of our seeds, their spread and the difference."""
     groups = table.groupby(["project", "epoch", "samples", "published"], sort=False)
     found = groups.here.agg(here="mean", spread="std", seeds="count").reset_index()
     return found.assign(difference=found.here - found.published)

@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/validation/quadrature.py
 
 The model is as in figure 3 with N_train = 50,000, but with a step of 0.1, after 10^7 samples. It is
-trained first where the store has it not. Three latent dimensions: 226^3 points, a few minutes for
-60 test digits. Writes quadrature.csv and quadrature.json.
+trained first if it is not in the store. The grid has 226^3 points in three latent dimensions; 60
+test digits take a few minutes. Writes quadrature.csv and quadrature.json.
 """
 
 import json
