@@ -22,16 +22,16 @@ extensions = [
     "myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx-mathjax-offline",
     "sphinx_copybutton",
 ]  # fmt: skip
-copybutton_prompt_text = r">>> |\.\.\. "  # is not copied, nor is what a doctest prints
+copybutton_prompt_text = r">>> |\.\.\. "  # not copied, and neither is a doctest's output
 copybutton_prompt_is_regexp = True
 copybutton_exclude = ".linenos, .gp, .go"
 nitpicky = True
-# No network, so no inventory of other projects: what is theirs is named, not linked.
+# No network, so no inventories of other projects: their objects are named, not linked.
 nitpick_ignore_regex = [("py:.*", rf"({'|'.join(docstrings.OTHERS)})(\..*)?")]
 
 exclude_patterns = ["stored"]  # the notebooks as they are, to be downloaded
 
-# Pages and notebooks; a notebook is shown as it was run and stored, and is never run here.
+# Pages and notebooks. A notebook is shown with its stored outputs, and is never run here.
 nb_execution_mode = "off"
 nb_merge_streams = True
 nb_ipywidgets_js = {}
@@ -45,7 +45,7 @@ python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 110
 add_module_names = False
 toc_object_entries_show_parents = "hide"
-smartquotes = False  # what is quoted is mostly to be typed
+smartquotes = False  # quoted text is mostly to be typed
 
 html_theme = "furo"
 html_title = f"vae_keras {version}"

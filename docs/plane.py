@@ -1,10 +1,10 @@
-"""Make the page in which two shipped decoders run by themselves, in any browser.
+"""Make the page in which two shipped decoders run, in any browser.
 
 python docs/plane.py [FILE]     # writes docs/plane.html
 
-`docs/plane.template.html` is the page, and what is put into it are the decoders' weights, in the
-half precision in which they are shipped, and the codes of test images. The codes need the real
-data. A test compares the page with the shipped models, so make it again where these change.
+`docs/plane.template.html` is the page. This script adds the decoders' weights, in the half
+precision in which they are shipped, and the codes of test images. The codes need the real data. A
+test compares the page with the shipped models, so make it again when these change.
 """
 
 import base64
@@ -26,10 +26,10 @@ TEMPLATE = Path(__file__).with_name("plane.template.html")
 PAGE = Path(__file__).with_name("plane.html")
 SLOT = "{{ models }}"
 MODELS = {"digits": "aevb-mnist-2d", "faces": "aevb-frey-face-2d"}
-POINTS = 1500  # at most, whose codes are shown
-STEPS = 100  # codes are whole hundredths
-APART = 0.5  # of the names of two classes, at least
-WIDTH = 0.25  # of the kernel by which the density of codes is estimated
+POINTS = 1500  # the codes of at most so many images are shown
+STEPS = 100  # codes are in whole hundredths
+APART = 0.5  # the least distance between the names of two classes
+WIDTH = 0.25  # of the kernel that estimates the density of codes
 
 
 def parameters(model: LatentVariableModel) -> list[np.ndarray]:
@@ -43,7 +43,7 @@ def parameters(model: LatentVariableModel) -> list[np.ndarray]:
 def packed(arrays: list[np.ndarray]) -> str:
     """The arrays one after the other in half precision, little-endian, in base64.
 
-    Raises ValueError where they are not of half precision: the page would show another model.
+    Raises ValueError if they are not in half precision: the page would show another model.
     """
     whole = np.concatenate([array.ravel() for array in arrays])
     half = whole.astype("<f2")
@@ -53,7 +53,7 @@ def packed(arrays: list[np.ndarray]) -> str:
 
 
 def square(codes: np.ndarray) -> dict[str, Any]:
-    """The least square with whole corners, around the codes' middle, that holds all codes."""
+    """The smallest square with integer corners, around the codes' middle, that holds all codes."""
     low, high = np.floor(codes.min(0)), np.ceil(codes.max(0))
     side = np.max(high - low)
     low -= (side - (high - low)) // 2
@@ -61,9 +61,9 @@ def square(codes: np.ndarray) -> dict[str, Any]:
 
 
 def places(codes: np.ndarray, classes: np.ndarray) -> list[list[float]]:
-    """Where each class is named: where it is dense and others are not; the names do not collide.
+    """Where each class is named: where it is dense and others are not, and no two names collide.
 
-    Medians will not do: those of 5 and 8 nearly coincide.
+    Medians do not work: those of 5 and 8 nearly coincide.
     """
     apart = ((codes[:, None] - codes[None]) ** 2).sum(-1)
     kernel = np.exp(-apart / (2 * WIDTH**2))
@@ -86,7 +86,7 @@ def places(codes: np.ndarray, classes: np.ndarray) -> list[list[float]]:
 
 
 def described(name: str) -> dict[str, Any]:
-    """All that the page holds of one shipped model and of the data it is shown with."""
+    """Everything on the page about one shipped model and the data it is shown with."""
     model, about = pretrained.load(name), pretrained.about(name)
     data = datasets.load(about["experiment"]["dataset"])
     codes = model.encode(data.x_test[:POINTS]).mean().numpy()
@@ -115,7 +115,7 @@ def described(name: str) -> dict[str, Any]:
 
 
 def page(models: dict[str, Any]) -> str:
-    """The template with the models in it."""
+    """The template with the models inserted."""
     lines = (f"{json.dumps(key)}: {json.dumps(models[key])}" for key in models)
     return TEMPLATE.read_text().replace(SLOT, "{\n" + ",\n".join(lines) + "\n}")
 

@@ -33,7 +33,7 @@ MARGIN = dict.fromkeys(("top", "bottom", "left", "right"), "20mm")
 
 
 def main(arguments: list[str]) -> int:
-    """Returns the exit status: 1 where there is no Chromium."""
+    """Returns the exit status: 1 if there is no Chromium."""
     browser_file = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser_file is None:
         print("No chromium is installed (Debian: apt-get install chromium).", file=sys.stderr)
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_file, args=["--no-sandbox"])
         page = browser.new_page()
-        page.goto(PAGE.as_uri())  # pictures are read from where it lies
+        page.goto(PAGE.as_uri())  # pictures are read relative to the page
         page.set_content(f"{head}<body>{text}</body></html>", wait_until="networkidle")
         page.pdf(path=target, format="A4", margin=MARGIN)
         browser.close()

@@ -1,6 +1,7 @@
-"""The tables of these pages, from those that the experiments wrote: python docs/tables.py
+"""Make the tables of these pages from those that the experiments wrote: python docs/tables.py
 
-A page has ``<!-- table: NAME -->`` above a table, whose lines, which begin with |, are replaced.
+A page has ``<!-- table: NAME -->`` above a table. The table's lines, which begin with |, are
+replaced.
 """
 
 import functools
@@ -18,8 +19,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks/validation"))
 differences, published = map(importlib.import_module, ("differences", "published"))
 TABLE = re.compile(r"(<!-- table: (.+?) -->\n)(?:\|.*\n)*")
-LATER = 10**7  # of the paper's budget the second table begins there
-MEASURED = {  # of the examples of others: their name, and what was measured where
+LATER = 10**7  # the second table of the paper's budget begins there
+MEASURED = {  # the examples of others: their name, and where the bound was measured
     "keras": ("Keras", "training, mean over epoch {epoch}"),
     "pytorch": ("PyTorch", "test, epoch {epoch}"),
     "flax": ("Flax", "test, epoch {epoch}"),
@@ -28,7 +29,7 @@ MEASURED = {  # of the examples of others: their name, and what was measured whe
 
 
 def markdown(header: list, rows: list[list]) -> str:
-    """A table, its cells as they are."""
+    """A table with the cells as they are given."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(map(str, cells)) + " |" for cells in lines)
 
@@ -40,7 +41,7 @@ def of_figure(name: str, budget: str, last: bool) -> str:
 
 
 def curves(name: str, budget: str) -> pd.DataFrame:
-    """Those of a figure that is committed."""
+    """The curves of a committed figure."""
     return pd.read_csv(ROOT / "figures" / budget / f"{name}.csv")
 
 
@@ -99,7 +100,7 @@ def of_large_training_set() -> str:
 
 
 def of_published() -> str:
-    """What others published beside what comes out here."""
+    """The numbers that others published, beside ours."""
     found, rows = pd.read_csv(published.TABLE), []
     source = found.drop_duplicates(["project", "epoch"]).set_index(["project", "epoch"]).source
     order = list(MEASURED)
@@ -117,7 +118,7 @@ def of_published() -> str:
 
 
 def of_sizes() -> str:
-    """The rate of `fit` beside that of its products, by size."""
+    """The rate of `fit` beside that of its products alone, by size."""
     rows = [
         [datasets.TITLES[row.dataset], f"{row.batch_size:,}", f"{row.hidden:,}", row.latent_dim,
          f"{row.samples_per_second:,}", f"{row.products_alone:,}", f"{row.ratio:.2f}"]
@@ -133,7 +134,7 @@ def of_claims() -> str:
 
 
 def of_nearness() -> str:
-    """Ours minus the paper's on the test set, from where claims are judged: least to most."""
+    """Ours minus the paper's on the test set, where claims are judged: least to most."""
     rows = {}
     for number, name in ((2, "fig_lower_bound"), (3, "fig_marginal_likelihood")):
         found = paper.differences(curves(name, "paper")).query("split == 'test'")
@@ -171,7 +172,7 @@ TABLES = {
 
 
 def written(page: str) -> str:
-    """The text of a page with its tables as they are to be."""
+    """The text of a page with its tables made again."""
     return TABLE.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}\n", page)
 
 

@@ -16,12 +16,12 @@ DOCS = Path(__file__).resolve().parents[1]
 
 
 def main(arguments: list[str]) -> int:
-    """Returns the exit status: 0 where all was built without a warning."""
+    """Returns the exit status: 0 if all was built without a warning."""
     folder = Path(arguments[0]) if arguments else DOCS / "_build"
     source, html = folder / "source", folder / "html"
-    for made in (source, html):  # what an earlier build left is no part of this one
+    for made in (source, html):  # remove what an earlier build left
         shutil.rmtree(made, ignore_errors=True)
-    import pages  # takes TensorFlow with it
+    import pages  # imports TensorFlow
 
     pages.lay_out(source)
     strict = ["-q", "--fail-on-warning", "--keep-going", "--fresh-env"]

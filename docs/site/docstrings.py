@@ -1,7 +1,7 @@
-"""The library's docstrings as Sphinx reads them: reStructuredText, with links where a name is one.
+"""The library's docstrings as reStructuredText for Sphinx, with links from names to their objects.
 
-A docstring is plain text for a reader of the code. Blocks are told apart by how they look: an
-example that runs, indented code, a heading with indented entries, a table, else prose.
+A docstring is plain text for a reader of the code. Blocks are recognised by their look: an example
+that runs, indented code, a heading with indented entries, a table, or else prose.
 """
 
 import importlib
@@ -26,7 +26,7 @@ KINDS = [name for name, kind in vars(typing).items() if kind in (typing.Decoding
 
 
 def _public() -> dict[str, set[str]]:
-    """What a docstring may call an object -> its full names, of all that the modules list."""
+    """The name of an object in a docstring -> its full names, for all that the modules list."""
     found: dict[str, set[str]] = {}
     for module in MODULES:
         for name in importlib.import_module(f"vae_keras.{module}").__all__:
@@ -63,7 +63,7 @@ def _block(block: str, home: str) -> str:
 
 
 def _prose(text: str, home: str) -> str:
-    """Words between backticks are code, or links to what they name; all else is what it says."""
+    """Words between backticks are code, or links to what they name; all else is plain text."""
 
     def code(found: re.Match) -> str:
         called = found[2]
@@ -71,12 +71,12 @@ def _prose(text: str, home: str) -> str:
         targets = PUBLIC.get(named, set())
         target = f"{home}.{named}" if f"{home}.{named}" in targets else None
         target = target or (next(iter(targets)) if len(targets) == 1 else None)
-        # The escaped spaces end the markup where no blank does, and are not shown.
+        # The escaped spaces end the markup where there is no blank, and are not shown.
         return rf"\ :py:obj:`{called} <{target}>`\ " if target else rf"\ ``{called}``\ "
 
     def plain(text: str) -> str:
         escaped = re.sub(r"([\\*|_`])", r"\\\1", text.replace("->", "→"))
-        return re.sub(r"\\\*(\w+)\\\*", r"*\1*", escaped)  # but for a word between two stars
+        return re.sub(r"\\\*(\w+)\\\*", r"*\1*", escaped)  # except a word between two stars
 
     parts = re.split(r"(``[^`]+``|`[^`]+`)", text)
     return "".join(
@@ -88,10 +88,10 @@ def _prose(text: str, home: str) -> str:
 def signature(
     app: Any, what: str, name: str, obj: Any, options: Any, arguments: str, returns: str
 ) -> tuple[str | None, str | None]:
-    """Sphinx's event: the shapes of `vae_keras.typing` by their names, as in the code.
+    """Sphinx's event: show the shapes of `vae_keras.typing` by their names, as in the code.
 
-    Of a class that Keras makes, which takes what its `__init__` takes, Sphinx sees no arguments,
-    and a protocol takes none.
+    Sphinx sees no arguments of a class that Keras makes: they are those of its `__init__`. A
+    protocol takes none.
     """
 
     def named(text: str | None) -> str | None:
@@ -112,14 +112,14 @@ def signature(
 
 
 def bases(app: Any, name: str, obj: type, options: Any, found: list) -> None:
-    """Sphinx's event: in place of a base that is private, the first above it that is not."""
+    """Sphinx's event: replace a private base by the first base above it that is public."""
     found[:] = dict.fromkeys(
         next(c for c in base.__mro__ if not c.__name__.startswith("_")) for base in obj.__bases__
     )
 
 
 def inherited(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
-    """Sphinx's event: skip what TFP copies into its subclasses, and the fields of a named tuple."""
+    """Sphinx's event: skip what TFP copies into subclasses, and the fields of a named tuple."""
     copied = not str(getattr(obj, "__module__", "vae_keras")).startswith("vae_keras")
     field = str(getattr(obj, "__doc__", "")).startswith("Alias for field number")
     return True if copied or field else None

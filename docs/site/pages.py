@@ -1,7 +1,7 @@
-"""The pages that Sphinx reads, laid out from the repository as it stands: no text is kept twice.
+"""The pages that Sphinx reads, made from the repository's own files: no text is kept twice.
 
-The tree is laid out as the repository is, so that the links between its pages hold, and each other
-file that a page links to comes along with it.
+The tree has the layout of the repository, so that the links between its pages work. Every other
+file that a page links to is copied as well.
 """
 
 import inspect
@@ -26,7 +26,7 @@ from vae_keras.reproduction.settings import FIGURES
 ROOT = paths.ROOT
 CONTENTS = Path(__file__).with_name("contents.md")
 FEW = 20  # rows that a table may have on a page
-PLANE = "docs/plane.html"  # a page that needs no other: kept as it is, at the place it has here
+PLANE = "docs/plane.html"  # a self-contained page: copied unchanged, to the same place
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -48,7 +48,7 @@ def lay_out(tree: Path) -> None:
 
 
 def front_page() -> str:
-    """The README, the plane shown below what leads to it, and what the site holds."""
+    """The README with the plane shown below the link to it, and the contents of the site."""
     frame = f'<iframe class="plane" src="{PLANE}" title="A plane to walk in"></iframe>'
     parts = (ROOT / "README.md").read_text().split("\n\n")
     (at,) = (i for i, part in enumerate(parts) if f"]({PLANE})" in part)
@@ -62,7 +62,7 @@ def _below(folder: str, pattern: str) -> list[str]:
 def _write(tree: Path, file: str, text: str) -> None:
     """Write a page, and copy what it links to; the README is the site's front page.
 
-    A link to the plane opens it: Sphinx would offer it for download.
+    A link to the plane opens it; by default Sphinx would offer it for download.
     """
     text = re.sub(r"(\]\((?:\.\./)*)README\.md", r"\1index.md", text)
     text = re.sub(r"\[([^]]+)\]\(([\w./]*\bplane\.html)\)", r"<a href='\2'>\1</a>", text)
@@ -79,7 +79,7 @@ def _write(tree: Path, file: str, text: str) -> None:
 
 
 def _table(table: pd.DataFrame) -> str:
-    """As Markdown; a number as it stands, none as an empty cell."""
+    """The table as Markdown: a number as it is, a missing one as an empty cell."""
     sides = ["---:" if pd.api.types.is_numeric_dtype(kind) else "---" for kind in table.dtypes]
     rows = [list(table.columns), sides, *table.astype(object).values.tolist()]
     cells = [["" if pd.isna(cell) else str(cell).replace("|", r"\|") for cell in r] for r in rows]
@@ -90,7 +90,7 @@ def _table(table: pd.DataFrame) -> str:
 
 
 def _introduced(notebook: NotebookNode, tree: Path, file: str, how: str) -> NotebookNode:
-    """`notebook` with a line below its title: what it is, and the file itself, to be downloaded."""
+    """`notebook` with a line below its title: what it is, and a link to download the file."""
     stored = tree / "stored" / file
     stored.parent.mkdir(parents=True, exist_ok=True)
     stored.write_bytes((ROOT / file).read_bytes())
@@ -101,7 +101,7 @@ def _introduced(notebook: NotebookNode, tree: Path, file: str, how: str) -> Note
 
 
 def still(notebook: NotebookNode) -> NotebookNode:
-    """`notebook`, in place of each widget what it showed when it was stored, and its settings."""
+    """`notebook` with each widget replaced by what it showed when stored, and its settings."""
     state = notebook.metadata.pop("widgets", {}).get(
         "application/vnd.jupyter.widget-state+json", {"state": {}}
     )["state"]
@@ -130,7 +130,7 @@ def _shown(model: str, state: dict) -> list[NotebookNode]:
 
 
 def _set_to(control: dict) -> str:
-    """The value of a slider, or of what is chosen from a list."""
+    """The value of a slider, or the chosen entry of a list."""
     if "value" in control:
         return f"{control['value']:g}"
     return control["_options_labels"][control["index"]]
@@ -140,7 +140,7 @@ def _set_to(control: dict) -> str:
 
 
 def figure_page(name: str) -> NotebookNode:
-    """The notebook of a figure, and before its cells what was drawn with it and is committed."""
+    """The notebook of a figure, preceded by the committed figures that it drew."""
     notebook = nbformat.read(paths.NOTEBOOKS / f"{name}.ipynb", as_version=4)
     head, *cells = notebook.cells
     for cell in cells:
@@ -153,9 +153,9 @@ def figure_page(name: str) -> NotebookNode:
 
 
 def folders(name: str) -> list[Path]:
-    """Folders of ``figures/`` with that figure, by the latest recipe and the most samples first.
+    """Folders of ``figures/`` with that figure, the latest recipe and the most samples first.
 
-    Those that git keeps, where this is a clone: what a reader has drawn besides is not shown.
+    In a clone only those that git tracks: figures that a reader has drawn are not shown.
     """
     listed = subprocess.run(
         ["git", "ls-files", "figures"], cwd=ROOT, capture_output=True, text=True
@@ -190,7 +190,7 @@ def _drawn(name: str, folder: Path) -> list[str]:
 
 
 def command(record: dict, folder: str) -> str:
-    """What draws a figure with the parameters of `record`, by the notebook as it is now."""
+    """The command that draws a figure with the parameters of `record`, by the present notebook."""
     name, preset, values = record["figure"], record["preset"], record["parameters"]
     own = FIGURES[name](preset=preset).parameters
     if values == own and folder == f"figures/{preset}":
@@ -208,7 +208,7 @@ def command(record: dict, folder: str) -> str:
 
 
 def how(record: dict, folder: str) -> list[tuple[str, str]]:
-    """What the JSON beside a figure says, a row each: what, and the value as Markdown."""
+    """The JSON beside a figure, one row per entry: its name, and the value as Markdown."""
     runs, values = record["runs"], record["parameters"]
     rows = [("command", f"`{command(record, folder)}`"), ("preset", record["preset"])]
     seeds = values.get("seeds", [values["seed"]] if "seed" in values else [])
@@ -245,7 +245,7 @@ def _short(commit: str) -> str:
 
 
 def _numbers(file: Path) -> list[str]:
-    """A committed table, or its curves' ends, where these are few; and ours beside the paper's."""
+    """A committed table, or the ends of its curves, if short; and ours beside the paper's."""
     table = pd.read_csv(file)
     parts = []
     if file.stem in ("fig_lower_bound", "fig_marginal_likelihood"):
@@ -274,7 +274,7 @@ def _numbers(file: Path) -> list[str]:
 
 
 def api_pages() -> dict[str, str]:
-    """Name -> text: the package, a page a public module, and the shapes of `vae_keras.typing`."""
+    """Name -> text: the package, one page per public module, the shapes of `vae_keras.typing`."""
     listed = [name for name in vae_keras.__all__ if inspect.isclass(getattr(vae_keras, name))]
     homes = {name: next(iter(docstrings.PUBLIC[name])) for name in listed}
     homes |= {name: f"vae_keras.{name}" for name in docstrings.MODULES}
@@ -299,7 +299,7 @@ def api_pages() -> dict[str, str]:
 
 
 def _module_page(name: str) -> str:
-    """What the module's `__all__` lists, in the order of its source."""
+    """The objects in the module's `__all__`, in the order of its source."""
     module = getattr(vae_keras, name)
     lines = [f".. automodule:: vae_keras.{name}", "   :no-members:"]
     source = inspect.getsource(module)
@@ -308,7 +308,7 @@ def _module_page(name: str) -> str:
         if inspect.isclass(value) or inspect.isfunction(value):
             kind = "class" if inspect.isclass(value) else "function"
             lines += ["", f".. auto{kind}:: {full}"]
-        else:  # names, or what goes by names
+        else:  # a list of names, or a dict by name
             names = ", ".join(f"``{one!r}``" for one in value)
             lines += ["", f".. py:data:: {listed}", "", f"   {names}"]
     directive = "\n".join(lines)
