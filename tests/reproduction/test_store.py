@@ -76,7 +76,7 @@ def test_a_record_that_does_not_hold_together_is_refused(run, small, faces):
     whole = json.loads(file.read_text())
     for change, why in (
         ({"curve": []}, "its curve ends at 0 samples"),
-        ({"recipe": 8}, "recipe 8"),
+        ({"recipe": 8}, "its recipe is 8, but"),
     ):
         file.write_text(json.dumps(whole | change))
         with pytest.raises(store.StoreError, match=f"run-4000.json cannot be used .*{why}"):
