@@ -178,7 +178,7 @@ BLOCKS = tfd.Blockwise([tfd.Independent(d, 1) for d in (BITS, REALS)])
         (tfd.Independent(BITS, 1), True, True),
         (REALS, False, True),
         (tfd.Beta([1.0, 1.0], 1.0), False, True),
-        (tfd.ProbitBernoulli([0.0, 0.0]), False, True),
+        (tfd.ProbitBernoulli([0.0, 0.0]), True, True),
         (COUNTS, False, False),
         (tfd.Independent(tfd.Categorical(tf.zeros((2, 3))), 1), False, False),
         (tfd.MixtureSameFamily(tfd.Categorical([0.0, 0.0]), BITS), True, True),

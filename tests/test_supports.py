@@ -157,3 +157,12 @@ def test_uint8_pixels_are_looked_at_as_they_are_read(make_vae):
     _inputs.checked(vae, np.full((5, D), 128, "uint8"))
     with pytest.raises(ValueError, match="from 1 to 1, has no density"):
         vae.fit(np.full((5, D), 255, "uint8"), verbose=0)
+
+
+def test_pixels_of_a_probit_decoder_must_lie_in_the_unit_interval_too(make_vae):
+    head = TFPDistribution("ProbitBernoulli", 12)
+    decoder = keras.Sequential([keras.Input((2,)), keras.layers.Dense(head.params_size), head])
+    vae = make_vae(decoder=decoder)
+    vae.fit(np.full((20, 12), 0.5, "float32"), verbose=0)
+    with pytest.raises(ValueError, match=r"\[0, 1\]"):
+        vae.fit(np.full((20, 12), 5, "float32"), verbose=0)

@@ -19,7 +19,7 @@ ROWS = 10_000  # datapoints whose density is checked together
 
 def needs_unit_interval(likelihood: tfd.Distribution) -> bool | np.ndarray:
     """Whether `likelihood` is only defined for pixels in [0, 1]; (n,) if only for some of n."""
-    return _where(likelihood, lambda part: isinstance(part, PIXELS[0]))
+    return _where(likelihood, lambda part: isinstance(part, PIXELS))
 
 
 def needs_integers(likelihood: tfd.Distribution) -> bool | np.ndarray:
