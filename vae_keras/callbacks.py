@@ -35,7 +35,7 @@ class FiniteBound(keras.callbacks.Callback):
     def _take(self):
         self._taken_at = self.model.samples_evaluated
         variables = [*self.model.variables, *self.model.optimizer.variables]
-        return [(variable, tf.identity(variable)) for variable in variables]  # on its device
+        return [(variable, _value(variable)) for variable in variables]  # on its device
 
     def on_train_begin(self, logs: Any = None) -> None:
         self._good = None
@@ -68,6 +68,14 @@ class FiniteBound(keras.callbacks.Callback):
             f"(now {rate:g}), or look for extreme values "
             "in the data"
         )
+
+
+def _value(variable):
+    """A variable's value, by one operation where it is no device's copy: each costs microseconds."""
+    own = variable.value if isinstance(variable, keras.Variable) else variable
+    if isinstance(own, tf.distribute.DistributedValues):
+        return tf.identity(own)
+    return tf.raw_ops.ReadVariableOp(resource=own.handle, dtype=own.dtype)
 
 
 def set_modes(callbacks: Any) -> None:

@@ -11,6 +11,7 @@ from vae_keras.reproduction import paths
 FIT, STEP = keras.Model.fit, keras.Model.make_train_function
 HOOKS = {  # name -> where Keras has it, and what hangs on it
     "_make_function": (STEP, "that counters stand still at a stream's end"),
+    "_get_metrics_result_or_logs": (FIT, "that metrics are read once an epoch"),
     "_maybe_symbolic_build": (FIT, "that no first minibatch is averaged over devices"),
     "_use_cached_eval_dataset": (FIT, "that `evaluate` knows the validation of `fit`"),
     "_distribute_strategy": (keras.Model, "the scope in which a model was made"),

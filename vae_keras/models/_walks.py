@@ -1,7 +1,9 @@
 """`fit` on an array: the rows of each epoch, and many minibatches in one compiled program."""
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,7 @@ class Loop:
     def forget(self) -> None:
         """Drop the compiled programs."""
         self._programs: Any = None
+        self._traced: dict[tuple, Any] = {}
         self._partial_sizes: set[int] = set()
 
     def _compile(self):
@@ -78,12 +81,19 @@ class Loop:
 
     def _many(self, stack, minibatches):
         many, _ = self._programs = self._programs or self._compile()
-        if not (self.model.run_eagerly or self._fixed_sizes):  # traced once, for any sizes
-            of_any = tf.nest.map_structure(
-                lambda x: tf.TensorSpec((None, None, *x.shape[2:]), x.dtype), stack
-            )
-            many = many.get_concrete_function(of_any, tf.TensorSpec((), tf.int32))
-        return many(stack, minibatches)
+        if self.model.run_eagerly:
+            return many(stack, minibatches)
+        # Kept here too, since a tf.function takes half a millisecond to find what it has traced.
+        known = minibatches if isinstance(minibatches, int) else None
+        key = known, *((x.dtype, *x.shape) for x in tf.nest.flatten(stack))
+        if key not in self._traced:
+            like = stack
+            if not self._fixed_sizes:  # traced once, for any sizes
+                like = tf.nest.map_structure(
+                    lambda x: tf.TensorSpec((None, None, *x.shape[2:]), x.dtype), stack
+                )
+            self._traced[key] = many.get_concrete_function(like, minibatches)
+        return self._traced[key](stack, minibatches)
 
 
 class Walk:
@@ -91,8 +101,8 @@ class Walk:
 
     `shuffle` and `steps_per_epoch` are as in `Trainer.fit`. `at_once`: minibatches per call of the
     program; None: chosen here. With several devices, Keras iterates over `minibatches`. With one,
-    it iterates over `parts`, and the walk is the model's train function, since Keras passes the
-    iterator to nothing else.
+    the walk is the model's train function: each call trains on the next part of an epoch, and the
+    stream that Keras iterates over holds nothing.
     """
 
     def __init__(
@@ -123,35 +133,47 @@ class Walk:
         # Few sizes for any number of data sets, since XLA keeps a program for each.
         sizes = (size for size in SIZES if size >= self.at_once)
         self._room = at_once or next(sizes, self.at_once)
+        self._begins = itertools.cycle(range(0, self.length, self.at_once * size))
+        self._next: tuple[int, Future] | None = None  # an epoch's `before`, and its rows
 
     def _epoch(self, before):
         """The rows of the epoch that begins after `before` examples."""
         n = len(self.array)
         return _orders.rows(self.loop.model.seed, before, n, self.length, self.shuffle)
 
-    def parts(self) -> tf.data.Dataset:
-        """The first and last row of each part of an epoch, repeated endlessly."""
-        begins = np.arange(0, self.length, self.at_once * self.size)
-        ends = np.minimum(begins + self.at_once * self.size, self.length)
-        parts = tf.data.Dataset.from_tensor_slices((begins, ends))
-        return parts.repeat().with_options(_calm())
+    def _draw(self, before):
+        def rows():
+            with tf.device("CPU"):  # a GPU would draw them after all that it has to do
+                return self._epoch(before).numpy()
+
+        return before, self._drawing.submit(rows)
+
+    def _rows_after(self, before):
+        """The rows of an epoch, drawn in a thread while the epoch before it runs."""
+        if self._next is None or self._next[0] != before:  # the first; or a model was restored
+            self._next = self._draw(before)
+        rows = self._next[1].result()
+        self._next = self._draw(before + self.length)
+        return rows
 
     def __call__(self, iterator: Iterator) -> Any:
-        """Train on the next part and return the metrics."""
-        begin, end = (int(number) for number in next(iterator))
-        if begin == 0:  # a new epoch; a callback may have restored a model before it
-            self._rows = self._epoch(self.loop.model.examples_seen).numpy()
-        return self.loop(self.array, self._rows[begin:end], self.size, self._room)
+        """Train on the next part of the epoch and return the metrics."""
+        begin = next(self._begins)
+        if begin == 0:
+            self._rows = self._rows_after(self.loop.model.examples_seen)
+        part = self._rows[begin : begin + self.at_once * self.size]
+        self.logs = self.loop(self.array, part, self.size, self._room)
+        return self.logs
 
     @contextlib.contextmanager
-    def under_way(self) -> Iterator[None]:
-        """A context in which this is the model's train function, which Keras then keeps."""
+    def under_way(self) -> Iterator[tf.data.Dataset]:
+        """A context in which this is the model's train function, and the stream to give Keras."""
         model = self.loop.model
         model.make_train_function()  # drops outdated programs
         of_streams, model.train_function = model.train_function, self
         try:
-            with executing(model, self.at_once):
-                yield
+            with executing(model, self.at_once), ThreadPoolExecutor(1) as self._drawing:
+                yield tf.data.Dataset.from_tensors(0).repeat().with_options(_calm())
         finally:
             if model.train_function is self:  # else a callback has recompiled the model
                 model.train_function = of_streams

@@ -238,8 +238,8 @@ class Trainer(keras.Model):
         if devices > 1:  # Keras divides a stream's minibatches between them
             with _streams.refusals():  # of validation data
                 return super().fit(walk.minibatches(self._examples_seen.value.read_value), **kwargs)
-        with walk.under_way(), _streams.refusals():
-            return super().fit(walk.parts(), **kwargs)
+        with walk.under_way() as parts, _streams.refusals():
+            return super().fit(parts, **kwargs)
 
     def make_train_function(self, force: bool = False) -> None:
         """As in Keras, for streams; also drops outdated programs of `fit` on an array."""
@@ -247,6 +247,20 @@ class Trainer(keras.Model):
             self._loop.forget()
         if not isinstance(self.train_function, _walks.Walk):
             super().make_train_function(force)
+
+    def reset_metrics(self) -> None:
+        """As in Keras; means are set to zero directly, since each call of Keras costs time."""
+        for metric in self.metrics:
+            if type(metric) is keras.metrics.Mean:
+                for variable in metric.variables:
+                    variable.value.assign(0.0, read_value=False)
+            else:
+                metric.reset_state()
+
+    def _get_metrics_result_or_logs(self, logs):
+        # The last part of an epoch has read the metrics already.
+        walked = isinstance(self.train_function, _walks.Walk) and logs is self.train_function.logs
+        return logs if walked else super()._get_metrics_result_or_logs(logs)
 
     def _make_function(self, step_function):
         # At the end of a stream Keras asks for one more minibatch. Without this dependency the
