@@ -19,7 +19,8 @@ and a run trained under a smaller preset continues from there.
                      training samples per model, real data only), paper (10^8), or a YAML file
   --only FIGURE      run only this notebook, for example fig_manifold; may be repeated
   --jobs N           train N runs at once, in one single-threaded process each (default: one per
-                     GPU, else one per core as memory allows); in a notebook: VAE_KERAS_JOBS
+                     core as memory allows; with a GPU up to 16 share it by NVIDIA's Multi-Process
+                     Service, without the service one); in a notebook: VAE_KERAS_JOBS
   --cluster ADDRESS  the address of a Dask scheduler whose workers train instead (docs/cluster.md);
                      in a notebook: VAE_KERAS_CLUSTER
   --force            redraw figures that are up to date (stored runs are still reused)

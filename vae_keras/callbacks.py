@@ -71,7 +71,7 @@ class FiniteBound(keras.callbacks.Callback):
 
 
 def _value(variable):
-    """A variable's value, by one operation where it is no device's copy: each costs microseconds."""
+    """The value of a variable, by a single operation unless several devices have copies of it."""
     own = variable.value if isinstance(variable, keras.Variable) else variable
     if isinstance(own, tf.distribute.DistributedValues):
         return tf.identity(own)

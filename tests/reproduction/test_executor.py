@@ -85,10 +85,11 @@ def test_what_runs_is_ended_at_once_and_what_waits_is_cancelled():
 @pytest.mark.long
 def test_each_process_has_one_thread_and_a_gpu_of_its_own(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
-    assert executor.gpus() == ["4", "7"]
-    monkeypatch.delenv("VAE_KERAS_JOBS")
+    monkeypatch.setattr(executor.gpus, "why_unused", lambda: "")
+    monkeypatch.setattr(executor.gpus.shutil, "which", lambda program: None)
     assert executor.n_jobs() == 2
-    with executor.LocalExecutor(2) as pool:
+    with executor.LocalExecutor(2, environment={"CUDA_MPS_PIPE_DIRECTORY": "pipes"}) as pool:
+        assert pool.submit(os.getenv, "CUDA_MPS_PIPE_DIRECTORY").result() == "pipes"
         asleep = pool.submit(time.sleep, 2)  # so that the others have the other process
         time.sleep(0.5)
         seen = {pool.submit(os.getenv, "CUDA_VISIBLE_DEVICES").result()}

@@ -5,15 +5,15 @@ its progress to the `on_report` function of its executor.
 """
 
 import contextlib
-import functools
 import itertools
 import os
 import signal
 import subprocess
 import sys
 import threading
+import types
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import Pipe
@@ -22,10 +22,12 @@ from typing import Any
 
 import psutil
 
-MEMORY = 1.5 * 2**30  # bytes: the most that one process needs
-# A process that holds more than this after a task ends: the memory of XLA's programs is never
-# freed, and the next task would exceed MEMORY.
-RECYCLED_ABOVE = 1.2 * 2**30
+from vae_keras.reproduction import gpus
+
+MEMORY = 1.5 * 2**30  # bytes: the most that one process needs of its own
+# A process that has more than this after a task ends: the memory of XLA's programs is never freed,
+# and the next task would exceed MEMORY.
+RECYCLED_ABOVE = 0.75 * 2**30
 ANSWER_S = 10  # timeout for a scheduler to answer
 TOPIC = "vae_keras"  # the Dask topic of reports
 OnReport = Callable[[Any], None]
@@ -103,35 +105,35 @@ class Execution:
 
 
 def n_jobs() -> int:
-    """The number of tasks to run at once: one per GPU, else one per core as memory allows."""
-    if devices := gpus():
-        return len(devices)
+    """The number of tasks to run at once: as GPUs, cores and memory allow."""
     has_affinity = hasattr(os, "sched_getaffinity")  # not so on macOS
     cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    return max(1, min(cores, int(psutil.virtual_memory().available / MEMORY)))
+    most = max(1, min(cores, int(psutil.virtual_memory().available / MEMORY)))
+    return gpus.at_once(most) if gpus.names() else most
 
 
-def gpus() -> list[str]:
-    """The GPUs of this machine, as ``CUDA_VISIBLE_DEVICES`` names them."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [name for name in visible.split(",") if name.strip() not in ("", "-1")]
-    return _nvidia_gpus()
+@contextlib.contextmanager
+def local(
+    on_report: OnReport = lambda message: None, jobs: int | None = None
+) -> Iterator[Executor]:
+    """An executor on this machine with `jobs` processes, by default `n_jobs()`; 0: this process.
 
-
-@functools.cache  # asking takes a second
-def _nvidia_gpus() -> list[str]:
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
-        return done.stdout.split() if done.returncode == 0 else []
-    return []
-
-
-def local(on_report: OnReport = lambda message: None, jobs: int | None = None) -> Executor:
-    """An executor on this machine with `jobs` processes, by default `n_jobs()`."""
+    An exception within the context kills the running tasks.
+    """
     n = n_jobs() if jobs is None else jobs
-    return LocalExecutor(n, on_report) if n else InThisProcess(on_report)
+    if not n:
+        yield InThisProcess(on_report)
+        return
+    with gpus.shared(n) as environment:
+        if environment is None and jobs is None:
+            n = len(gpus.names())
+        pool = LocalExecutor(n, on_report, environment or {})
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+        pool.shutdown()
 
 
 class InThisProcess(Executor):
@@ -159,15 +161,21 @@ class LocalExecutor(Executor):
 
     If a process dies, only the future of its own task raises `WorkerDied`. A process that died or
     uses too much memory is replaced. `on_report` may be called from any thread. `shutdown` with
-    ``cancel_futures=True`` kills running tasks.
+    ``cancel_futures=True`` kills running tasks. `environment`: further variables of the processes.
     """
 
-    def __init__(self, n: int, on_report: OnReport = lambda message: None):
+    def __init__(
+        self,
+        n: int,
+        on_report: OnReport = lambda message: None,
+        environment: Mapping[str, str] = types.MappingProxyType({}),
+    ):
         self._threads = ThreadPoolExecutor(n, thread_name_prefix="task")
         self._on_report, self._mine = on_report, threading.local()
         self._lock, self._closed = threading.Lock(), False
         self._processes: set[subprocess.Popen] = set()
-        self._devices, self._slots = gpus(), itertools.count()
+        self._devices, self._slots = gpus.names(), itertools.count()
+        self._environment = {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1", **environment}
 
     def submit(self, fn: Callable, /, *args: Any, **kwargs: Any) -> Future:
         """As in `concurrent.futures`; `fn` is a module-level function, its arguments picklable."""
@@ -202,7 +210,7 @@ class LocalExecutor(Executor):
             connection.close()
             raise WorkerDied(f"its process ended {_how(process.wait())}") from None
         with contextlib.suppress(psutil.NoSuchProcess):
-            if psutil.Process(process.pid).memory_info().rss > RECYCLED_ABOVE:
+            if _own_memory(process.pid) > RECYCLED_ABOVE:
                 self._mine.worker = None
                 connection.close()  # this ends the process
         if kind == "error":
@@ -214,14 +222,14 @@ class LocalExecutor(Executor):
             if self._closed:
                 raise WorkerDied("the executor was shut down")
             ours, theirs = Pipe()
-            environment = {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+            environment = {**os.environ, **self._environment}
             if self._devices:
                 device = self._devices[self._mine.slot % len(self._devices)]
-                # More processes than GPUs may have been asked for: let them share the memory.
+                # Several processes may share a GPU, and so its memory.
                 environment |= {"CUDA_VISIBLE_DEVICES": device, "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
             process = subprocess.Popen(
                 [sys.executable, "-m", "vae_keras.reproduction.worker", str(theirs.fileno())],
-                env=os.environ | environment,
+                env=environment,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C reaches only the submitter, who ends all
@@ -229,6 +237,12 @@ class LocalExecutor(Executor):
             theirs.close()
             self._processes.add(process)
             return process, ours
+
+
+def _own_memory(pid: int) -> int:
+    """Bytes of a process, without the code of libraries, of which all processes share one copy."""
+    found = psutil.Process(pid).memory_info()
+    return found.rss - getattr(found, "shared", 0)  # not counted on macOS
 
 
 def _how(status: int) -> str:

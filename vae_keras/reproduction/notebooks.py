@@ -197,7 +197,9 @@ class _Notebooks:
             "--parameters_yaml", yaml.safe_dump(values), "--kernel", "python3",
             str(paths.NOTEBOOKS / f"{name}.ipynb"), str(output),
         ]  # fmt: skip
-        environment = os.environ | self._environment | {"PYTHONUNBUFFERED": "1"}
+        # On a GPU it takes no more memory than it needs: others train there.
+        more = {"PYTHONUNBUFFERED": "1", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+        environment = os.environ | self._environment | more
         if self.side_by_side:
             environment |= {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
         log = output.with_suffix(".log")

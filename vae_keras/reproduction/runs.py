@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import sys
 import tempfile
 import time
 import uuid
@@ -21,6 +22,7 @@ from vae_keras.models import LatentVariableModel
 from vae_keras.reproduction import (
     executor,
     figure_curves,
+    gpus,
     paths,
     records,
     store,
@@ -364,13 +366,10 @@ def _workers(on_report: executor.OnReport, execution: executor.Execution) -> Ite
             finally:
                 workers.close()
         return
-    pool = executor.local(on_report, execution.jobs)
-    try:
+    if why := gpus.why_unused():
+        print(why, file=sys.stderr, flush=True)
+    with executor.local(on_report, execution.jobs) as pool:
         yield _Workers(pool, shared=True)
-    except BaseException:
-        pool.shutdown(cancel_futures=True)
-        raise
-    pool.shutdown()
 
 
 def _shares_the_store(pool: Executor) -> bool:
