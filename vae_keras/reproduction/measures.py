@@ -10,9 +10,11 @@ import numpy as np
 from vae_keras import marginal_likelihood
 from vae_keras.models import LatentVariableModel
 from vae_keras.reproduction import paper
-from vae_keras.reproduction.experiments import ALL, FACES, MEASURES, Experiment
+from vae_keras.reproduction.experiments import ALL, DRAWN, FACES, MEASURES, Experiment
 
 EARLY = (1000, 3000, 10_000, 30_000, 100_000)  # for runs that end before the paper's first point
+# On embedded data, which no paper's points are for: enough for a curve.
+EMBEDDED = (1800, 5600, 18_000, 56_000, 180_000, 300_000, 560_000)
 DECADES = (10**6, 10**7, 10**8)
 # From this many samples on -> how many points of a split are measured (None: all). Measuring must
 # cost little compared with training.
@@ -27,7 +29,8 @@ APART = 250_000  # minimum training samples between two estimates of log p(x) be
 
 def grid(experiment: Experiment, samples: int) -> list[int]:
     """The training samples, up to `samples`, at which the run is measured."""
-    points = sorted({*EARLY, *DECADES, *_of_paper(experiment)})
+    own = EMBEDDED if experiment.dataset in ("mnist_5k", DRAWN) else ()
+    points = sorted({*EARLY, *own, *DECADES, *_of_paper(experiment)})
     if experiment.measure == "marginal_log_likelihood":  # it is slow
         points = [*EARLY[-1:], *_thinned([point for point in points if point > EARLY[-1]])]
     return [point for point in points if point <= samples]
