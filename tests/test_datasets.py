@@ -339,6 +339,19 @@ def test_embedded_sets(name, n_train, n_test, pixels):
     np.testing.assert_array_equal(data.x_test, again.x_test)
 
 
+def test_drawn_faces_are_nearly_linear_in_their_two_factors():
+    """So two latent variables can find both: two directions hold most of what varies, one each."""
+    factors = np.random.default_rng(0).uniform(-1, 1, (500, 2))
+    faces = datasets.draw_faces(factors).astype(float)
+    codes, sizes, _ = np.linalg.svd(faces - faces.mean(0), full_matrices=False)
+    share = sizes**2 / np.sum(sizes**2)
+    assert share[:2].sum() > 0.6
+    assert share[2] < 0.5 * share[1]
+    of_factors = np.linalg.lstsq(codes[:, :2], factors, rcond=None)[0]
+    left = factors - codes[:, :2] @ of_factors
+    assert np.all(left.var(0) < 0.1 * factors.var(0))
+
+
 def test_mnist_5k_has_every_digit_in_both_parts():
     data = datasets.load("mnist_5k")
     assert np.bincount(data.y_train).min() > 350

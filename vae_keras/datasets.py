@@ -351,7 +351,7 @@ def draw_faces(factors: np.ndarray) -> np.ndarray:
         return 1 / (1 + np.exp(np.clip(8 * (r2 - 1), -30, 30)))
 
     head = blob(0, 0, 0.9, 0.62)
-    light = 0.62 + 0.08 * turn * column / 0.72
+    light = 0.72 + 0.08 * turn * column / 0.72
     image = 0.2 + head * (light - 0.2)
     shift = 0.09 * turn
     for side in (-1, 1):

@@ -218,7 +218,7 @@ class Experiment:
         hidden = int(self.hidden or 0)
         make_decoder = networks.gaussian_decoder if faces else networks.bernoulli_decoder
         common = {"weight_decay": 1 / n, "seed": of_noise, "name": self.algorithm}
-        decoder = make_decoder(self.latent_dim, hidden, pixels, of_decoder, self.stddev)
+        decoder = make_decoder(self.latent_dim, hidden, pixels, of_decoder, float(self.stddev or 0))
         if self.algorithm == "mcem":
             model = MonteCarloEM(decoder, n, **common)
         else:
@@ -227,7 +227,7 @@ class Experiment:
                 hidden,
                 self.latent_dim,
                 of_encoder,
-                self.stddev,
+                float(self.stddev or 0),
                 float(self.log_variance_scale or 0),
             )
             if self.algorithm == "full_vb":
