@@ -104,7 +104,7 @@ def test_it_is_stored_as_any_machine_would_store_it(file):
     assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
     state = notebook.metadata.pop("widgets", None)
     assert notebook.metadata == METADATA
-    assert {key for cell in notebook.cells for key in cell.metadata} <= {"tags"}
+    assert {key for cell in notebook.cells for key in cell.metadata} <= {"tags", "jupyter"}
     name = file.stem.split("_", 1)[1].replace("_", "-")
     assert [cell.id for cell in notebook.cells if name not in cell.id] == []  # an id of chance
     outputs = [output.get("data", {}) for cell in cells(notebook) for output in cell.outputs]
@@ -113,6 +113,26 @@ def test_it_is_stored_as_any_machine_would_store_it(file):
     assert all("image/png" in data for data in outputs if WIDGET in data)  # where none runs
     if state:  # of this very run, as the site needs it
         assert shown <= set(state["application/vnd.jupyter.widget-state+json"]["state"])
+
+
+MOST_LINES = 25  # of a cell that is not folded
+PLOTTING = re.compile(r"\b(axis|plt|sns)\.|\baxes\b")
+MOST_PLOTTING = 3  # lines: as many as choose, in each lesson's second cell, how pictures look
+HIDDEN = {"source_hidden": True}
+
+
+@pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
+def test_its_pictures_and_solutions_are_folded_and_its_other_cells_are_short(file):
+    """On the site by the tag, in JupyterLab by `source_hidden`: never one without the other."""
+    found = nbformat.read(file, as_version=4).cells
+    folded = [cell.id for cell in found if "hide-input" in cell.metadata.get("tags", [])]
+    assert folded == [cell.id for cell in found if cell.metadata.get("jupyter") == HIDDEN]
+    code = {cell.id: cell.source.splitlines() for cell in found if cell.cell_type == "code"}
+    assert [name for name in code if "-solution-" in name and name not in folded] == []
+    shown = {name: lines for name, lines in code.items() if name not in folded}
+    assert [name for name, lines in shown.items() if len(lines) > MOST_LINES] == []
+    plotting = {name: len(list(filter(PLOTTING.search, lines))) for name, lines in shown.items()}
+    assert [name for name, number in plotting.items() if number > MOST_PLOTTING] == []
 
 
 @pytest.mark.long
