@@ -247,7 +247,7 @@ def test_who_made_the_runs_is_told_once_a_version(small, monkeypatch, capsys):
         ("synthetic_faces", "full_vb", (200, 50, None, 0.02, 1.0)),
     ],
 )
-def test_what_is_not_given_is_as_the_paper_had_it_or_the_embedded_faces_own(dataset, algorithm, recipe):
+def test_what_is_not_given_is_the_papers_or_the_embedded_faces_own(dataset, algorithm, recipe):
     """And has the key of what is given so."""
     experiment = Experiment(dataset, 3, 1000, algorithm)
     names = ("hidden", "batch_size", "n_train", "step_size", "log_variance_scale")

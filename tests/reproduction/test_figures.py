@@ -665,4 +665,6 @@ def test_the_codes_are_the_means_of_the_test_set():
 def test_the_axis_begins_where_the_papers_does_unless_all_is_before():
     table = pd.DataFrame({"samples": [1000, 10**5, 10**6]})
     assert list(figures._shown(table).samples) == [10**5, 10**6]
-    assert list(figures._shown(table.iloc[:2]).samples) == [1000, 10**5]
+    table = pd.DataFrame({"samples": [1000, 10**4, 10**5]})
+    assert list(figures._shown(table).samples) == [10**4, 10**5]
+    assert list(figures._shown(table.iloc[:2]).samples) == [1000, 10**4]

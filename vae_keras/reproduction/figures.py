@@ -22,7 +22,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Patch
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter
 
 from vae_keras import _files
 from vae_keras.datasets import Dataset
@@ -275,14 +275,19 @@ def _at_rest(axis: Axes, ours: pd.DataFrame, rows: pd.DataFrame) -> bool:
 def _panels(n: int, width: float, height: float) -> tuple[Figure, SubFigure, Any]:
     """`n` panels side by side, sizes in inches, in a subfigure: its x label is above the legend."""
     with style.context():
-        figure = plt.figure(figsize=(max(4.8, width * n), height))
+        figure = plt.figure(figsize=(max(6.4, width * n), height))  # as wide as the legend needs
         part = figure.subfigures(1, 1)
         return figure, part, part.subplots(1, n, squeeze=False)[0]
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
-    """With runs of 10^6 samples or more, only the rows from 10^5 on, as on the paper's axis."""
-    return table[table.samples >= FIRST_SHOWN] if table.samples.max() >= 10 * FIRST_SHOWN else table
+    """With runs of 10^6 samples or more, only the rows from 10^5 on, as on the paper's axis.
+
+    With runs of 10^5 or more, only those from 10^4 on: before, the curves lie below the axes.
+    """
+    longest = table.samples.max()
+    first = next((n for n in (FIRST_SHOWN, FIRST_SHOWN // 10) if longest >= 10 * n), 0)
+    return table[table.samples >= first]
 
 
 def _log_samples(axes: Sequence[Axes]) -> None:
@@ -292,6 +297,7 @@ def _log_samples(axes: Sequence[Axes]) -> None:
     plt.setp(axes, xscale="log", xlim=(first, last))
     for axis in axes if last < 30 * first else ():  # too few powers of ten to label the axis
         axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter(LogFormatterSciNotation(minor_thresholds=(np.inf, np.inf)))
         axis.xaxis.set_minor_formatter(NullFormatter())
 
 
@@ -408,7 +414,6 @@ def differences(table: pd.DataFrame) -> Figure:
             low, high = (points.difference + sign * points.spread for sign in (-1, 1))
             axis.fill_between(points.samples, low, high, color=look["color"], alpha=0.15, lw=0)
         axis.plot([rows.samples.min(), rows.samples.max()], [0, 0], color="black", lw=0.6)
-        axis.set_xscale("log")
         axis.set_yscale("symlog", linthresh=LINEAR, linscale=1.2)
         most = max(2 * LINEAR, 1.1 * rows.difference.abs().max())
         ticks = [tick for tick in (2, LINEAR, 20, 100) if tick < most]
@@ -424,6 +429,7 @@ def differences(table: pd.DataFrame) -> Figure:
         axes[0].axis("off")
         axes[0].text(0.5, 0.5, "The paper has no points of these data.", ha="center")
         return figure
+    _log_samples(axes)
     part.supxlabel("training samples evaluated", fontsize="medium")
     _key(figure, table.assign(seed=0, samples=1), False, {})
     return figure
