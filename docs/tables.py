@@ -127,6 +127,15 @@ def of_sizes() -> str:
     return markdown(["data", "M", "hidden", "N_z", "samples/s", "products alone", "ratio"], rows)
 
 
+def of_host() -> str:
+    """Milliseconds per epoch of a model with next to no arithmetic, the median of the turns."""
+    found = read("speed/host").median()
+    return markdown(
+        ["ms per epoch", "the loop alone", "`fit`", "beyond"],
+        [["500 minibatches", *(f"{found[name]:.1f}" for name in ("loop", "fit", "beyond"))]],
+    )
+
+
 def of_claims() -> str:
     """As `python -m vae_keras claims` prints it."""
     figures = ("fig_lower_bound", "fig_marginal_likelihood")
@@ -166,7 +175,7 @@ TABLES = {
     for last in (True, False)
 } | {
     "plateau": of_plateau, "overfitting": of_overfitting, "published": of_published,
-    "sizes": of_sizes, "large training set": of_large_training_set, "claims": of_claims,
+    "sizes": of_sizes, "host": of_host, "large training set": of_large_training_set, "claims": of_claims,
     "nearness": of_nearness,
 }  # fmt: skip
 
