@@ -175,8 +175,8 @@ TABLES = {
     for last in (True, False)
 } | {
     "plateau": of_plateau, "overfitting": of_overfitting, "published": of_published,
-    "sizes": of_sizes, "host": of_host, "large training set": of_large_training_set, "claims": of_claims,
-    "nearness": of_nearness,
+    "sizes": of_sizes, "host": of_host, "large training set": of_large_training_set,
+    "claims": of_claims, "nearness": of_nearness,
 }  # fmt: skip
 
 

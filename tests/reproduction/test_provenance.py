@@ -267,3 +267,18 @@ def test_the_device_is_the_accelerator_or_else_the_processor(monkeypatch):
     details = {"GPU": {"device_name": "Fast"}}
     monkeypatch.setattr(tf.config.experimental, "get_device_details", details.get)
     assert provenance.device() == "Fast, Fast"
+
+
+def test_a_table_that_cannot_be_made_again_is_kept_as_it_was_with_its_commit(tmp_path):
+    assert provenance.kept(tmp_path, NAME, []) == {}  # no figure
+    tables = {"curves.csv": b"1", "estimators.csv": b"2", "changed.csv": b"3", f"{NAME}.png": b"4"}
+    for file, content in tables.items():
+        (tmp_path / file).write_bytes(content)
+    hashes = {file: hashlib.sha256(content).hexdigest() for file, content in tables.items()}
+    before = {"files": hashes, "commit": "abc"}
+    (tmp_path / f"{NAME}.json").write_text(json.dumps(before))
+    (tmp_path / "changed.csv").write_bytes(b"by hand")
+    assert provenance.kept(tmp_path, NAME, ["curves.csv"]) == {"estimators.csv": "abc"}
+    again = before | {"commit": "def", "kept": {"estimators.csv": "abc"}}  # once more
+    (tmp_path / f"{NAME}.json").write_text(json.dumps(again))
+    assert provenance.kept(tmp_path, NAME, ["curves.csv"]) == {"estimators.csv": "abc"}

@@ -583,7 +583,8 @@ def save(
 
     `executed`: the cells that ran, ``In`` of the notebook. `tables`: file stem -> table. Returns
     the folder: `figures_dir` of the settings, else ``figures/<preset>/``, or ``figures/custom/`` if
-    any parameter differs from the preset's or code ran that is not the notebook's.
+    any parameter differs from the preset's or code ran that is not the notebook's. If a run has no
+    stored model, a table that needs one is kept as the figure had it, and the JSON says so.
     """
     name, cells = settings.name, list(executed)
     is_own = provenance.is_own_code(name, cells)
@@ -598,7 +599,10 @@ def save(
         files[f"{name}.{suffix}"] = _rendered(figure, suffix)
     for stem, table in (tables or {}).items():
         files[f"{stem}.csv"] = table.to_csv(index=False).encode()
-    record = provenance.record(settings, list(runs), files, None if is_own else cells)
+    runs = list(runs)
+    kept = {} if all(run.has_model for run in runs) else provenance.kept(folder, name, files)
+    files |= {file: (folder / file).read_bytes() for file in kept}
+    record = provenance.record(settings, runs, files, None if is_own else cells) | {"kept": kept}
     files[f"{name}.json"] = (json.dumps(record, indent=2) + "\n").encode()
     for file, content in files.items():
         _files.replace(folder / file, content)

@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import platform
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,23 @@ def record(
         "code": "the project's notebook" if executed is None else "other than its notebook's",
         "files": {file: hashlib.sha256(files[file]).hexdigest() for file in sorted(files)},
     }
+
+
+def kept(folder: Path, name: str, made: Iterable[str]) -> dict[str, str | None]:
+    """The tables of a figure in `folder` that are not among those `made` now: file -> its commit.
+
+    Only those that are as they were written.
+    """
+    try:
+        before = json.loads((folder / f"{name}.json").read_text())
+        return {
+            file: before.get("kept", {}).get(file, before["commit"])
+            for file, digest in before["files"].items()
+            if file.endswith(".csv") and file not in made
+            and hashlib.sha256((folder / file).read_bytes()).hexdigest() == digest
+        }  # fmt: skip
+    except (OSError, ValueError, KeyError):  # there was none
+        return {}
 
 
 def _finished(settings: Settings, runs: list) -> bool:
