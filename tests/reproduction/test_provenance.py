@@ -232,7 +232,7 @@ def test_a_figure_that_lacks_a_run_or_a_part_of_one_is_never_fresh(tmp_path, mon
     settings = Samples(preset="smoke", figures_dir=str(tmp_path))
     for samples, fresh in ((1000, False), (2000, True), (None, False)):
         drawn = [] if samples is None else [types.SimpleNamespace(
-            experiment=experiment, samples=samples, learned_from="digits", shipped_as=None,
+            experiment=experiment, samples=samples, learned_from="digits", shipped_as=None, has_model=True,
             data=types.SimpleNamespace(
                 name="mnist", title="digits", embedded=False, source="", sha256=""
             ),
@@ -271,6 +271,9 @@ def test_the_device_is_the_accelerator_or_else_the_processor(monkeypatch):
 
 def test_a_table_that_cannot_be_made_again_is_kept_as_it_was_with_its_commit(tmp_path):
     assert provenance.kept(tmp_path, NAME, []) == {}  # no figure
+    for damaged in ("[]", "{", '{"files": []}'):
+        (tmp_path / f"{NAME}.json").write_text(damaged)
+        assert provenance.kept(tmp_path, NAME, []) == {}
     tables = {"curves.csv": b"1", "estimators.csv": b"2", "changed.csv": b"3", f"{NAME}.png": b"4"}
     for file, content in tables.items():
         (tmp_path / file).write_bytes(content)

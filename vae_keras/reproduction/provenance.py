@@ -153,7 +153,7 @@ def kept(folder: Path, name: str, made: Iterable[str]) -> dict[str, str | None]:
             if file.endswith(".csv") and file not in made
             and hashlib.sha256((folder / file).read_bytes()).hexdigest() == digest
         }  # fmt: skip
-    except (OSError, ValueError, KeyError):  # there was none
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, or a damaged one
         return {}
 
 
