@@ -232,7 +232,8 @@ def test_a_figure_that_lacks_a_run_or_a_part_of_one_is_never_fresh(tmp_path, mon
     settings = Samples(preset="smoke", figures_dir=str(tmp_path))
     for samples, fresh in ((1000, False), (2000, True), (None, False)):
         drawn = [] if samples is None else [types.SimpleNamespace(
-            experiment=experiment, samples=samples, learned_from="digits", shipped_as=None, has_model=True,
+            experiment=experiment, samples=samples, learned_from="digits", shipped_as=None,
+            has_model=True,
             data=types.SimpleNamespace(
                 name="mnist", title="digits", embedded=False, source="", sha256=""
             ),
