@@ -172,6 +172,17 @@ def test_validation_covers_the_whole_set_whatever_was_compiled_before(make_vae, 
     assert history["val_elbo"][-1] == pytest.approx(vae.evaluate(x, verbose=0)[1], abs=0.3)
 
 
+def test_a_callback_may_evaluate_before_the_first_minibatch(make_vae, x):
+    vae, found = make_vae(), []
+    look = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: found.append(vae.evaluate(x, verbose=0)[1])
+    )
+    history = vae.fit(x, epochs=2, verbose=0, callbacks=[look]).history
+    assert len(found) == 2
+    assert found[0] < found[1]
+    assert history["elbo"][0] < history["elbo"][1]
+
+
 @pytest.mark.first(1)
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_initial_epoch_and_history(make_vae, x, epochs):

@@ -105,6 +105,8 @@ class Walk:
     stream that Keras iterates over holds nothing.
     """
 
+    logs: Any = None  # what the last call returned
+
     def __init__(
         self,
         loop: Loop,

@@ -248,15 +248,6 @@ class Trainer(keras.Model):
         if not isinstance(self.train_function, _walks.Walk):
             super().make_train_function(force)
 
-    def reset_metrics(self) -> None:
-        """As in Keras; means are set to zero directly, since each call of Keras costs time."""
-        for metric in self.metrics:
-            if type(metric) is keras.metrics.Mean:
-                for variable in metric.variables:
-                    variable.value.assign(0.0, read_value=False)
-            else:
-                metric.reset_state()
-
     def _get_metrics_result_or_logs(self, logs):
         # The last part of an epoch has read the metrics already.
         walked = isinstance(self.train_function, _walks.Walk) and logs is self.train_function.logs
