@@ -85,13 +85,12 @@ class Loop:
             return many(stack, minibatches)
         # Kept here too, since a tf.function takes half a millisecond to find what it has traced.
         known = minibatches if isinstance(minibatches, int) else None
-        key = known, *((x.dtype, *x.shape) for x in tf.nest.flatten(stack))
+        of_any = 0 if self._fixed_sizes else 2  # leading axes of any size: traced once for all
+        key = known, *((x.dtype, *x.shape[of_any:]) for x in tf.nest.flatten(stack))
         if key not in self._traced:
-            like = stack
-            if not self._fixed_sizes:  # traced once, for any sizes
-                like = tf.nest.map_structure(
-                    lambda x: tf.TensorSpec((None, None, *x.shape[2:]), x.dtype), stack
-                )
+            like = tf.nest.map_structure(
+                lambda x: tf.TensorSpec((*of_any * [None], *x.shape[of_any:]), x.dtype), stack
+            )
             self._traced[key] = many.get_concrete_function(like, minibatches)
         return self._traced[key](stack, minibatches)
 

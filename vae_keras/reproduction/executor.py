@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import threading
-import types
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -127,7 +126,7 @@ def local(
     with gpus.shared(n) as environment:
         if environment is None and jobs is None:
             n = len(gpus.names())
-        pool = LocalExecutor(n, on_report, environment or {})
+        pool = LocalExecutor(n, on_report, environment)
         try:
             yield pool
         except BaseException:
@@ -168,14 +167,15 @@ class LocalExecutor(Executor):
         self,
         n: int,
         on_report: OnReport = lambda message: None,
-        environment: Mapping[str, str] = types.MappingProxyType({}),
+        environment: Mapping[str, str] | None = None,
     ):
         self._threads = ThreadPoolExecutor(n, thread_name_prefix="task")
         self._on_report, self._mine = on_report, threading.local()
         self._lock, self._closed = threading.Lock(), False
         self._processes: set[subprocess.Popen] = set()
         self._devices, self._slots = gpus.names(), itertools.count()
-        self._environment = {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1", **environment}
+        self._environment = {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        self._environment |= environment or {}
 
     def submit(self, fn: Callable, /, *args: Any, **kwargs: Any) -> Future:
         """As in `concurrent.futures`; `fn` is a module-level function, its arguments picklable."""

@@ -75,8 +75,7 @@ class Experiment:
     the paper's 0.01, or 0.1 on the embedded faces.
     `log_variance_scale`: of the encoder (`networks.gaussian_encoder`); None: `LOG_VARIANCE_SCALE`,
     or 1 for wake-sleep in figure 3 with `MANY` training points or more, and on the embedded faces.
-    `measure`: the quantity
-    recorded during training (`measures`), "lower_bound" or, by appendix D,
+    `measure`: the quantity recorded during training (`measures`), "lower_bound" or, by appendix D,
     "marginal_log_likelihood". `order`: of the data, "replacement" (each datapoint is drawn
     independently) or "passes" over all of them (the default for Monte Carlo EM).
 
