@@ -119,6 +119,7 @@ class Experiment:
             ("n_train", N_TRAIN.get(self.dataset)),
             ("order", "replacement" if on_line else "passes"),
             ("warm_up", WARM_UP if on_line else 0),
+            ("stddev", 0.1 if self.dataset == DRAWN else networks.STDDEV),
         ):
             if getattr(self, name) is None:  # None and its default must have the same key
                 object.__setattr__(self, name, of_paper)
@@ -135,8 +136,6 @@ class Experiment:
             if not isinstance(value, numbers.Integral) or value < least:
                 raise ValueError(f"{name} is {value!r}, but must be an integer, at least {least}")
             object.__setattr__(self, name, int(value))  # True and NumPy's 1 must have the key of 1
-        if self.stddev is None:
-            object.__setattr__(self, "stddev", 0.1 if self.dataset == DRAWN else networks.STDDEV)
         if not isinstance(self.stddev, numbers.Real) or not 0 <= self.stddev < math.inf:
             raise ValueError(f"stddev is {self.stddev!r}, but must be at least 0 and finite")
         object.__setattr__(self, "stddev", float(self.stddev))

@@ -8,9 +8,10 @@ since the previous point. log p(x), estimated by appendix D, has "test" and "tra
 import numpy as np
 
 from vae_keras import marginal_likelihood
+from vae_keras.datasets import STAND_IN
 from vae_keras.models import LatentVariableModel
 from vae_keras.reproduction import paper
-from vae_keras.reproduction.experiments import ALL, DRAWN, FACES, MEASURES, Experiment
+from vae_keras.reproduction.experiments import ALL, FACES, MEASURES, Experiment
 
 EARLY = (1000, 3000, 10_000, 30_000, 100_000)  # for runs that end before the paper's first point
 # On embedded data, which no paper's points are for: enough for a curve.
@@ -29,7 +30,7 @@ APART = 250_000  # minimum training samples between two estimates of log p(x) be
 
 def grid(experiment: Experiment, samples: int) -> list[int]:
     """The training samples, up to `samples`, at which the run is measured."""
-    own = EMBEDDED if experiment.dataset in ("mnist_5k", DRAWN) else ()
+    own = EMBEDDED if experiment.dataset in STAND_IN.values() else ()
     points = sorted({*EARLY, *own, *DECADES, *_of_paper(experiment)})
     if experiment.measure == "marginal_log_likelihood":  # it is slow
         points = [*EARLY[-1:], *_thinned([point for point in points if point > EARLY[-1]])]
