@@ -72,6 +72,19 @@ def test_an_array_a_stream_and_eager_execution_agree(make_vae, x):
     assert_close_weights(array, stream)
 
 
+def test_tensorflows_switch_to_eager_execution_is_followed(make_vae, x):
+    """As Keras follows it: one sets it to look into a `train_step`."""
+    vae, eager = make_vae(), []
+    step = vae.train_step
+    vae.train_step = lambda data: eager.append(tf.executing_eagerly()) or step(data)
+    tf.config.run_functions_eagerly(True)
+    try:
+        vae.fit(x, verbose=0)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    assert eager == 3 * [True]
+
+
 def test_every_row_comes_once_an_epoch_in_an_order_of_its_own(make_vae, x):
     """And a second `fit` goes on where the first ended."""
     seen = visited(make_vae(seed=1), x, (None, 3))

@@ -81,7 +81,7 @@ class Loop:
 
     def _many(self, stack, minibatches):
         many, _ = self._programs = self._programs or self._compile()
-        if self.model.run_eagerly:
+        if self.model.run_eagerly or tf.config.functions_run_eagerly():
             return many(stack, minibatches)
         # Kept here too, since a tf.function takes half a millisecond to find what it has traced.
         known = minibatches if isinstance(minibatches, int) else None
