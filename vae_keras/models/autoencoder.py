@@ -57,7 +57,7 @@ class AutoEncoder(LatentVariableModel):
         decode_sampled(z, training): p(x|z) in `bound`, for a decoder whose theta is sampled too.
         build(input_shape): to add weights and checks.
         decay(variables): the MAP term.
-        METRICS, SETTINGS, get_config: to add metrics or arguments.
+        METRICS, SETTINGS: to add metrics or arguments.
 
     It inherits:
         encode, decode, prior, read: q(z|x), p(x|z), p(z), and x as the networks take it.
@@ -248,9 +248,3 @@ class AutoEncoder(LatentVariableModel):
     def reconstruct(self, x: Data) -> np.ndarray:
         """The mean of p(x|z) at the mean of q(z|x), of x's shape."""
         return self.predict(x, verbose=0)
-
-    # ------------------------------------------------------------------- saving it
-
-    def get_config(self) -> dict[str, Any]:
-        """The configuration from which Keras recreates the model."""
-        return super().get_config() | {"estimator": self.estimator, "n_samples": self.n_samples}

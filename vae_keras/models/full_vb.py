@@ -124,7 +124,3 @@ class FullVB(VAE):
         prior = tfd.Normal(0.0, 1.0)
         kl = [tf.reduce_sum(tfd.kl_divergence(q, prior)) for q in self.q_theta()]
         return tf.add_n(kl) / self.n_train + super().decay(self.encoder.trainable_variables)
-
-    def get_config(self) -> dict[str, Any]:
-        """The configuration from which Keras recreates the model."""
-        return super().get_config() | {"n_train": self.n_train}

@@ -38,15 +38,14 @@ class LatentVariableModel(Trainer):
 
     It may override:
         NETWORKS: the names of its networks, which are both attributes and arguments.
-        SETTINGS: the names of its other arguments.
-        get_config: to include the arguments that it adds.
+        SETTINGS: the names of its other arguments, attributes too. All are saved.
         decode, decay: p(x|z), and the MAP term.
 
     It inherits:
         prior, decode, sample: p(z), p(x|z), and draws x from both.
         read: x as the networks take it, for the steps to call.
         decay, record: the MAP term; adds a minibatch's values to `metrics`.
-        get_config, from_config: save and load networks, prior, `weight_decay` and `seed`.
+        get_config, from_config: save and load what NETWORKS and SETTINGS name.
         fit, evaluate, noise_seed, scaled, count_examples: all that `Trainer` has.
     """
 
@@ -154,32 +153,27 @@ class LatentVariableModel(Trainer):
 
     def get_config(self) -> dict[str, Any]:
         """The configuration from which Keras recreates the model."""
-        config = super().get_config() | {
-            name: keras.saving.serialize_keras_object(getattr(self, name)) for name in self.NETWORKS
-        }
-        if isinstance(self._prior, keras.Layer):
-            prior = keras.saving.serialize_keras_object(self._prior)
-        else:
-            prior = None if self._prior is None else distributions.serialize(self._prior)
-        return config | {
-            "prior": prior,
-            "weight_decay": self.weight_decay,
-            "seed": self.seed,
-        }
+        config = super().get_config()
+        for name in (*self.NETWORKS, *self.SETTINGS):
+            value = self._prior if name == "prior" else getattr(self, name)
+            of_tfp = isinstance(value, tfd.Distribution)
+            serialize = distributions.serialize if of_tfp else keras.saving.serialize_keras_object
+            config[name] = serialize(value)
+        return config
 
     @classmethod
     def from_config(
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> Self:
         """Create the model from its configuration."""
-        config = dict(config)
-        for name in cls.NETWORKS:
-            config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects)
-        if config["prior"] is not None:
-            learned = "distribution" not in config["prior"]
-            make = keras.saving.deserialize_keras_object if learned else distributions.deserialize
-            config["prior"] = make(config["prior"])
-        return cls(**config)
+        made = {}
+        for name in (*cls.NETWORKS, *cls.SETTINGS):
+            value = config[name]
+            if isinstance(value, dict) and "distribution" in value:
+                made[name] = distributions.deserialize(value)
+            elif isinstance(value, dict):
+                made[name] = keras.saving.deserialize_keras_object(value, custom_objects)
+        return cls(**config | made)
 
 
 def run(network: keras.Model, inputs: tf.Tensor, training: bool) -> tfd.Distribution:

@@ -226,15 +226,6 @@ class MonteCarloEM(LatentVariableModel):
             batches = _streams.minibatches(_inputs.checked(self, x), size)
             return np.concatenate([log_joint(batch).numpy() for batch in batches])
 
-    def get_config(self) -> dict[str, Any]:
-        """The configuration from which Keras recreates the model."""
-        return super().get_config() | {
-            "n_train": self.n_train,
-            "leapfrog_steps": self.leapfrog_steps,
-            "updates": self.updates,
-            "acceptance": self.acceptance,
-        }
-
 
 def _rate(log_accept_ratio):
     return tf.reduce_mean(tf.exp(tf.minimum(log_accept_ratio, 0.0)))

@@ -1,6 +1,6 @@
 """The variational auto-encoder, trained by AEVB."""
 
-from typing import Any, Self
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -108,20 +108,3 @@ class VAE(AutoEncoder):
     def check_posterior(self, posterior: tfd.Distribution) -> None:
         """Raise ValueError unless gradients flow through the samples of `posterior`."""
         _checks.check_reparameterised(posterior)
-
-    def get_config(self) -> dict[str, Any]:
-        """The configuration from which Keras recreates the model."""
-        weight = self.kl_weight
-        if not isinstance(weight, float):
-            weight = keras.saving.serialize_keras_object(weight)
-        return super().get_config() | {"kl_weight": weight}
-
-    @classmethod
-    def from_config(
-        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
-    ) -> Self:
-        """Create the model from its configuration."""
-        weight = config["kl_weight"]
-        if isinstance(weight, dict):
-            weight = keras.saving.deserialize_keras_object(weight, custom_objects)
-        return super().from_config(config | {"kl_weight": weight}, custom_objects)

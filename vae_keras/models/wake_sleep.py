@@ -127,7 +127,3 @@ class WakeSleep(AutoEncoder):
         if self.clip is not None:
             x = tf.clip_by_value(x, *self.clip)
         return tf.stop_gradient(z), tf.stop_gradient(x)
-
-    def get_config(self) -> dict[str, Any]:
-        """The configuration from which Keras recreates the model."""
-        return super().get_config() | {"clip": self.clip}
