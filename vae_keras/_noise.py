@@ -1,10 +1,9 @@
 """Seeds: each non-negative integer has its own stream of noise."""
 
-import operator
-
 import numpy as np
 import tensorflow as tf
 
+from vae_keras import _checks
 from vae_keras.typing import Seed
 
 
@@ -16,12 +15,7 @@ def words(seed: int, branch: int = 0) -> tuple[int, int]:
 
     Raises ValueError for a seed that is negative or not an integer.
     """
-    try:
-        number = operator.index(seed)
-    except TypeError:
-        number = -1
-    if number < 0:
-        raise ValueError(f"the seed is {seed!r}, but must be an integer of at least 0")
+    number = _checks.count("the seed", seed, 0)
     if branch == 0 and number < 2**31:
         return number, 0
     first, second = np.random.SeedSequence(number, spawn_key=(branch,)).generate_state(2)

@@ -1,6 +1,8 @@
 """Keras callbacks that stop training on a bound that is not finite, or at a number of samples."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -87,6 +89,29 @@ def set_modes(callbacks: Any) -> None:
         metric = str(getattr(callback, "monitor", None)).removeprefix("val_")
         if getattr(callback, "mode", None) == "auto" and metric in _MODES:
             callback.mode = _MODES[metric]
+
+
+def guarded(callbacks: Any, model: Any) -> Any:
+    """The `callbacks` of `fit`, with their modes set, after a `FiniteBound`."""
+    set_modes(callbacks)
+    guard = FiniteBound()
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        guard.set_model(model)
+        callbacks.callbacks.insert(0, guard)
+        return callbacks
+    return [guard, *keras.tree.flatten([] if callbacks is None else callbacks)]
+
+
+@contextmanager
+def guarding(model: Any) -> Iterator[None]:
+    """A context for one training step outside `fit`, which a `FiniteBound` guards."""
+    guard = FiniteBound()
+    guard.set_model(model)
+    guard.on_epoch_begin(0)
+    yield
+    (loss,) = (metric.result() for metric in model.metrics if metric.name == "loss")
+    guard.on_train_batch_end(0, {"loss": loss})
+    guard.on_train_end()
 
 
 class StopAtSamples(keras.callbacks.Callback):

@@ -3,7 +3,9 @@
 `model` is a `Trainer`; if it has no weights yet, it is built for the shape of the first data.
 """
 
+import contextlib
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -12,6 +14,8 @@ import tensorflow as tf
 
 from vae_keras import _checks, _streams
 from vae_keras.typing import Data, Shape
+
+EVALUATION_BATCH_SIZE = 1000
 
 
 def checked(model: Any, x: Any) -> Any:
@@ -58,11 +62,12 @@ def checked_values(model: Any, x: Any) -> Any:
 
 
 def divided(model: Any, x: Any, validation_split: float, validation_data: Any) -> tuple[Any, Any]:
-    """The training and validation data, from x (already checked) and the arguments of `fit`.
+    """The training and validation data, checked, from the arguments of `fit`.
 
     Raises ValueError for a split that is out of range, of a stream or empty on one side, and for
-    validation data that the model cannot read.
+    data that the model cannot read.
     """
+    x = checked(model, x)
     if not 0 <= validation_split < 1:
         raise ValueError(
             f"validation_split is {validation_split}, but must be at least 0 and below 1"
@@ -88,11 +93,37 @@ def trained_on(x: Data, validation_split: float) -> int:
     return int(len(x) * (1 - validation_split))
 
 
+@contextlib.contextmanager
+def read(model: Any, stream: Any) -> Iterator[Any]:
+    """A context with the stream; raises ValueError at its end if the model has read nothing."""
+    before = model.examples_seen
+    yield stream
+    if model.examples_seen == before:
+        raise ValueError(_checks.EMPTY)
+
+
+def batch_size(x: Any, given: int | None) -> int | None:
+    """The batch size of `evaluate` and `predict` on x; None for a stream, which has its own."""
+    size = EVALUATION_BATCH_SIZE if given is None else _checks.count("batch_size", given)
+    return size if hasattr(x, "shape") else None
+
+
 def build_for(model: Any, shape: Shape) -> None:
     """Create the weights of a model that has none yet, for minibatches of this shape."""
     if not model.built:
         with model.distribute_strategy.scope():
             model.build((None, *shape[1:]))
+
+
+def check_objective(
+    loss: Any = None, metrics: Any = None, weighted_metrics: Any = None, **_: Any
+) -> None:
+    """Raise ValueError for another loss or other metrics than the model's own."""
+    if not loss is metrics is weighted_metrics is None:
+        raise ValueError(
+            "the loss is the negative lower bound and the metrics are the bound's terms: call "
+            "compile() without `loss`, `metrics` and `weighted_metrics`"
+        )
 
 
 def check_use(model: Any, method: str, *weights: Any, **kwargs: Any) -> None:

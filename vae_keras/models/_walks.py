@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -99,7 +99,7 @@ class Walk:
     """One `fit` on an array x, (N, *input), M = `size` datapoints at a time.
 
     `shuffle` and `steps_per_epoch` are as in `Trainer.fit`. `at_once`: minibatches per call of the
-    program; None: chosen here. With several devices, Keras iterates over `minibatches`. With one,
+    program; None: chosen here. With several devices, Keras iterates over the minibatches. With one,
     the walk is the model's train function: each call trains on the next part of an epoch, and the
     stream that Keras iterates over holds nothing.
     """
@@ -167,9 +167,12 @@ class Walk:
         return self.logs
 
     @contextlib.contextmanager
-    def under_way(self) -> Iterator[tf.data.Dataset]:
-        """A context in which this is the model's train function, and the stream to give Keras."""
+    def stream(self, devices: int) -> Iterator[tf.data.Dataset]:
+        """A context with the stream to give Keras; with one device, it trains by this walk."""
         model = self.loop.model
+        if devices > 1:  # Keras divides a stream's minibatches between them
+            yield self._minibatches(model._examples_seen.value.read_value)
+            return
         model.make_train_function()  # drops outdated programs
         of_streams, model.train_function = model.train_function, self
         try:
@@ -179,7 +182,7 @@ class Walk:
             if model.train_function is self:  # else a callback has recompiled the model
                 model.train_function = of_streams
 
-    def minibatches(self, seen: Callable[[], tf.Tensor]) -> tf.data.Dataset:
+    def _minibatches(self, seen):
         """The minibatches of successive epochs, endlessly; `seen`: the examples seen so far."""
 
         def epoch(before):

@@ -11,13 +11,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from vae_keras import _checks, _noise, _orders, _programs, _streams
-from vae_keras.callbacks import FiniteBound, set_modes
+from vae_keras import _checks, _orders, _programs, _streams
+from vae_keras.callbacks import guarded, guarding
 from vae_keras.models import _inputs, _replicas, _walks
 from vae_keras.typing import Data, Minibatch, Rows, Seed
 
 BATCH_SIZE = 100  # M
-EVALUATION_BATCH_SIZE = 1000
 
 
 class Trainer(keras.Model):
@@ -59,8 +58,7 @@ class Trainer(keras.Model):
 
     def __init__(self, seed: int, **kwargs: Any):
         super().__init__(**kwargs)
-        _noise.words(seed)  # raises ValueError for an invalid seed
-        self.seed = seed
+        self.seed = _checks.count("the seed", seed, 0)
         # The counters are weights, so they are saved: a loaded model continues with fresh noise.
         # Evaluation has its own counter, so that evaluating does not change training.
         numbers = {"dtype": "int64", "initializer": "zeros", "trainable": False}
@@ -115,15 +113,10 @@ class Trainer(keras.Model):
         """
         return self.optimizer.scale_loss(_replicas.weighed(loss, x))
 
-    # ---------------------------------------------------------------------- compiling
-
     def compile(
         self,
         optimizer: str | keras.Optimizer | None = None,
         *,
-        loss: Any = None,
-        metrics: Any = None,
-        weighted_metrics: Any = None,
         steps_per_execution: int | str = "auto",
         jit_compile: bool | str = "auto",
         **kwargs: Any,
@@ -138,11 +131,7 @@ class Trainer(keras.Model):
         Drops earlier compiled programs (`forget_programs`). Raises ValueError if `loss` or metrics
         are given (the loss is the negative bound), and for devices that cannot share the work.
         """
-        if not loss is metrics is weighted_metrics is None:
-            raise ValueError(
-                "the loss is the negative lower bound and the metrics are the bound's terms: call "
-                "compile() without `loss`, `metrics` and `weighted_metrics`"
-            )
+        _inputs.check_objective(**kwargs)
         by_xla = _replicas.by_xla(self, jit_compile)
         self._by_xla = jit_compile
         self._minibatches = None if steps_per_execution == "auto" else int(steps_per_execution)
@@ -179,8 +168,7 @@ class Trainer(keras.Model):
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile from `get_compile_config`'s result, with an optimiser ready for loading."""
-        optimizer = keras.saving.deserialize_keras_object(config["optimizer"])
-        self.compile(**config | {"optimizer": optimizer})
+        self.compile(**keras.saving.deserialize_keras_object(config))
         self._build_optimizer()
 
     def _build_optimizer(self):
@@ -188,8 +176,6 @@ class Trainer(keras.Model):
         if self.built and not self.optimizer.built:
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
-
-    # ------------------------------------------------------------------------ training
 
     def fit(
         self,
@@ -220,26 +206,18 @@ class Trainer(keras.Model):
         _inputs.check_use(self, "fit", **kwargs)
         devices = _replicas.count(self)
         size = _checks.count("batch_size", BATCH_SIZE if batch_size is None else batch_size)
-        x = _inputs.checked(self, x)
         x, validation_data = _inputs.divided(self, x, validation_split, validation_data)
-        self._build_optimizer()
-        kwargs |= {"validation_data": validation_data, "callbacks": _guarded(callbacks, self)}
         _orders.check(shuffle, of_array=hasattr(x, "shape"))
-        if not hasattr(x, "shape"):  # Keras warns if told to shuffle other streams
-            shuffle = shuffle and isinstance(x, keras.utils.PyDataset)
-            before = self.examples_seen
-            with _streams.refusals():
-                history = super().fit(x, shuffle=shuffle, steps_per_epoch=steps_per_epoch, **kwargs)
-            if self.examples_seen == before:
-                raise ValueError(_checks.EMPTY)
-            return history
-        walk = _walks.Walk(self._loop, x, size, shuffle, steps_per_epoch, self._minibatches)
-        kwargs |= {"steps_per_epoch": walk.per_epoch, "shuffle": False}
-        if devices > 1:  # Keras divides a stream's minibatches between them
-            with _streams.refusals():  # of validation data
-                return super().fit(walk.minibatches(self._examples_seen.value.read_value), **kwargs)
-        with walk.under_way() as parts, _streams.refusals():
-            return super().fit(parts, **kwargs)
+        self._build_optimizer()
+        kwargs |= {"validation_data": validation_data, "callbacks": guarded(callbacks, self)}
+        if hasattr(x, "shape"):
+            walk = _walks.Walk(self._loop, x, size, shuffle, steps_per_epoch, self._minibatches)
+            stream, shuffle, steps_per_epoch = walk.stream(devices), False, walk.per_epoch
+        else:
+            stream = _inputs.read(self, x)
+            shuffle = shuffle and isinstance(x, keras.utils.PyDataset)  # or Keras warns
+        with stream as parts, _streams.refusals():
+            return super().fit(parts, shuffle=shuffle, steps_per_epoch=steps_per_epoch, **kwargs)
 
     def make_train_function(self, force: bool = False) -> None:
         """As in Keras, for streams; also drops outdated programs of `fit` on an array."""
@@ -273,28 +251,22 @@ class Trainer(keras.Model):
             _replicas.count(self)
             x = _inputs.checked(self, x)
         with _walks.executing(self, self._minibatches or 1), _streams.refusals():
-            return super().evaluate(x, batch_size=_evaluation_size(x, batch_size), **kwargs)
+            return super().evaluate(x, batch_size=_inputs.batch_size(x, batch_size), **kwargs)
 
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
         """As in Keras: `call` for each datapoint. batch_size defaults to 1000 for arrays."""
         _replicas.count(self)
         x = _inputs.checked(self, x)
         with _streams.refusals():
-            return super().predict(x, _evaluation_size(x, batch_size), **kwargs)
+            return super().predict(x, _inputs.batch_size(x, batch_size), **kwargs)
 
     def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As in Keras, with the data checked and the loss guarded as in `fit`."""
         _inputs.check_use(self, "train_on_batch", *args[:2], **kwargs)
         x = _inputs.checked_array(self, x)
         self._build_optimizer()
-        guard = FiniteBound()
-        guard.set_model(self)
-        guard.on_epoch_begin(0)
-        logs = super().train_on_batch(x, y, *args, **kwargs)
-        (loss,) = (metric.result() for metric in self.metrics if metric.name == "loss")
-        guard.on_train_batch_end(0, {"loss": loss})
-        guard.on_train_end()
-        return logs
+        with guarding(self):
+            return super().train_on_batch(x, y, *args, **kwargs)
 
     def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As in Keras, with the data checked."""
@@ -326,18 +298,3 @@ class Trainer(keras.Model):
     def __call__(self, x: Data, *args: Any, **kwargs: Any) -> Any:
         """Apply `call` to x, with the checks of `fit`."""
         return super().__call__(_inputs.checked_values(self, x), *args, **kwargs)
-
-
-def _evaluation_size(x, batch_size):
-    size = EVALUATION_BATCH_SIZE if batch_size is None else _checks.count("batch_size", batch_size)
-    return size if hasattr(x, "shape") else None
-
-
-def _guarded(callbacks, model):
-    set_modes(callbacks)
-    guard = FiniteBound()
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        guard.set_model(model)
-        callbacks.callbacks.insert(0, guard)
-        return callbacks
-    return [guard, *keras.tree.flatten([] if callbacks is None else callbacks)]
