@@ -22,7 +22,8 @@ class Normal(tfd.Normal):
 
     def _sample_n(self, n, seed=None):
         shape = tf.concat([[n], self.batch_shape_tensor()], 0)
-        noise = tf.random.stateless_normal(shape, _stateless(seed), dtype=self.dtype, alg="philox")
+        seed = tfp.random.sanitize_seed(seed)
+        noise = tf.random.stateless_normal(shape, seed, dtype=self.dtype, alg="philox")
         return self.loc + self.scale * noise
 
 
@@ -32,7 +33,7 @@ class Bernoulli(tfd.Bernoulli):
     def _sample_n(self, n, seed=None):
         probs = self.probs_parameter()
         shape = tf.concat([[n], tf.shape(probs)], 0)
-        return tf.cast(_philox.uniform(shape, _stateless(seed)) < probs, self.dtype)
+        return tf.cast(_philox.uniform(shape, tfp.random.sanitize_seed(seed)) < probs, self.dtype)
 
 
 class Beta(tfd.Beta):
@@ -40,10 +41,6 @@ class Beta(tfd.Beta):
 
     def _sample_n(self, n, seed=None):
         return tf.clip_by_value(super()._sample_n(n, seed), 1e-6, 1 - 1e-6)
-
-
-def _stateless(seed):
-    return tfp.random.sanitize_seed(seed)
 
 
 @tfd.RegisterKL(tfd.Independent, tfd.MultivariateNormalLinearOperator)

@@ -23,17 +23,19 @@ class _Positive(tfd.Distribution):
         __init__: call `super().__init__(dict(locals()), ...)` before anything else.
         _parameter_properties: a classmethod as in TFP, with a `_Property` for each parameter;
             `_softplus` makes it for parameters that only need to be positive.
-        _sample_n(n, seed): reparameterised draws, (n, *batch).
+        _quantile(u): F^-1(u), differentiable in the parameters; or else _sample_n.
         _log_prob(z): nats; -inf outside the support.
 
     It may override:
+        _sample_n: reparameterised draws, (n, *batch). Here z = F^-1(u), u uniform on (0, 1):
+            section 2.4's first approach.
         _cdf: F(z).
         _default_event_space_bijector: onto the support, if that is not all z > 0.
 
     It inherits:
         the parameters: tensors, as attributes.
         _event_shape: that of a scalar.
-        _softplus, _shape: for the above to call.
+        _softplus: for the above to call.
     """
 
     def __init__(self, parameters: dict, validate_args: bool, allow_nan_stats: bool, name: str):
@@ -56,34 +58,13 @@ class _Positive(tfd.Distribution):
     def _event_shape(self):
         return tf.TensorShape([])
 
-    def _event_shape_tensor(self):
-        return tf.constant([], tf.int32)
-
     def _default_event_space_bijector(self):
         return tfb.Softplus()
 
-    def _shape(self, n):
-        return tf.concat([[n], self.batch_shape_tensor()], 0)
-
-
-class _InverseCDF(_Positive):
-    """Samples z = F^-1(u), u uniform on (0, 1): section 2.4's first approach.
-
-    A subclass must implement:
-        _quantile(u): F^-1(u), differentiable in the parameters.
-        __init__, _parameter_properties, _log_prob: as for `_Positive`.
-
-    It may override:
-        _cdf, _default_event_space_bijector: as for `_Positive`.
-
-    It inherits:
-        _sample_n: the draws.
-        _softplus, _shape: and everything else in `_Positive`.
-    """
-
     def _sample_n(self, n, seed=None):
         seed = tfp.random.sanitize_seed(seed)
-        u = tf.random.stateless_uniform(self._shape(n), seed, minval=1e-30, alg="philox")
+        shape = tf.concat([[n], self.batch_shape_tensor()], 0)
+        u = tf.random.stateless_uniform(shape, seed, minval=1e-30, alg="philox")
         return self._quantile(u)  # u = 0 gives z = 0, where other densities are infinite
 
 
@@ -91,7 +72,7 @@ def _of_two():
     raise NotImplementedError("above `low`: no bijector of one parameter")  # as TFP does
 
 
-class Reciprocal(_InverseCDF):
+class Reciprocal(_Positive):
     """p(z) = 1 / (z log(high / low)) for 0 < low <= z <= high: log z is uniform.
 
     Reparameterised by the inverse CDF, z = low (high / low)^u.
@@ -137,7 +118,7 @@ class Reciprocal(_InverseCDF):
         return tfb.Sigmoid(self.low, self.high)
 
 
-class Gompertz(_InverseCDF):
+class Gompertz(_Positive):
     """F(z) = 1 - exp(-concentration (exp(rate z) - 1)) for z > 0.
 
     log p(z) = log(concentration rate) + rate z - concentration (exp(rate z) - 1). Reparameterised

@@ -18,7 +18,6 @@ raise ValueError for sizes below 1 and, when called, for parameters with the wro
 Parameters stay in float32 under mixed precision: log densities are sums over many pixels.
 """
 
-import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
@@ -199,14 +198,6 @@ class Bernoulli(DistributionLayer):
         return self._independent(distributions.Bernoulli(logits=params, dtype=tf.float32))
 
 
-def _constrained(bijector, part, others):
-    return bijector(part)
-
-
-def _one_a_vector(constrain, part, others):
-    return constrain(part, others)[..., 0]
-
-
 def _direction(part, others):
     """A unit vector; for zeros, the first axis."""
     first = tf.one_hot(0, part.shape[-1], 1e-6)
@@ -300,9 +291,14 @@ class TFPDistribution(DistributionLayer):
                 ) from None
             constrain, size = _OTHERS[parameter], shape[-1]
         else:
-            constrain = functools.partial(_constrained, bijector)
             size = 1 if is_one else int(bijector.inverse_event_shape(shape)[-1])
-        return (functools.partial(_one_a_vector, constrain) if is_one else constrain), size
+
+            def constrain(part, others):
+                return bijector(part)
+
+        if is_one:
+            return lambda part, others: constrain(part, others)[..., 0], size
+        return constrain, size
 
     def _constant(self, parameter, value):
         """`value` as a number or an array, which can be saved."""
@@ -389,9 +385,9 @@ class GaussianMixture(DistributionLayer):
         return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), parts)
 
     def get_config(self) -> dict[str, Any]:  # noqa: D102
-        event_shape = self.event_shape[0]
-        config = super().get_config() | {"event_shape": event_shape}
-        return config | {"components": self.components}
+        (event_shape,) = self.event_shape
+        mine = {"event_shape": event_shape, "components": self.components}
+        return super().get_config() | mine
 
 
 @_register

@@ -24,7 +24,6 @@ EVERY_MODULE = [*MODULES, "callbacks", "datasets", "distributions", "models"]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 BASES = [
     Trainer, LatentVariableModel, AutoEncoder, layers.DistributionLayer, families._Positive,
-    families._InverseCDF,
 ]  # fmt: skip
 HEADINGS = ["A subclass must implement:", "It may override:", "It inherits:"]
 
