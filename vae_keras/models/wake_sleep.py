@@ -9,7 +9,7 @@ from tensorflow_probability import distributions as tfd
 from vae_keras import _checks
 from vae_keras.models.autoencoder import AutoEncoder
 from vae_keras.models.latent_variable import datapoints, total
-from vae_keras.typing import Codes, Minibatch, Shape
+from vae_keras.typing import Codes, Minibatch
 
 
 @keras.saving.register_keras_serializable(package="vae_keras")
@@ -63,6 +63,7 @@ class WakeSleep(AutoEncoder):
     ):
         if clip is not None and not (len(clip) == 2 and clip[0] < clip[1]):
             raise ValueError(f"clip is {clip!r}, but must be None or (low, high), low below high")
+        _checks.check_fixed_prior(prior, "wake-sleep")
         super().__init__(
             encoder,
             decoder,
@@ -85,11 +86,6 @@ class WakeSleep(AutoEncoder):
                 f"{optimizer.gradient_accumulation_steps} would merge: leave it out, and use "
                 "larger minibatches"
             )
-
-    def build(self, input_shape: Shape) -> None:
-        """As in `AutoEncoder`; the prior must be fixed."""
-        _checks.check_fixed_prior(self._prior, "wake-sleep")
-        super().build(input_shape)
 
     def check_posterior(self, posterior: tfd.Distribution) -> None:
         """Raise ValueError unless `posterior` has a density wherever the prior draws z."""
