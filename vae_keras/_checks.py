@@ -64,7 +64,8 @@ def one_input(x):
     if isinstance(x, tf.RaggedTensor | tf.RaggedTensorSpec):
         raise ValueError("the data are ragged: give datapoints of one shape")
     if hasattr(x, "dtype") and hasattr(x, "shape") and not _is_real(x.dtype):
-        raise ValueError(f"the data are of type {_name(x.dtype)}, but must be real numbers")
+        name = getattr(x.dtype, "name", x.dtype)
+        raise ValueError(f"the data are of type {name}, but must be real numbers")
     if isinstance(x, list):
         try:
             return one_input(np.asarray(x))
@@ -91,15 +92,6 @@ def _is_real(dtype):
     return dtype.is_floating or dtype.is_integer or dtype.is_bool
 
 
-def _name(dtype):
-    return getattr(dtype, "name", None) or str(dtype)
-
-
-def has_values(x: Any) -> bool:
-    """Whether x has concrete values, and is not a symbolic tensor in a program being traced."""
-    return not (isinstance(x, keras.KerasTensor) or (tf.is_tensor(x) and tf.is_symbolic_tensor(x)))
-
-
 def stream_input(dataset: tf.data.Dataset) -> tf.TensorSpec:
     """The spec of x in a stream of x, (x,) or (x, y); ValueError for several inputs."""
     spec = dataset.element_spec
@@ -115,21 +107,11 @@ def check_distribution(output: Any, network: str) -> None:
         )
 
 
-def check_reparameterised(posterior: tfd.Distribution) -> None:
-    """Raise ValueError unless gradients flow through the samples of `posterior`."""
-    if posterior.reparameterization_type != tfd.FULLY_REPARAMETERIZED:
-        raise ValueError(
-            f"the posterior {posterior.name} is not reparameterised, so no gradient flows through "
-            "its samples (section 2.4): take a continuous family that TFP reparameterises, "
-            "DiagonalGaussian for example"
-        )
-
-
 def check_prior(prior: Any) -> None:
     """Raise ValueError for a prior that is not in float32, as everything else is."""
     if isinstance(prior, tfd.Distribution) and prior.dtype != tf.float32:
         raise ValueError(
-            f"the prior is in {_name(prior.dtype)}, but this model computes in float32: give it "
+            f"the prior is in {prior.dtype.name}, but this model computes in float32: give it "
             "float32 parameters"
         )
 
@@ -232,15 +214,6 @@ def check_one_support(posterior: tfd.Distribution, prior: tfd.Distribution) -> N
             f"prior_share mixes draws from the encoder, over {one}, and the prior, over {other}: "
             "leave it at 0, because these supports differ"
         )
-
-
-def has_closed_form(posterior: tfd.Distribution, prior: tfd.Distribution) -> bool:
-    """Whether TFP knows KL(posterior || prior), which estimator B needs."""
-    try:
-        tfd.kl_divergence(posterior, prior)
-    except NotImplementedError:
-        return False
-    return True
 
 
 def check_kl_weight(weight: Any, estimator: str | None) -> None:

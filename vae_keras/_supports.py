@@ -22,11 +22,6 @@ def needs_unit_interval(likelihood: tfd.Distribution) -> bool | np.ndarray:
     return _where(likelihood, lambda part: isinstance(part, PIXELS))
 
 
-def needs_integers(likelihood: tfd.Distribution) -> bool | np.ndarray:
-    """Whether `likelihood` is over counts or categories; (n,) if only some of n are."""
-    return _where(likelihood, _counts)
-
-
 def reads_pixels(likelihood: tfd.Distribution) -> bool:
     """Whether uint8 data are images for `likelihood`: true unless any part is over counts.
 
@@ -44,6 +39,7 @@ def is_bounded(likelihood: tfd.Distribution) -> bool:
 
 
 def _counts(part):
+    """Whether `part` is over counts or categories, which are integers."""
     is_discrete = isinstance(part, DiscreteDistributionMixin)
     return is_discrete and not isinstance(part, (*PIXELS, tfd.FiniteDiscrete))
 
@@ -94,7 +90,7 @@ def density_check(model: Decoding) -> Callable[[Data], None] | None:
     first = of(0)
     if not is_bounded(first):
         return None
-    pixels, whole = reads_pixels(first), needs_integers(first)
+    pixels, whole = reads_pixels(first), _where(first, _counts)
     log_prob = tf.function(_validating(first).log_prob, reduce_retracing=True, autograph=False)
 
     def why(x, log_prob):

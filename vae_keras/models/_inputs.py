@@ -57,8 +57,9 @@ def checked_array(model: Any, x: Any) -> Data:
 
 
 def checked_values(model: Any, x: Any) -> Any:
-    """`x`, checked unless it is symbolic."""
-    return checked_array(model, x) if _checks.has_values(x) else x
+    """`x`, checked unless it is symbolic, in a program being traced."""
+    is_symbolic = isinstance(x, keras.KerasTensor) or (tf.is_tensor(x) and tf.is_symbolic_tensor(x))
+    return x if is_symbolic else checked_array(model, x)
 
 
 def divided(model: Any, x: Any, validation_split: float, validation_data: Any) -> tuple[Any, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from vae_keras import _checks, _programs, _streams, distributions
+from vae_keras import _checks, distributions
 from vae_keras.bounds import ESTIMATORS, Bound
 from vae_keras.models import _inputs
 from vae_keras.models.latent_variable import LatentVariableModel, datapoints, run, total
@@ -155,23 +155,22 @@ class AutoEncoder(LatentVariableModel):
     def _choose_estimator(self, posterior):
         if self.estimator in ("A", "IW"):
             return
-        if _checks.has_closed_form(posterior, self.prior):
-            self._estimator = "B"
-            return
         missing = f"KL({posterior.name} || {self.prior.name}) in closed form, and TFP has none"
-        if self.estimator == "B":
-            raise ValueError(f"estimator B needs {missing}: use estimator='A'")
-        self._estimator = "A"
-        warnings.warn(
-            f"estimator B would need {missing}: this model uses estimator A. Pass estimator='A' "
-            "to silence this warning",
-            stacklevel=2,
-        )
+        try:
+            tfd.kl_divergence(posterior, self.prior)
+            self._estimator = "B"
+        except NotImplementedError:
+            if self.estimator == "B":
+                raise ValueError(f"estimator B needs {missing}: use estimator='A'") from None
+            self._estimator = "A"
+            warnings.warn(
+                f"estimator B would need {missing}: this model uses estimator A. Pass "
+                "estimator='A' to silence this warning",
+                stacklevel=2,
+            )
 
     def check_posterior(self, posterior: tfd.Distribution) -> None:
         """Raise ValueError if this algorithm cannot learn with `posterior`."""
-
-    # ------------------------------------------------------------------------ the model
 
     def encode(self, x: Minibatch, training: bool = False) -> tfd.Distribution:
         """q(z|x) for x of shape (M, *input); `training` is as in a Keras layer."""
@@ -202,8 +201,6 @@ class AutoEncoder(LatentVariableModel):
         )
         return ESTIMATORS[str(self.estimator)](posterior, self.prior, z, log_likelihood)
 
-    # ------------------------------------------------------------------------ measuring
-
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Estimate the bound of a minibatch with fresh noise."""
         bound = self.bound(datapoints(data))
@@ -224,22 +221,12 @@ class AutoEncoder(LatentVariableModel):
         values = (loss, *bound, decay)
         return self.record(tf.shape(bound.elbo)[0], values)
 
-    # ----------------------------------------------------------------------- using it
-
     def elbo(self, x: Data, n_samples: int = 1, batch_size: int = 1000) -> Nats:
         """The lower bound of each datapoint in nats, (N,), estimated with `n_samples` samples."""
         n_samples = _checks.count("n_samples (L)", n_samples)
         size = min(_checks.count("batch_size", batch_size), max(1, MOST_CODES // n_samples))
-        bound = _programs.compiled(
-            self,
-            ("elbo", n_samples),
-            lambda x: self.bound(x, n_samples).elbo,
-            jit_compile=False,
-            reduce_retracing=True,
-        )
-        with _streams.refusals():
-            batches = _streams.minibatches(_inputs.checked(self, x), size)
-            return np.concatenate([bound(batch).numpy() for batch in batches])
+        settings = ("elbo", n_samples)
+        return self._measured(settings, lambda x: self.bound(x, n_samples).elbo, x, size)
 
     def score(self, x: Data) -> Nats:
         """The score by which step sizes are compared: the lower bound, (N,)."""

@@ -10,11 +10,11 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from vae_keras import _checks, _programs, _supports, distributions
+from vae_keras import _checks, _programs, _streams, _supports, distributions
 from vae_keras.models import _inputs
 from vae_keras.models.trainer import Trainer
 from vae_keras.pixels import intensities
-from vae_keras.typing import Codes, Data, Minibatch
+from vae_keras.typing import Codes, Data, Minibatch, Nats
 
 
 class LatentVariableModel(Trainer):
@@ -136,6 +136,14 @@ class LatentVariableModel(Trainer):
     def metrics(self) -> list[keras.metrics.Metric]:
         """Means over the datapoints seen since the epoch began."""
         return self._means
+
+    def _measured(self, settings: tuple, program: Callable, x: Data, size: int) -> Nats:
+        """`program(x)` of each datapoint, (N,), compiled for `settings`, `size` at a time."""
+        options = {"jit_compile": False, "reduce_retracing": True}
+        compiled = _programs.compiled(self, settings, program, **options)
+        with _streams.refusals():
+            batches = _streams.minibatches(_inputs.checked(self, x), size)
+            return np.concatenate([compiled(batch).numpy() for batch in batches])
 
     def sample(self, n: int, mean: bool = False) -> np.ndarray:
         """Draw `n` datapoints x from p(z) p(x|z); with `mean`, E[x|z] at z from p(z) (figure 5)."""

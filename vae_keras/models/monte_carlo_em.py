@@ -3,12 +3,11 @@
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
-from vae_keras import _checks, _noise, _programs, _streams, distributions, mcmc
+from vae_keras import _checks, _noise, _streams, distributions, mcmc
 from vae_keras.models import _inputs
 from vae_keras.models.latent_variable import LatentVariableModel, datapoints, total
 from vae_keras.typing import Codes, Data, Minibatch, Nats, Rows, Shape
@@ -108,8 +107,6 @@ class MonteCarloEM(LatentVariableModel):
         )
         self.built = True
 
-    # ------------------------------------------------------------------------ training
-
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Move the chains of a minibatch by HMC, then update the weights with the new z."""
         x, rows, _ = keras.utils.unpack_x_y_sample_weight(data)
@@ -186,8 +183,6 @@ class MonteCarloEM(LatentVariableModel):
             )
         return super().fit(x, *args, **kwargs)
 
-    # ------------------------------------------------------------------------ measuring
-
     def infer(self, x: Minibatch) -> tuple[Codes, tf.Tensor]:
         """Draw z from p(z|x) for each x with new chains: z, (M, d), and the acceptance."""
         start = mcmc.begin(self, self.read(x), self.noise_seed())
@@ -214,17 +209,12 @@ class MonteCarloEM(LatentVariableModel):
 
     def score(self, x: Data, batch_size: int = 1000) -> Nats:
         """The score by which step sizes are compared: log p(x, z) at a z from p(z|x), (N,)."""
-        log_joint = _programs.compiled(
-            self,
-            ("log joint",),
-            lambda x: mcmc.log_joint(self, self.read(x), self.infer(x)[0]),
-            jit_compile=False,
-            reduce_retracing=True,
-        )
+
+        def log_joint(x):
+            return mcmc.log_joint(self, self.read(x), self.infer(x)[0])
+
         size = _checks.count("batch_size", batch_size)
-        with _streams.refusals():
-            batches = _streams.minibatches(_inputs.checked(self, x), size)
-            return np.concatenate([log_joint(batch).numpy() for batch in batches])
+        return self._measured(("log joint",), log_joint, x, size)
 
 
 def _rate(log_accept_ratio):

@@ -107,4 +107,9 @@ class VAE(AutoEncoder):
 
     def check_posterior(self, posterior: tfd.Distribution) -> None:
         """Raise ValueError unless gradients flow through the samples of `posterior`."""
-        _checks.check_reparameterised(posterior)
+        if posterior.reparameterization_type != tfd.FULLY_REPARAMETERIZED:
+            raise ValueError(
+                f"the posterior {posterior.name} is not reparameterised, so no gradient flows "
+                "through its samples (section 2.4): take a continuous family that TFP "
+                "reparameterises, DiagonalGaussian for example"
+            )
