@@ -5,7 +5,6 @@ importance sampling also needs `encode(x)`. Data x have shape (N, *input); uint8
 x / 255.
 """
 
-import functools
 import math
 import warnings
 from typing import Any, NamedTuple
@@ -41,9 +40,6 @@ class Estimate(NamedTuple):
     log_likelihood: Nats
     error: Nats
     acceptance: np.ndarray | None = None
-
-
-# ------------------------------------------------------------------------------ appendix D
 
 
 def appendix_d(
@@ -104,8 +100,7 @@ def appendix_d(
 
     settings = ("appendix D", n_samples, density, leapfrog_steps, burn_in)
     made = _programs.compiled(model, settings, estimate)
-    seed_of = functools.partial(_seed_of, seed)
-    parts = _programs.in_batches(made, x, seed_of, axes=(0, 0, 0))
+    parts = _programs.in_batches(made, x, lambda batch: _seed_of(seed, batch), axes=(0, 0, 0))
     nats, error, acceptance = (values.numpy() for values in parts)
     stuck = int(np.sum(acceptance < _LEAST_ACCEPTANCE))
     if stuck:
@@ -156,8 +151,6 @@ def _scale(z):
 
 
 DENSITIES = {"gaussian": _gaussian, "kde": _kernels}
-
-# ------------------------------------------------------------------- importance sampling
 
 
 def importance_sampling(
@@ -222,9 +215,10 @@ def importance_sampling(
         return total - tf.math.log(n), tf.sqrt(tf.maximum(relative, 0.0))
 
     made = _programs.compiled(model, ("importance sampling", mixed), estimate)
-    k = tf.constant(n_samples), tf.constant(from_prior), tf.constant(log_shares)
-    seed_of = functools.partial(_seed_of, seed)
-    parts = _programs.in_batches(lambda x, seed: made(x, seed, *k), x, seed_of, axes=(0, 0))
+    numbers = tf.constant(n_samples), tf.constant(from_prior), tf.constant(log_shares)
+    parts = _programs.in_batches(
+        lambda x, seed: made(x, seed, *numbers), x, lambda batch: _seed_of(seed, batch), (0, 0)
+    )
     return Estimate(*(values.numpy() for values in parts))
 
 
@@ -247,25 +241,21 @@ def compare(model: Any, x: Data) -> Any:
                         lower bound  -2.0
     """
     pandas = _checks.package("pandas", "the table of marginal_likelihood.compare")
-    found = {
-        "appendix D, L = 50": appendix_d(model, x)[:2],
-        "importance sampling, K = 10,000": importance_sampling(model, x, 10_000, prior_share=0.5)[
-            :2
-        ],
-    }
-    (one, its_error), (other, others_error) = found.values()
-    apart = np.abs(one - other) > DISAGREE * np.hypot(its_error, others_error) + NATS
+    one, other = appendix_d(model, x), importance_sampling(model, x, 10_000, prior_share=0.5)
+    difference = np.abs(one.log_likelihood - other.log_likelihood)
+    apart = difference > DISAGREE * np.hypot(one.error, other.error) + NATS
     if rows := np.flatnonzero(apart).tolist():
         which = ", ".join(map(str, rows[:10])) + ", ..." * (len(rows) > 10)
         warnings.warn(
             f"the two estimators differ by more than their errors allow in {len(rows)} of {len(x)} "
-            f"datapoints ({which}), by up to {np.max(np.abs(one - other)):.1f} nats: that the "
+            f"datapoints ({which}), by up to {np.max(difference):.1f} nats: that the "
             "chains stay in one mode of p(z|x), or the encoder misses one, no error shows",
             stacklevel=2,
         )
+    names = ("appendix D, L = 50", "importance sampling, K = 10,000")
     lines = [
-        (name, nats.mean(), np.sqrt(np.sum(error**2)) / len(x))
-        for name, (nats, error) in found.items()
+        (name, found.log_likelihood.mean(), np.sqrt(np.sum(found.error**2)) / len(x))
+        for name, found in zip(names, (one, other), strict=True)
     ]
     bounds = [model.elbo(x) for _ in range(10)]
     error = np.std(np.mean(bounds, axis=1)) / math.sqrt(len(bounds) - 1)

@@ -126,12 +126,10 @@ def draw(model: Decoding, x: Data, n_samples: int, *, seed: int = 0, **options: 
     """
     _checks.check_movable(model)
     x = _supports.checked_data(x, model)
-
-    def program(x, seed):
-        return chains(model, x, n_samples, seed, **options)
-
     settings = ("draw", n_samples, *sorted(options.items()))
-    made = _programs.compiled(model, settings, program)
+    made = _programs.compiled(
+        model, settings, lambda x, seed: chains(model, x, n_samples, seed, **options)
+    )
     axes = Chains(z=1, log_prob=1, acceptance=0, step_size=0)
     return Chains(*_programs.in_batches(made, x, lambda batch: _noise.at(seed, 1 + batch), axes))
 
