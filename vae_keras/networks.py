@@ -40,18 +40,16 @@ def mlp(
     if stddev < 0:
         raise ValueError(f"{name}: stddev is {stddev}, but must be at least 0")
 
-    seeds = iter([None] * 3 if seed is None else np.random.SeedSequence(seed).generate_state(3))
-
-    def normal():
-        # A new one each time: an instance repeats its values for the same shape.
-        drawn = next(seeds)
-        return keras.initializers.RandomNormal(0.0, stddev, None if drawn is None else int(drawn))
-
+    seeds = [None] * 3
+    if seed is not None:
+        seeds = np.random.SeedSequence(seed).generate_state(3).tolist()
+    # Three, since an instance repeats its values for the same shape.
+    w1, b1, w2 = (keras.initializers.RandomNormal(0.0, stddev, one) for one in seeds)
     inputs = keras.Input((n_inputs,))
     first = keras.layers.Dense(
-        hidden, "tanh", kernel_initializer=normal(), bias_initializer=normal(), name="hidden"
+        hidden, "tanh", kernel_initializer=w1, bias_initializer=b1, name="hidden"
     )
-    second = keras.layers.Dense(head.params_size, kernel_initializer=normal(), name="parameters")
+    second = keras.layers.Dense(head.params_size, kernel_initializer=w2, name="parameters")
     with keras.name_scope(name):  # the name of the weights in TensorBoard
         params = second(first(inputs))
     return keras.Model(inputs, head(params), name=name)
