@@ -8,6 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
+from tensorflow_probability.python.internal.parameter_properties import BIJECTOR_NOT_IMPLEMENTED
 
 from vae_keras.typing import Batch
 
@@ -68,10 +69,6 @@ class _Positive(tfd.Distribution):
         return self._quantile(u)  # u = 0 gives z = 0, where other densities are infinite
 
 
-def _of_two():
-    raise NotImplementedError("above `low`: no bijector of one parameter")  # as TFP does
-
-
 class Reciprocal(_Positive):
     """p(z) = 1 / (z log(high / low)) for 0 < low <= z <= high: log z is uniform.
 
@@ -94,7 +91,8 @@ class Reciprocal(_Positive):
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
-        return cls._softplus("low") | {"high": _Property(default_constraining_bijector_fn=_of_two)}
+        above_low = _Property(default_constraining_bijector_fn=BIJECTOR_NOT_IMPLEMENTED)
+        return cls._softplus("low") | {"high": above_low}
 
     def _log_ratio(self):
         return tf.math.log(self.high) - tf.math.log(self.low)
