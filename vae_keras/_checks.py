@@ -107,24 +107,6 @@ def check_distribution(output: Any, network: str) -> None:
         )
 
 
-def check_prior(prior: Any) -> None:
-    """Raise ValueError for a prior that is not in float32, as everything else is."""
-    if isinstance(prior, tfd.Distribution) and prior.dtype != tf.float32:
-        raise ValueError(
-            f"the prior is in {prior.dtype.name}, but this model computes in float32: give it "
-            "float32 parameters"
-        )
-
-
-def check_precision(variables: list[keras.Variable]) -> None:
-    """Raise ValueError for weights in float64."""
-    if any(variable.dtype == "float64" for variable in variables):
-        raise ValueError(
-            "the networks have weights in float64, but this model computes in float32: call "
-            "keras.config.set_floatx('float32') before you make them"
-        )
-
-
 def check_events(posterior: tfd.Distribution, prior: tfd.Distribution) -> None:
     """Raise ValueError unless `posterior` and `prior` are over events of one shape."""
     if posterior.event_shape != prior.event_shape:

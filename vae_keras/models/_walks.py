@@ -139,15 +139,12 @@ class Walk:
 
     def _epoch(self, before):
         """The rows of the epoch that begins after `before` examples."""
-        n = len(self.array)
-        return _orders.rows(self.loop.model.seed, before, n, self.length, self.shuffle)
+        seed, n = self.loop.model.seed, len(self.array)
+        with tf.device("CPU"):  # a GPU would draw them after all that it has to do
+            return _orders.rows(seed, before, n, self.length, self.shuffle)
 
     def _draw(self, before):
-        def rows():
-            with tf.device("CPU"):  # a GPU would draw them after all that it has to do
-                return self._epoch(before).numpy()
-
-        return before, self._drawing.submit(rows)
+        return before, self._drawing.submit(lambda: self._epoch(before).numpy())
 
     def _rows_after(self, before):
         """The rows of an epoch, drawn in a thread while the epoch before it runs."""

@@ -218,8 +218,7 @@ class AutoEncoder(LatentVariableModel):
         `objective`: the bound to compute the loss from, if not `bound` itself.
         """
         loss = self.loss_of(bound if objective is None else objective, decay)
-        values = (loss, *bound, decay)
-        return self.record(tf.shape(bound.elbo)[0], values)
+        return self.record(tf.shape(bound.elbo)[0], (loss, *bound, decay))
 
     def elbo(self, x: Data, n_samples: int = 1, batch_size: int = 1000) -> Nats:
         """The lower bound of each datapoint in nats, (N,), estimated with `n_samples` samples."""

@@ -63,7 +63,11 @@ class LatentVariableModel(Trainer):
     ):
         if weight_decay < 0:
             raise ValueError(f"weight_decay is {weight_decay}, but must be at least 0")
-        _checks.check_prior(prior)
+        if isinstance(prior, tfd.Distribution) and prior.dtype != tf.float32:
+            raise ValueError(
+                f"the prior is in {prior.dtype.name}, but this model computes in float32: give it "
+                "float32 parameters"
+            )
         super().__init__(random.randrange(2**31) if seed is None else seed, **kwargs)
         for name, network in zip(self.NETWORKS, networks, strict=True):
             setattr(self, name, network)
@@ -84,13 +88,20 @@ class LatentVariableModel(Trainer):
         super().__setattr__(name, value)
 
     def check_likelihood(self, likelihood: tfd.Distribution) -> None:
-        """Read from p(x|z), for one z, which data x it models; ValueError if no distribution."""
+        """Read from p(x|z), for one z, which data x it models.
+
+        Raises ValueError if it is no distribution, or if the networks have weights in float64.
+        """
         _checks.check_distribution(likelihood, "decoder")
         self.event_shape = tuple(likelihood.event_shape)
         self.unit_interval = _supports.needs_unit_interval(likelihood)
         self.pixels = _supports.reads_pixels(likelihood)
         self._is_bounded = _supports.is_bounded(likelihood)
-        _checks.check_precision(self.trainable_variables)
+        if any(variable.dtype == "float64" for variable in self.trainable_variables):
+            raise ValueError(
+                "the networks have weights in float64, but this model computes in float32: call "
+                "keras.config.set_floatx('float32') before you make them"
+            )
 
     def density_check(self) -> Callable[[Data], None] | None:
         """A check that raises ValueError for data outside p(x|z)'s support; None if unbounded."""
