@@ -81,10 +81,7 @@ def serialize(distribution: tfd.Distribution) -> dict:
     known = [cls for cls in (named(family), getattr(tfd, family, None)) if cls]
     if not any(type(distribution) in (cls, *cls.__bases__) for cls in known):
         raise ValueError(f"{family} is not a distribution of tfp.distributions: it cannot be saved")
-    return {
-        "distribution": family,
-        "parameters": _pack_all(distribution, family),
-    }
+    return {"distribution": family, "parameters": _pack_all(distribution, family)}
 
 
 def deserialize(config: dict) -> tfd.Distribution:

@@ -95,7 +95,7 @@ def trained_on(x: Data, validation_split: float) -> int:
 
 
 @contextlib.contextmanager
-def read(model: Any, stream: Any) -> Iterator[Any]:
+def not_empty(model: Any, stream: Any) -> Iterator[Any]:
     """A context with the stream; raises ValueError at its end if the model has read nothing."""
     before = model.examples_seen
     yield stream

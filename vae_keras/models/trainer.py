@@ -214,7 +214,7 @@ class Trainer(keras.Model):
             walk = _walks.Walk(self._loop, x, size, shuffle, steps_per_epoch, self._minibatches)
             stream, shuffle, steps_per_epoch = walk.stream(devices), False, walk.per_epoch
         else:
-            stream = _inputs.read(self, x)
+            stream = _inputs.not_empty(self, x)
             shuffle = shuffle and isinstance(x, keras.utils.PyDataset)  # or Keras warns
         with stream as parts, _streams.refusals():
             return super().fit(parts, shuffle=shuffle, steps_per_epoch=steps_per_epoch, **kwargs)
