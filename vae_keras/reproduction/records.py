@@ -6,18 +6,8 @@ Whether the numbers themselves are right cannot be checked without training the 
 import math
 from collections import Counter
 
-import numpy as np
-
-from vae_keras.datasets import Dataset
 from vae_keras.models import LatentVariableModel
-from vae_keras.reproduction.experiments import (
-    ALGORITHMS,
-    ALL,
-    DIGITS,
-    MEASURES,
-    RECIPE,
-    Experiment,
-)
+from vae_keras.reproduction.experiments import ALGORITHMS, MEASURES, RECIPE, Experiment
 
 SPLITS = {"lower_bound": {"train", "test", "running"}, "marginal_log_likelihood": {"train", "test"}}
 
@@ -53,14 +43,6 @@ def check(record: dict, whole: bool) -> Experiment:
     if whole and before != end:
         raise ValueError(f"its curve ends at {before} samples, but the run at {end}")
     return experiment
-
-
-def skeleton(experiment: Experiment) -> LatentVariableModel:
-    """The untrained model of a run, built without loading its data."""
-    pixels = 784 if experiment.dataset in DIGITS else 560
-    nothing = np.broadcast_to(np.uint8(0), (experiment.n_train or ALL[experiment.dataset], pixels))
-    data = Dataset(experiment.dataset, "", nothing, nothing[:1], (1, pixels), "")
-    return experiment.build(data)
 
 
 def check_model(model: LatentVariableModel, experiment: Experiment, samples: int) -> None:
