@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from vae_keras.reproduction import checkpoints
+from vae_keras.reproduction import store
 
 KILLED = """
 import os, random, signal, sys, threading
@@ -85,17 +85,18 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_csv(tmp_path):
     assert not list((tmp_path / "killed").rglob("*.part*"))
 
 
-def test_a_model_goes_on_from_its_checkpoint_as_if_nothing_had_been(small, faces, tmp_path):
+def test_a_model_goes_on_from_its_checkpoint_as_if_nothing_had_been(small, faces):
     """Weights, what the optimiser has summed up, its step size, the counters, the running means."""
-    file, record = tmp_path / "folder" / "checkpoint.npz", {"curve": [{"samples": 1600}], "ü": None}
+    record = {"samples": 1600, "curve": [{"samples": 1600}], "ü": None}
     model = small.build(faces)
     model.optimizer.learning_rate.assign(0.1)
     model.fit(faces.x_train, verbose=0)
-    checkpoints.write(file, model, record)
-    assert [path.name for path in file.parent.iterdir()] == [file.name]
-    assert checkpoints.read_record(file) == checkpoints.read(file)[1] == record
+    store.checkpoint("key", model, record)
+    assert [path.name for path in (store.runs_folder() / "key").iterdir()] == [store.CHECKPOINT]
+    assert store.read_progress("key") == record
+    assert store.records()["key"] == record | {"state": "stopped"}
     other = small.build(faces)
-    assert checkpoints.restore(file, other) == record
+    assert store.restore("key", other) == record
     assert (other.samples_evaluated, other.examples_seen) == (1600, 1600)
     for a, b in zip(model.metrics_variables, other.metrics_variables, strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=a.path)

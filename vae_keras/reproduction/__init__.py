@@ -4,7 +4,7 @@ From the settings of one curve to a figure:
 
 - `settings`, `experiments`: the parameters and runs of a figure; the settings of one run;
 - `training`, `measures`: the training of one run, and the values recorded during it;
-- `store`, `checkpoints`: stored runs, which can be resumed and extended;
+- `store`: stored runs, which can be resumed and extended;
 - `runs`, `executor`, `worker`, `progress`: many runs in parallel, on this machine or a cluster;
 - `paper`, `claims`: the paper's own curves, and which of its claims hold;
 - `figure_curves`: our curves, read from figures drawn earlier;

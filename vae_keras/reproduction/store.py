@@ -1,12 +1,17 @@
 """The store of runs: one folder per run, files written atomically, one writing process per run.
 
-results/runs/<key>/checkpoint.npz        the latest state of the run, and its record
+results/runs/<key>/checkpoint.npz        the latest state of the run (weights, optimiser, counters),
+                                         and its record
 results/runs/<key>/model-<samples>.keras the trained model at each requested number of samples,
 results/runs/<key>/run-<samples>.json    and, written last, the record up to there
 results/runs/.<key>.lock                 held by the process that trains the run
+
+A process may be killed at any moment. The next one restores the last checkpoint and continues with
+the same numbers.
 """
 
 import contextlib
+import io
 import json
 import re
 import shutil
@@ -17,9 +22,10 @@ from pathlib import Path
 
 import filelock
 import keras
+import numpy as np
 
 from vae_keras import _files
-from vae_keras.reproduction import checkpoints, paths
+from vae_keras.reproduction import paths
 
 UNREADABLE = (  # raised by reading a damaged or foreign file
     OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile,
@@ -62,15 +68,6 @@ def claim(key: str) -> Iterator[bool]:
         yield True
 
 
-@contextlib.contextmanager
-def locked(key: str) -> Iterator[None]:
-    """`claim` a run. Raises StoreError if another process trains it."""
-    with claim(key) as mine:
-        if not mine:
-            raise StoreError(f"{key} is being trained by another process: stop that first")
-        yield
-
-
 def is_claimed(key: str) -> bool:
     """Whether a process trains the run `key` now; False if the store is not writable."""
     try:
@@ -99,8 +96,8 @@ def read_progress(key: str) -> dict | None:
     file = runs_folder() / key / CHECKPOINT
     if not file.exists():
         return None
-    with _reading(file, key):
-        return checkpoints.read_record(file)
+    with _reading(file, key), np.load(file) as saved:
+        return dict(json.loads(str(saved["record"])))
 
 
 def samples(key: str) -> int:
@@ -176,8 +173,10 @@ def model_file(key: str, samples: int) -> Path:
 
 def checkpoint(key: str, model: keras.Model, record: dict) -> None:
     """Store the state of a run in progress."""
+    buffer = io.BytesIO()
+    np.savez(buffer, *[v.numpy() for v in _state(model)], record=json.dumps(record))
     with _writing(runs_folder() / key):
-        checkpoints.write(runs_folder() / key / CHECKPOINT, model, record)
+        _files.replace(runs_folder() / key / CHECKPOINT, buffer.getvalue())
 
 
 def restore(key: str, model: keras.Model) -> dict | None:
@@ -186,7 +185,21 @@ def restore(key: str, model: keras.Model) -> dict | None:
     if not file.exists():
         return None
     with _reading(file, key):
-        return checkpoints.restore(file, model)
+        values, record = _read_checkpoint(file)
+        for variable, value in zip(_state(model), values, strict=True):
+            variable.assign(value)
+    return record
+
+
+def _state(model):
+    return [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+
+
+def _read_checkpoint(file: Path) -> tuple[list[np.ndarray], dict]:
+    """The values of the state, and the record so far."""
+    with np.load(io.BytesIO(file.read_bytes())) as saved:
+        values = [saved[f"arr_{i}"] for i in range(len(saved.files) - 1)]
+        return values, json.loads(str(saved["record"]))
 
 
 def pack(key: str) -> dict[str, bytes]:
@@ -212,10 +225,11 @@ def records() -> dict[str, dict]:
     """
     found: dict[str, dict] = {}
     for folder in sorted(path for path in runs_folder().glob("*") if path.is_dir()):
-        key, record = folder.name, {}
+        key = folder.name
+        record: dict = {}
         try:
             with _reading(folder / CHECKPOINT, key):
-                record = checkpoints.read(folder / CHECKPOINT)[1]
+                _, record = _read_checkpoint(folder / CHECKPOINT)
             at_rest = any(_reached(file) == record["samples"] for file in folder.glob("run-*.json"))
             state = "finished" if at_rest else "stopped"
             if not at_rest and is_claimed(key):
@@ -236,7 +250,9 @@ def drop(key: str) -> None:
     folder = runs_folder() / key
     if folder not in runs_folder().glob("*") or not folder.is_dir():  # excludes ".."
         raise StoreError(f"there is no run {key!r} in {runs_folder()}")
-    with locked(key), _writing(folder):
+    with claim(key) as mine, _writing(folder):
+        if not mine:
+            raise StoreError(f"{key} is being trained by another process: stop that first")
         shutil.rmtree(folder)
 
 
