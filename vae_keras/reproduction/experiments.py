@@ -59,6 +59,7 @@ N_TRAIN = {"mnist": 50_000}  # the last 10,000 were for validation; other data s
 ALL = N_TRAIN | {"mnist_5k": 4000, "frey_face": 1565, "synthetic_faces": 1600}
 NOT_ON_LINE = ("mcem",)  # each step uses all training points, and the first one updates the weights
 GREYS = 256  # a pixel is byte / 256
+OF_RECIPE: Any = None  # the default of settings that the recipe sets
 EPSILON = 1e-8  # inside Adagrad's square root, for gradients summed over the minibatch
 
 
@@ -86,17 +87,17 @@ class Experiment:
     latent_dim: int
     samples: int
     algorithm: str = "aevb"
-    hidden: int | None = None
+    hidden: int = OF_RECIPE
     n_train: int | None = None
     step_size: float | None = None
     seed: int = 0
-    batch_size: int | None = None
+    batch_size: int = OF_RECIPE
     n_samples: int = 1
     measure: str = "lower_bound"
-    order: str | None = None
-    warm_up: int | None = None
-    stddev: float | None = None
-    log_variance_scale: float | None = None
+    order: str = OF_RECIPE
+    warm_up: int = OF_RECIPE
+    stddev: float = OF_RECIPE
+    log_variance_scale: float = OF_RECIPE
 
     def __post_init__(self):
         for name, known in (
@@ -213,21 +214,16 @@ class Experiment:
         of_encoder, of_decoder, of_noise = 3 * self.seed, 3 * self.seed + 1, 3 * self.seed + 2
         n, pixels = self.training_set(data).shape
         faces = self.dataset in FACES
-        hidden = int(self.hidden or 0)
         make_decoder = networks.gaussian_decoder if faces else networks.bernoulli_decoder
         common = {"weight_decay": 1 / n, "seed": of_noise, "name": self.algorithm}
-        decoder = make_decoder(self.latent_dim, hidden, pixels, of_decoder, float(self.stddev or 0))
+        decoder = make_decoder(self.latent_dim, self.hidden, pixels, of_decoder, self.stddev)
         if self.algorithm == "mcem":
             model = MonteCarloEM(decoder, n, **common)
         else:
             encoder = networks.gaussian_encoder(
-                pixels,
-                hidden,
-                self.latent_dim,
-                of_encoder,
-                float(self.stddev or 0),
-                float(self.log_variance_scale or 0),
-            )
+                pixels, self.hidden, self.latent_dim, of_encoder, self.stddev,
+                self.log_variance_scale,
+            )  # fmt: skip
             if self.algorithm == "full_vb":
                 common["n_train"] = n
             if self.algorithm == "wake_sleep" and faces:
@@ -238,9 +234,9 @@ class Experiment:
         optimizer = keras.optimizers.Adagrad(
             self.step_size,
             initial_accumulator_value=0.0,
-            epsilon=EPSILON / int(self.batch_size or 0) ** 2,
+            epsilon=EPSILON / self.batch_size**2,
         )
-        minibatch = 4 * pixels * int(self.batch_size or 0)  # in bytes
+        minibatch = 4 * pixels * self.batch_size  # in bytes
         at_once = most_minibatches(minibatch)  # one program for all data sizes
         model.compile(optimizer, steps_per_execution=at_once)
         optimizer.build(model.trainable_variables)
@@ -254,7 +250,7 @@ class Experiment:
     @property
     def warm_minibatches(self) -> int:
         """The number of minibatches in the warm-up."""
-        return -(-int(self.warm_up or 0) // UPDATES.get(self.algorithm, 1))
+        return -(-self.warm_up // UPDATES.get(self.algorithm, 1))
 
     def minibatches(self, samples: int) -> int:
         """The number of minibatches that evaluate at least `samples` training samples."""
@@ -265,13 +261,13 @@ class Experiment:
         return self.minibatches(samples) * self._of_one()
 
     def _of_one(self):
-        return int(self.batch_size or 0) * self.evaluations
+        return self.batch_size * self.evaluations
 
     @property
     def cost(self) -> float:
         """Estimated duration in arbitrary units, used to start the longest run first."""
         pixels = 784 if self.dataset in DIGITS else 560
-        weights = (self.hidden or 0) * (2 * pixels + 3 * self.latent_dim)
+        weights = self.hidden * (2 * pixels + 3 * self.latent_dim)
         measured = 3 if self.measure == "marginal_log_likelihood" else 1  # HMC takes long
         return self.samples * weights * COST.get(self.algorithm, 1) * measured
 

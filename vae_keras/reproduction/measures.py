@@ -81,7 +81,7 @@ def measure(
     mean bound of that split, or None.
     """
     samples = model.samples_evaluated
-    model.set_evaluation_noise(10**6 * (model.examples_seen // int(experiment.batch_size or 0)))
+    model.set_evaluation_noise(10**6 * (model.examples_seen // experiment.batch_size))
     about = {name: getattr(experiment, name) for name in MEASURES[experiment.measure]}
     values = {"lower_bound": _lower_bound, "marginal_log_likelihood": _log_likelihood}[
         experiment.measure

@@ -100,7 +100,7 @@ class _Training:
                 self.model.fit(
                     self.x,
                     batch_size=experiment.batch_size,
-                    shuffle=str(experiment.order),
+                    shuffle=experiment.order,
                     steps_per_epoch=min(steps, LONGEST),
                     callbacks=[rate, follow],
                     verbose=0,
@@ -115,9 +115,8 @@ class _Training:
                 self.model.reset_metrics()
             if stop in ends:
                 self._count_time()
-                self.model.set_evaluation_noise(
-                    0
-                )  # the file must not depend on earlier measurements
+                # The file must not depend on earlier measurements.
+                self.model.set_evaluation_noise(0)
                 for n in ends[stop]:
                     settings = dataclasses.asdict(experiment) | {"samples": n}
                     record = self.record | {"experiment": settings, "curve": curve}
