@@ -236,8 +236,9 @@ class FullVB(Curves):
 class Pictures(Settings):
     """Base class of figures that show images decoded by AEVB models.
 
-    `pretrained`: draw the models that ship with the package, without training. It excludes the
-    parameters of training: `samples`, `seed` and `step_size`.
+    `pretrained`: draw the models that ship with the package, without training: those of
+    `vae_keras.pretrained` that a subclass names in `models`. It excludes the parameters of
+    training: `samples`, `seed` and `step_size`.
     """
 
     samples: int = OF_PRESET
@@ -264,11 +265,6 @@ class Pictures(Settings):
         if self.pretrained:  # the models carry their own training settings
             values = {k: v for k, v in values.items() if k not in ("samples", "seed", "step_size")}
         return values
-
-    @property
-    def models(self) -> list[str]:
-        """The names, in `vae_keras.pretrained`, of the models that `pretrained` draws."""
-        raise NotImplementedError
 
     def _each(self, name: str, latent_dims: list[int]) -> Runs:
         data = datasets.load(name, self.allow_embedded)
