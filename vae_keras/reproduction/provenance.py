@@ -34,13 +34,10 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def _cells(name: str) -> list:
-    return nbformat.read(paths.NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
-
-
 def code(name: str) -> list[str]:
     """The code cells of ``reproduce/<name>.ipynb`` as it is now."""
-    return [cell.source.strip() for cell in _cells(name) if cell.cell_type == "code"]
+    cells = nbformat.read(paths.NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
+    return [cell.source.strip() for cell in cells if cell.cell_type == "code"]
 
 
 def is_committed(name: str) -> bool:
@@ -77,8 +74,7 @@ def _assigns_only(source: str, names: set[str]) -> bool:
 
 def write_code() -> None:
     """Write ``reproduce/code.json``, after an intended change to a figure's notebook."""
-    names = sorted(file.stem for file in paths.NOTEBOOKS.glob("fig_*.ipynb"))
-    hashes = {name: _hash(*code(name)) for name in names}
+    hashes = {name: _hash(*code(name)) for name in paths.NAMES}
     _files.replace(CODE, (json.dumps(hashes, indent=2) + "\n").encode())
 
 
