@@ -4,7 +4,6 @@ A terminal and a notebook update the lines in place. Elsewhere, as in a CI log, 
 every 30 seconds.
 """
 
-import contextlib
 import sys
 import threading
 import time
@@ -89,20 +88,15 @@ class Board:
     # ------------------------------------------------------------------------------- display
 
     def __enter__(self) -> "Board":
-        kind = "log"
-        self._display: Any = None
+        self._kind, self._display = "log", None
         self._bars: list[tqdm] = []
         if "ipykernel" in sys.modules:
-            with contextlib.suppress(ImportError):
-                from IPython.display import display
+            from IPython.display import display
 
-                kind, self._display = (
-                    "notebook",
-                    display({"text/plain": ""}, raw=True, display_id=True),
-                )
+            self._kind = "notebook"
+            self._display = display({"text/plain": ""}, raw=True, display_id=True)
         elif sys.stderr is not None and sys.stderr.isatty():
-            kind = "terminal"
-        self._kind = kind
+            self._kind = "terminal"
         self._thread = threading.Thread(target=self._show, daemon=True)
         self._thread.start()
         return self
