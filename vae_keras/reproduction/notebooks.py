@@ -2,8 +2,8 @@
 
 import contextlib
 import functools
+import io
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -233,13 +233,9 @@ class _Notebooks:
 
 
 def _print_labelled(name: str, stream: Any) -> None:
-    rest = ""
-    for block in iter(lambda: stream.read1(1 << 16), b""):
-        *lines, rest = re.split(r"[\r\n]+", rest + block.decode(errors="replace"))
-        for line in filter(str.strip, lines):
+    for line in io.TextIOWrapper(stream, "utf-8", "replace"):  # which ends a line at \r, too
+        if line.strip():
             _say(f"{name}: {line.rstrip()}")
-    if rest.strip():
-        _say(f"{name}: {rest.rstrip()}")
 
 
 def _say(line: str) -> None:
