@@ -60,15 +60,13 @@ class Run:
         """
         if self.shipped_as:
             return pretrained.load(self.shipped_as)
-        key = self.experiment.key
-        if store.has_model(key, self.experiment.samples):
-            model = store.load_model(key, self.experiment.samples)
+        key, samples = self.experiment.key, self.experiment.samples
+        if store.has_model(key, samples):
+            model = store.load_model(key, samples)
             try:
                 records.check_model(model, self.experiment, self.samples)
             except ValueError as error:
-                raise store.bad(
-                    store.model_file(key, self.experiment.samples), str(error), key
-                ) from error
+                raise store.bad(store.model_file(key, samples), str(error), key) from error
             return model
         model = self.experiment.build(self.data)
         found = store.restore(key, model)
@@ -359,12 +357,11 @@ def _work(
 @contextlib.contextmanager
 def _workers(on_report: executor.OnReport, execution: executor.Execution) -> Iterator[_Workers]:
     if execution.cluster:
-        with executor.cluster(execution.cluster, on_report) as pool:
-            workers = _Workers(pool, _shares_the_store(pool))
-            try:
-                yield workers
-            finally:
-                workers.close()
+        with (
+            executor.cluster(execution.cluster, on_report) as pool,
+            contextlib.closing(_Workers(pool, _shares_the_store(pool))) as workers,
+        ):
+            yield workers
         return
     if why := gpus.why_unused():
         print(why, file=sys.stderr, flush=True)
