@@ -61,28 +61,25 @@ def graphical_model() -> Figure:
     """Figure 1: solid arrows for the model p(z) p(x|z), dashed ones for q(z|x)."""
     figure, axes = style.subplots(1, 1, figsize=(3.2, 2.6))
     radius, black = 0.32, "#000000"
-    nodes = {  # centre, label, observed
+    nodes = {  # centre, label, colour of the circle: a parameter has none, x is observed
         "phi": ((0.0, 1.4), r"$\phi$", None),
-        "z": ((1.5, 1.4), r"$\mathbf{z}$", False),
+        "z": ((1.5, 1.4), r"$\mathbf{z}$", "white"),
         "theta": ((3.0, 1.4), r"$\theta$", None),
-        "x": ((1.5, 0.0), r"$\mathbf{x}$", True),
+        "x": ((1.5, 0.0), r"$\mathbf{x}$", "#c8c8c8"),
     }
-    for centre, label, observed in nodes.values():
-        if observed is not None:
-            face = "#c8c8c8" if observed else "white"
+    for centre, label, face in nodes.values():
+        if face:
             axes.add_patch(Circle(centre, radius, facecolor=face, edgecolor=black, zorder=2))
         axes.annotate(label, centre, ha="center", va="center", fontsize=13, zorder=3)
 
     def arrow(start, end, dashed=False, bend=0.0):
-        (a, b), seen_a, seen_b = (
-            np.array([nodes[name][0] for name in (start, end)]), nodes[start][2], nodes[end][2],
-        )  # fmt: skip
-        shrink = {True: 0.36, False: 0.36, None: 0.2}
+        a, b = (np.array(nodes[name][0]) for name in (start, end))
+        gap_a, gap_b = (0.36 if nodes[name][2] else 0.2 for name in (start, end))
         unit = (b - a) / np.linalg.norm(b - a)
         axes.add_patch(
             FancyArrowPatch(
-                a + shrink[seen_a] * unit,
-                b - shrink[seen_b] * unit,
+                a + gap_a * unit,
+                b - gap_b * unit,
                 connectionstyle=f"arc3,rad={bend}",
                 arrowstyle="-|>",
                 mutation_scale=12,
@@ -210,8 +207,7 @@ def samples(runs: list[Run], rows: int) -> Figure:
     for letter, axis, run in zip(string.ascii_letters, axes[0], runs, strict=False):
         picture = tile(run.model.sample(rows * rows, mean=True), run.data.image_shape, rows)
         _show_images(axis, picture, f"({letter}) {run.experiment.latent_dim}-D latent space")
-    title = f"{runs[0].learned_from}: random samples {_after(runs)}"
-    _suptitle(figure, title)
+    _suptitle(figure, f"{runs[0].learned_from}: random samples {_after(runs)}")
     return figure
 
 
