@@ -27,7 +27,12 @@ from vae_keras.reproduction import (
     style,
 )
 from vae_keras.reproduction.experiments import Experiment
-from vae_keras.reproduction.settings import LowerBound, MarginalLikelihood, Samples
+from vae_keras.reproduction.settings import (
+    GraphicalModel,
+    LowerBound,
+    MarginalLikelihood,
+    Samples,
+)
 from vae_keras.traversals import traversal
 
 REAL = datasets.TITLES
@@ -499,6 +504,16 @@ def test_a_figure_with_other_parameters_lies_elsewhere_and_is_not_fresh(tmp_path
     assert str(save(figures_dir=2024)) == "2024"  # a path too
     monkeypatch.setenv("HOME", str(tmp_path))
     assert save(figures_dir="~/figs") == tmp_path / "figs"
+
+
+def test_a_folder_of_ones_own_needs_no_project_that_can_be_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths.os, "access", lambda *_: False)
+    monkeypatch.delenv("VAE_KERAS_RESULTS", raising=False)
+    settings = GraphicalModel(figures_dir=str(tmp_path))
+    ran = provenance.code(settings.name)
+    assert figures.save(figures.graphical_model(), settings, ran) == tmp_path
+    with pytest.raises(OSError, match="the parameter figures_dir"):
+        figures.save(figures.graphical_model(), GraphicalModel(), ran)
 
 
 def test_the_figure_has_a_panel_a_size_with_the_papers_points():

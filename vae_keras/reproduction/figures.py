@@ -587,9 +587,10 @@ def save(
     if not is_own:
         print(f"the code that ran is not that of reproduce/{name}.ipynb, as the project has it")
     of_preset = is_own and settings.parameters == type(settings)(preset=settings.preset).parameters
-    folder = paths.figures(presets.label(settings.preset) if of_preset else "custom")
     if settings.figures_dir:
         folder = Path(str(settings.figures_dir)).expanduser()
+    else:
+        folder = paths.figures(presets.label(settings.preset) if of_preset else "custom")
     files = {}
     for suffix in ("png", "pdf"):
         files[f"{name}.{suffix}"] = _rendered(figure, suffix)
