@@ -4,7 +4,6 @@ import io
 import re
 import signal
 import subprocess
-import time
 
 import nbformat
 import pytest
@@ -140,7 +139,7 @@ def test_stale_notebooks_are_run_side_by_side_where_there_are_jobs(
 def failing(*names):
     """A `run_all` by which the runs of these data sets fail, and all others are stored."""
 
-    def run_all(chosen, in_turn, execution):
+    def run_all(chosen, in_turn, execution, meanwhile):
         assert in_turn
         run_all.asked.append([e.dataset for e, _ in chosen])
         run_all.stored |= {e.key for e, _ in chosen if e.dataset not in names}
@@ -216,13 +215,10 @@ def test_a_figure_is_drawn_as_soon_as_its_runs_are_there(monkeypatch):
         Figure("fig_graphical_model", []),
     ]
 
-    def run_all(chosen, in_turn, execution):
+    def run_all(chosen, in_turn, execution, meanwhile):
         for experiment, _ in chosen:
             stored.add(experiment.key)
-            for _ in range(40):  # until what may be drawn is: that is looked for each second
-                time.sleep(0.1)
-                if "fig_samples" in drawn:
-                    break
+            meanwhile()
 
     monkeypatch.setattr(notebooks.runs, "check", lambda plan: None)
     monkeypatch.setattr(notebooks.runs, "run_all", run_all)
@@ -233,7 +229,7 @@ def test_a_figure_is_drawn_as_soon_as_its_runs_are_there(monkeypatch):
 
 
 def test_without_its_scheduler_nothing_is_drawn(monkeypatch):
-    def run_all(chosen, in_turn, execution):
+    def run_all(chosen, in_turn, execution, meanwhile):
         raise executor.ClusterError("nobody answers")
 
     monkeypatch.setattr(notebooks.runs, "check", lambda plan: None)

@@ -409,6 +409,14 @@ def test_in_this_process_a_run_has_ended_before_the_next_begins(faces, monkeypat
     assert seen == [(what, one.key) for one in two for what in ("begins", "ended")]
 
 
+def test_after_each_run_there_is_time_for_something_else(two, faked):
+    finished = []
+    runs.run_all(
+        two, meanwhile=lambda: finished.append([store.is_finished(e.key, SAMPLES) for e, _ in two])
+    )
+    assert [sum(states) for states in finished] == [1, 2]
+
+
 def test_what_another_process_trains_is_waited_for(faces, monkeypatch, capsys):
     experiment = pair(samples=1000)
     monkeypatch.setattr(runs, "LOOK_AGAIN_S", 0.05)

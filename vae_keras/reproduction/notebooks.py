@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -114,32 +114,13 @@ def _train(
         pair for _, needed in in_turn for pair in sorted(needed, key=lambda p: -p[0].cost)
     ]:
         try:
-            with _every_second(look):
-                runs.run_all(everything, in_turn=True, execution=execution)
+            runs.run_all(everything, in_turn=True, execution=execution, meanwhile=look)
         except executor.ClusterError:
             raise
         except Exception as error:  # of one run or several; the others are stored
             why = "; ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", [])])
     look()
     return failed | dict.fromkeys(waiting, why)
-
-
-@contextlib.contextmanager
-def _every_second(look: Callable[[], None]) -> Iterator[None]:
-    """Call `look` every second, in a thread, within this context."""
-    ended = threading.Event()
-
-    def watch():
-        while not ended.wait(1):
-            look()
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 def _make(

@@ -8,7 +8,7 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Executor, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,6 +145,7 @@ def run_all(
     models: bool = True,
     in_turn: bool = False,
     execution: executor.Execution | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> list[Run]:
     """Train the runs that are not finished in the store; returns all runs, in order.
 
@@ -153,7 +154,7 @@ def run_all(
     by other versions. `execution`: by default from the environment. If it does not train, the runs
     are returned as far as they have got, without those not yet measured. Runs whose model is not
     needed (`models` false) or ships with the package may then come from the figures in
-    ``figures/``.
+    ``figures/``. `meanwhile` is called every second while processes train, and after each run.
 
     Raises, before any training, ValueError for an experiment that does not fit its data or for no
     experiments, ClusterError if no scheduler answers, and StoreError for a run trained on other
@@ -171,7 +172,7 @@ def run_all(
         runs = _as_they_are(chosen, models)
     else:
         if tasks := _missing(chosen, in_turn):
-            _train(tasks, execution)
+            _train(tasks, execution, meanwhile)
         runs = [Run(e, data, _finished(e, data)) for e, data in chosen]
     _tell_of_others(runs)
     return runs
@@ -233,7 +234,9 @@ def _missing(chosen: list[tuple[Experiment, Dataset]], in_turn: bool) -> list[_T
     return sorted(tasks.values(), key=lambda task: 0 if in_turn else -task.experiment.cost)
 
 
-def _train(tasks: list[_Task], execution: executor.Execution) -> None:
+def _train(
+    tasks: list[_Task], execution: executor.Execution, meanwhile: Callable[[], None]
+) -> None:
     """Run all tasks with one executor."""
     experiments = {task.experiment.key: task.experiment for task in tasks}
     board = Board(experiments, {key: store.samples(key) for key in experiments})
@@ -277,6 +280,7 @@ def _train(tasks: list[_Task], execution: executor.Execution) -> None:
                 except Exception as error:
                     failures.append(_of(task, executor.translated(error)))
                 board.ended(key, task.is_done)
+            meanwhile()
     if failures:
         first, *more = failures
         for other in more:
