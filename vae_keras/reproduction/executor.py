@@ -11,13 +11,13 @@ import signal
 import subprocess
 import sys
 import threading
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
+from urllib.request import urlopen
 
 import psutil
 
@@ -126,13 +126,12 @@ def local(
     with gpus.shared(n) as environment:
         if environment is None and jobs is None:
             n = len(gpus.names())
-        pool = LocalExecutor(n, on_report, environment)
-        try:
-            yield pool
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-        pool.shutdown()
+        with LocalExecutor(n, on_report, environment) as pool:
+            try:
+                yield pool
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
 
 
 class InThisProcess(Executor):
@@ -275,21 +274,15 @@ def _client(address):
         raise ClusterError(f"no Dask scheduler answers at {address}: {error}") from error
 
 
-def _is_there(page):
-    """A scheduler gives the address of a dashboard even if it has none."""
-    with contextlib.suppress(OSError, ValueError), urllib.request.urlopen(page, timeout=2):
-        return True
-    return False
-
-
 @contextlib.contextmanager
 def cluster(address: str, on_report: OnReport = lambda message: None) -> Iterator[Executor]:
     """The executor of the Dask scheduler at `address`. Raises ClusterError if none answers."""
     client = _client(address)
     try:
         client.subscribe_topic(TOPIC, lambda event: on_report(event[1]))
-        if _is_there(client.dashboard_link):
-            print(f"Dask's dashboard: {client.dashboard_link}", flush=True)
+        dashboard = client.dashboard_link  # also of a scheduler that has none
+        with contextlib.suppress(OSError, ValueError), urlopen(dashboard, timeout=2):
+            print(f"Dask's dashboard: {dashboard}", flush=True)
         yield client.get_executor()
     finally:
         with contextlib.suppress(OSError, TimeoutError):
