@@ -106,7 +106,8 @@ class _Training:
                     verbose=0,
                 )
             curve = self.record["curve"]
-            if stop in recorded | set(ends) and not self._is_recorded():
+            measured = curve and curve[-1]["samples"] == self.model.samples_evaluated
+            if stop in recorded | set(ends) and not measured:
                 rows = measures.measure(experiment, self.model, self.splits, follow.running())
                 curve = curve + rows
                 if stop in recorded:
@@ -127,10 +128,6 @@ class _Training:
         """Adagrad's step size: 0 in the warm-up, which only sums squares."""
         warm = self._minibatches() >= self.experiment.warm_minibatches
         return self.experiment.step_size if warm else 0.0
-
-    def _is_recorded(self):
-        curve = self.record["curve"]
-        return bool(curve) and curve[-1]["samples"] == self.model.samples_evaluated
 
     def _minibatches(self):
         return self.model.examples_seen // self.experiment.batch_size
