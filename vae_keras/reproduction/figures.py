@@ -592,8 +592,11 @@ def save(
     else:
         folder = paths.figures(presets.label(settings.preset) if of_preset else "custom")
     files = {}
-    for suffix in ("png", "pdf"):
-        files[f"{name}.{suffix}"] = _rendered(figure, suffix)
+    for suffix, metadata in (("png", None), ("pdf", {"CreationDate": None})):
+        buffer = io.BytesIO()
+        with style.context():
+            figure.savefig(buffer, format=suffix, metadata=metadata)
+        files[f"{name}.{suffix}"] = buffer.getvalue()
     for stem, table in (tables or {}).items():
         files[f"{stem}.csv"] = table.to_csv(index=False).encode()
     runs = list(runs)
@@ -605,14 +608,6 @@ def save(
         _files.replace(folder / file, content)
     print(f"written: {paths.shown(folder / name)}.png and what belongs to it")
     return folder
-
-
-def _rendered(figure: Figure, suffix: str) -> bytes:
-    buffer = io.BytesIO()
-    metadata = {"CreationDate": None} if suffix == "pdf" else None
-    with style.context():
-        figure.savefig(buffer, format=suffix, metadata=metadata)
-    return buffer.getvalue()
 
 
 def traversals(
