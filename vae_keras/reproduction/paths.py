@@ -13,7 +13,6 @@ PRESETS = NOTEBOOKS / "presets"
 NAMES = sorted(file.stem for file in NOTEBOOKS.glob("fig_*.ipynb"))
 FIGURES = ROOT / "figures"
 
-
 _results: ContextVar[str | None] = ContextVar("results", default=None)
 
 

@@ -10,8 +10,6 @@ import yaml
 from vae_keras.reproduction import paths
 
 NAMES = ("smoke", "quick", "standard", "paper")
-
-
 # `samples`: training samples evaluated by each model. `samples_of_curves`: the same for models that
 # are drawn as curves. `samples_of_other_seeds`: a limit for all seeds of a curve but the first.
 # `allow_embedded`: whether to use embedded data if the real data are not found.
