@@ -54,13 +54,13 @@ def claim(key: str) -> Iterator[bool]:
         runs_folder().mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(runs_folder() / f".{key}.lock")
         try:
-            lock.acquire(blocking=False)
+            held = lock.acquire(blocking=False)
         except filelock.Timeout:
-            lock = None
-    if lock is None:
+            held = None
+    if held is None:
         yield False
         return
-    with lock:
+    with held:
         with _writing(runs_folder()):
             # Left by a process that was killed while writing.
             for part in (runs_folder() / key).glob(".*.part*"):
