@@ -6,13 +6,13 @@
 import numpy as np
 import pandas as pd
 
+from vae_keras.datasets import TITLES
 from vae_keras.reproduction import paper
 
 HOLDS, BUT, NOT = "holds", "holds, but", "does not hold"
 NEAR = 3.0  # nats: a point this close to the paper's agrees with it
 FROM = 2 * 10**6  # training samples: earlier, seeds differ by more than NEAR
 BOUNDS, LIKELIHOODS = "fig_lower_bound.csv", "fig_marginal_likelihood.csv"
-_PLACES = {"mnist": "MNIST", "frey_face": "Frey Face"}
 
 
 def card(second: pd.DataFrame, third: pd.DataFrame) -> pd.DataFrame:
@@ -23,7 +23,7 @@ def card(second: pd.DataFrame, third: pd.DataFrame) -> pd.DataFrame:
     data.
     """
     for table in (second, third):
-        if unknown := set(table.dataset) - set(_PLACES):
+        if unknown := set(table.dataset) - set(TITLES):
             raise ValueError(f"the paper makes no claim about {', '.join(sorted(unknown))}")
     panels = paper.claims(second)
     rows = [
@@ -51,7 +51,7 @@ def _better(table):
     last = last.groupby(["dataset", "latent_dim", "algorithm"]).lower_bound.last().unstack()
     lead = last.aevb - last.wake_sleep
     least, most = (
-        f"{lead[at]:.1f} ({_PLACES[at[0]]}, N_z = {at[1]})" for at in (lead.idxmin(), lead.idxmax())
+        f"{lead[at]:.1f} ({TITLES[at[0]]}, N_z = {at[1]})" for at in (lead.idxmin(), lead.idxmax())
     )
     verdict = HOLDS if (lead > 0).all() else BUT if (lead > 0).mean() >= 0.5 else NOT
     measured = (
@@ -74,7 +74,7 @@ def _superfluous(panels):
         *_, before, end = rows.sort_values("latent_dim").itertuples()
         change.append(
             f"{end.test - before.test:+.1f} from N_z = {before.latent_dim} to {end.latent_dim} "
-            f"({_PLACES[name]})"
+            f"({TITLES[name]})"
         )
         lost.append(before.test - end.test > 0.01 * abs(before.test))
     verdict = HOLDS if not any(lost) else BUT if not all(lost) else NOT
