@@ -30,8 +30,7 @@ MEASURED = {  # the examples of others: their name, and where the bound was meas
 
 def markdown(header: list, rows: list[list]) -> str:
     """A table with the cells as they are given."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(str, cells)) + " |" for cells in lines)
+    return claims.markdown(pd.DataFrame(rows, columns=header).astype(str))
 
 
 def of_figure(name: str, budget: str, last: bool) -> str:

@@ -14,7 +14,7 @@ import argparse
 import pandas as pd
 
 from vae_keras import datasets
-from vae_keras.reproduction import paper, style
+from vae_keras.reproduction import claims, paper, style
 
 SPLITS = {"test": "test", "running": "running mean", "train": "training set"}
 FROM = {2: 7 * 10**5, 3: 2 * 10**6}  # training samples, by figure
@@ -50,7 +50,7 @@ def table(found: pd.DataFrame, last: bool, begin: int | None = None) -> str:
     columns = ["samples", "here", "spread", "the paper", "difference"]
     columns = columns if last else ["from, to", "least", "most"]
     heads = [f"{SPLITS[s]}: {c}" if c == columns[0] else c for s in splits for c in columns]
-    rows = [["panel", "", *heads], ["---"] * (2 + len(heads))]
+    rows = []
     names = [c for c in ("dataset", "latent_dim", "n_train") if c in found]
     for name, known in (("dataset", datasets.TITLES), ("algorithm", style.ALGORITHMS)):
         found = found.assign(**{name: pd.Categorical(found[name], list(known))})  # in that order
@@ -67,7 +67,7 @@ def table(found: pd.DataFrame, last: bool, begin: int | None = None) -> str:
             else:
                 cells += of_curve(points, last, 0 if curve["dataset"] == "frey_face" else 1)
         rows.append(cells)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
+    return claims.markdown(pd.DataFrame(rows, columns=["panel", "", *heads]))
 
 
 def main() -> None:

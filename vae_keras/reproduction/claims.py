@@ -37,7 +37,7 @@ def card(second: pd.DataFrame, third: pd.DataFrame) -> pd.DataFrame:
 
 
 def markdown(rows: pd.DataFrame) -> str:
-    """Format `card` as a Markdown table."""
+    """A table of text, such as `card`, in Markdown."""
     lines = [rows.columns, ["---"] * len(rows.columns), *rows.itertuples(index=False)]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
