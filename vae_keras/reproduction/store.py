@@ -227,15 +227,14 @@ def records() -> dict[str, dict]:
     for folder in sorted(path for path in runs_folder().glob("*") if path.is_dir()):
         key = folder.name
         record: dict = {}
-        try:
+        state = "unreadable"
+        with contextlib.suppress(StoreError):
             with _reading(folder / CHECKPOINT, key):
                 _, record = _read_checkpoint(folder / CHECKPOINT)
             at_rest = any(_reached(file) == record["samples"] for file in folder.glob("run-*.json"))
             state = "finished" if at_rest else "stopped"
-            if not at_rest and is_claimed(key):
-                state = "training"
-        except StoreError:
-            state = "training" if is_claimed(key) else "unreadable"
+        if state != "finished" and is_claimed(key):
+            state = "training"
         found[key] = {"state": state, **record}
     return found
 
