@@ -7,14 +7,13 @@ noise of standard deviation 0.5, and random weights. The encoder is diagonal and
 exact standard deviations. Writes appendix_d.csv and appendix_d.json. No data, no training.
 """
 
-import json
 import os
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import warnings
-from pathlib import Path
 
+import common
 import numpy as np
 import pandas as pd
 import scipy.stats
@@ -22,10 +21,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from vae_keras import marginal_likelihood
-from vae_keras.reproduction import provenance
 
 tfd = tfp.distributions
-HERE = Path(__file__).parent
 SIZES = (1, 2, 3, 4, 5, 7, 10, 15)
 PIXELS, NOISE, DATAPOINTS, L, K, SEED = 30, 0.5, 500, 50, 1000, 0
 
@@ -79,13 +76,7 @@ def main() -> None:
             print(rows[-1], flush=True)
     columns = ["latent_dim", "estimator", "mean_error", "rms_error", "reported_error"]
     table = pd.DataFrame(rows, columns=columns).round(3)
-    table.to_csv(HERE / "appendix_d.csv", index=False)
-    about = {
-        "command": "python benchmarks/validation/appendix_d.py", "device": provenance.device(),
-        "seed": SEED, "datapoints": DATAPOINTS, "commit": provenance.commit(),
-    }  # fmt: skip
-    (HERE / "appendix_d.json").write_text(json.dumps(about, indent=2) + "\n")
-    print(table.to_string(index=False))
+    common.write(__file__, table, seed=SEED, datapoints=DATAPOINTS)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,7 @@ for each seed, and the mean of each point's highest estimate, which is nearer to
 posteriors have several modes.
 """
 
-from pathlib import Path
-
+import common
 import numpy as np
 import pandas as pd
 
@@ -50,9 +49,7 @@ def main() -> None:
                 }
             )
             print(rows[-1], flush=True)
-    table = pd.DataFrame(rows).round(2)
-    table.to_csv(Path(__file__).with_suffix(".csv"), index=False)
-    print(table.to_string())
+    common.write(__file__, pd.DataFrame(rows).round(2))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,7 @@ same points by importance sampling, in nats. The difference is KL(q(z|x) || p(z|
 error of the encoder; log p(x) depends on the decoder alone. Writes overfitting.csv.
 """
 
-from pathlib import Path
-
+import common
 import numpy as np
 import pandas as pd
 
@@ -53,9 +52,7 @@ def main() -> None:
                 }
             )
             print(rows[-1], flush=True)
-    table = pd.DataFrame(rows).round(2)
-    table.to_csv(Path(__file__).with_suffix(".csv"), index=False)
-    print(table.to_string())
+    common.write(__file__, pd.DataFrame(rows).round(2))
 
 
 if __name__ == "__main__":

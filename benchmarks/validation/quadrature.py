@@ -7,21 +7,19 @@ trained first if it is not in the store. The grid has 226^3 points in three late
 test digits take a few minutes. Writes quadrature.csv and quadrature.json.
 """
 
-import json
 import os
-from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
+import common
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 from tqdm import tqdm
 
 from vae_keras import datasets, marginal_likelihood, pixels
-from vae_keras.reproduction import experiments, provenance, runs
+from vae_keras.reproduction import experiments, runs
 
-HERE = Path(__file__).parent
 DIGITS = 60
 GRID = np.linspace(-4.5, 4.5, 226, dtype=np.float32)
 
@@ -68,16 +66,13 @@ def main():
             add(f"importance sampling, K = {k:,}, {share:.0%} from p(z)", found.log_likelihood)
     add("lower bound", model.elbo(x, n_samples=100))
     columns = ["estimator", "mean", "mean_error", "median_error", "largest_error"]
-    table = pd.DataFrame(rows, columns=columns).round(3)
-    print(table.to_string(index=False))
-    table.to_csv(HERE / "quadrature.csv", index=False)
-    about = {
-        "command": "python benchmarks/validation/quadrature.py", "device": provenance.device(),
-        "seed": 0, "digits": f"the first {DIGITS} of the MNIST test set",
-        "grid": f"{len(GRID)} points a side, from {GRID[0]} to {GRID[-1]}",
-        "commit": provenance.commit(),
-    }  # fmt: skip
-    (HERE / "quadrature.json").write_text(json.dumps(about, indent=2) + "\n")
+    common.write(
+        __file__,
+        pd.DataFrame(rows, columns=columns).round(3),
+        seed=0,
+        digits=f"the first {DIGITS} of the MNIST test set",
+        grid=f"{len(GRID)} points a side, from {GRID[0]} to {GRID[-1]}",
+    )
 
 
 if __name__ == "__main__":
