@@ -48,10 +48,6 @@ def test_pixels_are_read_as_the_model_reads_them(make_vae):
     np.testing.assert_allclose(traversal(vae, grey), read, atol=1e-6)
 
 
-def test_images_keep_their_shape(any_encoder, any_decoder, make_vae, x):
-    assert traversal(make_vae(latent=4), x[0], dims=[3], values=[1.0]).shape == (1, 1, 12)
-
-
 @pytest.mark.parametrize(
     ("given", "message"),
     [
