@@ -60,6 +60,19 @@ def regression():
     return Regression()
 
 
+MEAN, STD = np.array([0.5, -0.2, 0.1]), np.array([0.3, 0.2, 0.1])  # some q(theta)
+
+
+def with_some_q(model):
+    """The model, its q(theta) of MEAN and STD."""
+    model.decoder.linear.set_weights([MEAN[:2, None], MEAN[2:]])
+    for variable, value in zip(
+        model.log_variances, np.split(2 * np.log(STD) / UNIT, [2]), strict=True
+    ):
+        variable.assign(value.reshape(variable.shape))
+    return model
+
+
 def test_it_finds_the_exact_posterior(regression):
     model = regression.model()
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.03, 4000)))
@@ -72,17 +85,11 @@ def test_it_finds_the_exact_posterior(regression):
 
 def test_the_bound_and_its_gradient_are_those_in_closed_form(regression):
     """E_q(theta) log p(y|u, theta) is a quadratic form; so are its gradients."""
-    model, (u, y) = regression.model(), (regression.u, regression.y)
-    mean, std = np.array([0.5, -0.2, 0.1]), np.array([0.3, 0.2, 0.1])
-    model.decoder.linear.set_weights([mean[:2, None], mean[2:]])
-    for variable, value in zip(
-        model.log_variances, np.split(2 * np.log(std) / UNIT, [2]), strict=True
-    ):
-        variable.assign(value.reshape(variable.shape))
-    design = np.c_[u, np.ones(N)]
-    residual = y - design @ mean
+    model = with_some_q(regression.model())
+    design = np.c_[regression.u, np.ones(N)]
+    residual = regression.y - design @ MEAN
     noise = NOISE**2
-    exact = -0.5 * np.log(2 * np.pi * noise) - 0.5 * (residual**2 + design**2 @ std**2) / noise
+    exact = -0.5 * np.log(2 * np.pi * noise) - 0.5 * (residual**2 + design**2 @ STD**2) / noise
     of_u = -np.log(2 * np.pi * noise)  # u is met exactly: two Gaussians at their means
     variables = [*model.decoder.trainable_variables, *model.log_variances]
 
@@ -96,7 +103,7 @@ def test_the_bound_and_its_gradient_are_those_in_closed_form(regression):
     estimate, *found = np.mean([draw() for _ in range(4000)], axis=0)
     assert estimate == pytest.approx(exact.mean() + of_u, abs=0.03)
     by_mean = design.T @ residual / noise / N
-    by_log_variance = -0.5 * np.mean(design**2, 0) * std**2 / noise
+    by_log_variance = -0.5 * np.mean(design**2, 0) * STD**2 / noise
     np.testing.assert_allclose(found[:3], by_mean, atol=0.08)
     np.testing.assert_allclose(np.array(found[3:]) / UNIT, by_log_variance, atol=0.08)
 
@@ -151,13 +158,7 @@ def test_n_train_must_be_given_and_positive(make_vae):
 
 def test_each_draw_of_theta_is_one_of_q_theta(regression):
     """Of every number: its mean, its width, and no share in that of another."""
-    model = regression.model()
-    mean, std = np.array([0.5, -0.2, 0.1]), np.array([0.3, 0.2, 0.1])
-    model.decoder.linear.set_weights([mean[:2, None], mean[2:]])
-    for variable, value in zip(
-        model.log_variances, np.split(2 * np.log(std) / UNIT, [2]), strict=True
-    ):
-        variable.assign(value.reshape(variable.shape))
+    model = with_some_q(regression.model())
     z = tf.constant([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])  # w1 + b, w2 + b and b, in this order
 
     @tf.function
@@ -167,8 +168,8 @@ def test_each_draw_of_theta_is_one_of_q_theta(regression):
     for training in (True, False):
         y = np.array([draw(training) for _ in range(2000)])
         theta = np.c_[y[:, 0] - y[:, 2], y[:, 1] - y[:, 2], y[:, 2]]
-        np.testing.assert_allclose(theta.mean(0), mean, atol=0.03)
-        np.testing.assert_allclose(theta.std(0), std, rtol=0.07)
+        np.testing.assert_allclose(theta.mean(0), MEAN, atol=0.03)
+        np.testing.assert_allclose(theta.std(0), STD, rtol=0.07)
         np.testing.assert_allclose(np.corrcoef(theta.T), np.eye(3), atol=0.09)
     at_the_means = model.decode(z).mean()[:, 2]
     np.testing.assert_allclose(at_the_means, [0.6, -0.1, 0.1], rtol=1e-5)
