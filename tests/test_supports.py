@@ -1,6 +1,7 @@
 """Data outside the support of p(x|z) are refused before training; all that lie in it are taken."""
 
-import keras
+import types
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -26,33 +27,22 @@ def spoiled(x, value):
 # family: data inside its support, data outside, what is said, what is fixed
 FAMILIES = {
     "Exponential": (UNIT, -0.1, "non-negative", None),
-    "HalfNormal": (UNIT, -0.1, "non-negative", None),
     "Gamma": (UNIT, 0.0, r"log p\(x\|z\) = ", None),
-    "InverseGamma": (UNIT, -1.0, "non-negative", None),
-    "Weibull": (UNIT, -1.0, "at least 0", None),
-    "LogNormal": (UNIT, -1.0, "non-negative", None),
-    "LogitNormal": (UNIT, 1.0, r"log p\(x\|z\) = ", None),
     "Beta": (UNIT, 0.0, r"log p\(x\|z\) = ", None),
     "ContinuousBernoulli": (UNIT, 1.1, "less than or equal to `1`", None),
     "Gompertz": (UNIT, -0.1, r"log p\(x\|z\) = -inf", None),
     "Poisson": (COUNTS, 0.5, "needs integers", None),
     "Geometric": (COUNTS, -1.0, "", None),
-    "NegativeBinomial": (COUNTS, 2.5, "needs integers", None),
-    "Skellam": (COUNTS, 2.5, "needs integers", None),
     "Binomial": (COUNTS, 5.0, "less than or equal to `total_count`", {"total_count": 3.0}),
     "OneHotCategorical": (ONE_HOT, 1.0, "sum to 1", None),
 }
-
-
-def model_of(make_vae, any_decoder, layer):
-    return make_vae(decoder=any_decoder(layer))
 
 
 @pytest.mark.first(6)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_data_outside_the_support_of_a_family(family, make_vae, any_decoder):
     good, value, why, fixed = FAMILIES[family]
-    vae = model_of(make_vae, any_decoder, TFPDistribution(family, D, fixed=fixed))
+    vae = make_vae(decoder=any_decoder(TFPDistribution(family, D, fixed=fixed)))
     check = vae.density_check()
     check(good)
     with pytest.raises(ValueError, match=f"datapoint 7, .* under the decoder's {family} .*{why}"):
@@ -60,7 +50,7 @@ def test_data_outside_the_support_of_a_family(family, make_vae, any_decoder):
 
 
 def test_they_are_refused_wherever_data_come_from(make_vae, any_decoder):
-    vae = model_of(make_vae, any_decoder, TFPDistribution("Poisson", D))
+    vae = make_vae(decoder=any_decoder(TFPDistribution("Poisson", D)))
     assert np.all(np.isfinite(vae.elbo(COUNTS)))
     bad = spoiled(COUNTS, 0.5)
     stream = tf.data.Dataset.from_tensor_slices(bad).batch(20)
@@ -78,39 +68,37 @@ def test_they_are_refused_wherever_data_come_from(make_vae, any_decoder):
 
 @pytest.mark.long
 def test_one_block_of_several(make_vae, any_decoder):
-    layer = Blockwise([Bernoulli(3), TFPDistribution("Exponential", 9)])
-    vae = model_of(make_vae, any_decoder, layer)
-    vae.density_check()(UNIT)
-    with pytest.raises(ValueError, match=r"Bernoulli, Exponential \(Sample must be non-negative"):
-        vae.density_check()(spoiled(UNIT, -0.5))
-    counts = Blockwise([DiagonalGaussian(3), TFPDistribution("Poisson", 9)])
-    x = np.concatenate([UNIT[:, :3], COUNTS[:, 3:]], axis=1)
-    vae = model_of(make_vae, any_decoder, counts)
-    vae.density_check()(x)  # of the others no integers are asked
+    parts = [Bernoulli(3), TFPDistribution("Exponential", 5), TFPDistribution("Poisson", 4)]
+    check = make_vae(decoder=any_decoder(Blockwise(parts))).density_check()
+    x = np.concatenate([UNIT[:, :8], COUNTS[:, 8:]], axis=1)
+    check(x)  # of the others no integers are asked
+    names = r"Bernoulli, Exponential, Poisson \(Sample must be non-negative"
+    with pytest.raises(ValueError, match=names):
+        check(spoiled(x, -0.5))
+    x[7, 9] = 0.5
     with pytest.raises(ValueError, match="needs integers"):
-        vae.density_check()(spoiled(x, 0.5))
+        check(x)
 
 
 @pytest.mark.parametrize("layer", [Bernoulli(D), DiagonalGaussian(D)])
 def test_where_all_numbers_or_pixels_have_a_density_nothing_is_worked_out(
     layer, make_vae, any_decoder
 ):
-    assert model_of(make_vae, any_decoder, layer).density_check() is None
+    assert make_vae(decoder=any_decoder(layer)).density_check() is None
+
+
+PRIOR = tfd.MultivariateNormalDiag([0.0])
+
+
+def of_one(family):
+    """A model of one number x, whose distribution is `family` of one number z."""
+    return types.SimpleNamespace(prior=PRIOR, decode=lambda z: tfd.Independent(family(z), 1))
 
 
 def test_a_support_that_depends_on_z_is_not_judged_by_one_z():
-    class Model:
-        prior = tfd.MultivariateNormalDiag([0.0])
-
-        def decode(self, z):
-            return tfd.Independent(tfd.Uniform(z - 1, z + 1), 1)
-
-    check = _supports.density_check(Model())
-    lowest, highest = (
-        float(op([Model.prior.sample(1, seed=(0, k)) for k in range(_supports.TRIES)]))
-        for op in (np.min, np.max)
-    )
-    inside = [[lowest - 0.9], [highest + 0.9]]
+    check = _supports.density_check(of_one(lambda z: tfd.Uniform(z - 1, z + 1)))
+    tried = [PRIOR.sample(1, seed=(0, k)) for k in range(_supports.TRIES)]
+    inside = [[np.min(tried) - 0.9], [np.max(tried) + 0.9]]
     check(np.array(inside, "float32"))
     with pytest.raises(ValueError, match=r"datapoint 0, with values from 50 to 50"):
         check(np.array([[50.0]], "float32"))
@@ -121,25 +109,13 @@ def test_a_density_that_takes_no_more_x_than_it_has_z_is_not_judged():
         def _log_prob(self, x):
             return super()._log_prob(tf.concat([x, self.rate], axis=1)[:, :1])
 
-    class Model:
-        prior = tfd.MultivariateNormalDiag([0.0])
-
-        def decode(self, z):
-            return tfd.Independent(OfPairs(tf.exp(z)), 1)
-
-    _supports.density_check(Model())(np.ones((5, 1), "float32"))
+    model = of_one(lambda z: OfPairs(tf.exp(z)))
+    _supports.density_check(model)(np.ones((5, 1), "float32"))
 
 
 def test_the_first_bad_datapoint_is_named_however_many_there_are(monkeypatch):
     monkeypatch.setattr(_supports, "ROWS", 16)
-
-    class Model:
-        prior = tfd.MultivariateNormalDiag([0.0])
-
-        def decode(self, z):
-            return tfd.Independent(tfd.Exponential(tf.exp(z)), 1)
-
-    check = _supports.density_check(Model())
+    check = _supports.density_check(of_one(lambda z: tfd.Exponential(tf.exp(z))))
     x = np.ones((100, 1), "float32")
     check(x)
     for first in (0, 15, 16, 37, 99):
@@ -149,20 +125,16 @@ def test_the_first_bad_datapoint_is_named_however_many_there_are(monkeypatch):
             check(bad)
 
 
-def test_uint8_pixels_are_looked_at_as_they_are_read(make_vae):
-    """0 is 0, of which Beta has no density; of a count it is a count."""
-    layer = TFPDistribution("Beta", D)
-    decoder = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2 * D), layer])
-    vae = make_vae(decoder=decoder)
+def test_uint8_pixels_are_looked_at_as_they_are_read(make_vae, any_decoder):
+    """255 is 1, of which Beta has no density."""
+    vae = make_vae(decoder=any_decoder(TFPDistribution("Beta", D)))
     _inputs.checked(vae, np.full((5, D), 128, "uint8"))
     with pytest.raises(ValueError, match="from 1 to 1, has no density"):
         vae.fit(np.full((5, D), 255, "uint8"), verbose=0)
 
 
-def test_pixels_of_a_probit_decoder_must_lie_in_the_unit_interval_too(make_vae):
-    head = TFPDistribution("ProbitBernoulli", 12)
-    decoder = keras.Sequential([keras.Input((2,)), keras.layers.Dense(head.params_size), head])
-    vae = make_vae(decoder=decoder)
+def test_pixels_of_a_probit_decoder_must_lie_in_the_unit_interval_too(make_vae, any_decoder):
+    vae = make_vae(decoder=any_decoder(TFPDistribution("ProbitBernoulli", 12)))
     vae.fit(np.full((20, 12), 0.5, "float32"), verbose=0)
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
         vae.fit(np.full((20, 12), 5, "float32"), verbose=0)
