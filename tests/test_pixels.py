@@ -5,6 +5,7 @@ import hashlib
 import keras
 import numpy as np
 import pytest
+from oracles.weights import assert_same
 
 from vae_keras import pixels
 
@@ -98,8 +99,7 @@ def test_fit_takes_it_and_goes_on_from_an_epoch(make_vae, x):
     parts = make_vae(seed=1)
     parts.fit(pixels.Binarised(x), epochs=2, shuffle=False, verbose=0)
     parts.fit(pixels.Binarised(x, epoch=2), initial_epoch=2, epochs=4, shuffle=False, verbose=0)
-    for a, b in zip(parts.trainable_variables, whole.trainable_variables, strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-6)
+    assert_same(parts.trainable_variables, whole.trainable_variables, atol=1e-6)
 
 
 def test_backup_and_restore_goes_on_with_the_draws_of_its_epoch(make_vae, x, tmp_path):
@@ -120,8 +120,7 @@ def test_backup_and_restore_goes_on_with_the_draws_of_its_epoch(make_vae, x, tmp
     with pytest.raises(KeyboardInterrupt):
         fit(make_vae(seed=1), stop_after=2)
     restored = fit(make_vae(seed=1))
-    for a, b in zip(restored.trainable_variables, whole.trainable_variables, strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-6)
+    assert_same(restored.trainable_variables, whole.trainable_variables, atol=1e-6)
 
 
 @pytest.mark.parametrize("make", [pixels.binarised, pixels.Binarised])
