@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 import tensorflow as tf
+from oracles.weights import assert_same, precision
 from tensorflow_probability import distributions as tfd
 
 from vae_keras import (
@@ -25,10 +26,6 @@ from vae_keras.layers import Bernoulli, DiagonalGaussian
 
 class Tempered(VAE):
     _temperature = 1.0
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self._temperature = 1.0
 
     def decode(self, z, training=False):
         return super().decode(self._temperature * z, training)
@@ -52,6 +49,7 @@ CHANGES = {
     "lora": _lora,
     "quantize": lambda vae: vae.decoder.get_layer("parameters").quantize("int8"),
     "attribute": lambda vae: setattr(vae, "_temperature", 3.0),
+    "prior": lambda vae: setattr(vae, "_prior", tfd.MultivariateNormalDiag([1.0, 1.0])),
     "layer": lambda vae: setattr(vae.decoder.get_layer("hidden"), "activation", keras.ops.sin),
 }
 
@@ -119,8 +117,7 @@ def test_a_single_minibatch_is_learned_from_as_in_fit(make_vae, x):
     one.fit(x[:100], shuffle=False, verbose=0)
     logs = other.train_on_batch(x[:100], return_dict=True)
     assert sorted(logs) == ["elbo", "kl", "loss", "reconstruction", "weight_decay"]
-    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-6)
+    assert_same(one.get_weights(), other.get_weights(), atol=1e-6)
     assert len(other.train_on_batch(x[:100])) == 5
 
 
@@ -132,8 +129,7 @@ def test_what_reads_one_minibatch_checks_it(use, factor, make_vae, x):
     for call in (getattr(vae, use), vae):
         with pytest.raises(ValueError, match=r"^pixels lie in|^2,400 of 2,400 values are NaN"):
             call(factor * x)
-    for a, b in zip(before, vae.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert_same(before, vae.get_weights())
 
 
 def test_a_minibatch_that_ends_in_nan_is_undone(make_vae, x):
@@ -142,8 +138,7 @@ def test_a_minibatch_that_ends_in_nan_is_undone(make_vae, x):
     before = vae.get_weights()
     with pytest.raises(NonFiniteBoundError):
         vae.train_on_batch(1e30 * x)
-    for a, b in zip(before, vae.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert_same(before, vae.get_weights())
 
 
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")  # Keras: of a generator
@@ -271,11 +266,8 @@ def test_many_samples_are_taken_in_parts(make_vae, x, monkeypatch):
 
 
 def test_a_model_without_weights_draws_nothing():
-    class Encoder(keras.Model):
-        def call(self, x):
-            return DiagonalGaussian(2)(x)
-
-    vae = VAE(Encoder(), networks.bernoulli_decoder(2, 8, 12))
+    encoder = keras.Sequential([keras.layers.Dense(4), DiagonalGaussian(2)])
+    vae = VAE(encoder, networks.bernoulli_decoder(2, 8, 12))
     with pytest.raises(ValueError, match="no weights yet: call it on a datapoint"):
         vae.sample(3)
 
@@ -333,12 +325,9 @@ def test_the_weights_of_encoder_and_decoder_have_paths_of_their_own(make_vae):
 def test_another_precision_is_refused(make_vae):
     with pytest.raises(ValueError, match="the prior is in float64"):
         make_vae(prior=tfd.MultivariateNormalDiag(np.zeros(2)))
-    keras.config.set_dtype_policy("float64")
-    try:
-        with pytest.raises(ValueError, match="the networks have weights in float64"):
-            make_vae(weight_decay=0.1)
-    finally:
-        keras.config.set_dtype_policy("float32")
+    message = "the networks have weights in float64"
+    with precision("float64"), pytest.raises(ValueError, match=message):
+        make_vae(weight_decay=0.1)
 
 
 @pytest.mark.parametrize("model", [VAE, WakeSleep, FullVB])
@@ -361,17 +350,10 @@ def test_metrics_are_the_bounds(make_vae):
 
 
 def test_advice_on_shapes_is_of_the_model(make_vae, x):
-    encoder = keras.Sequential(
-        [keras.Input((3, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(4), DiagonalGaussian(2)]
-    )
-    decoder = keras.Sequential(
-        [
-            keras.Input((2,)),
-            keras.layers.Dense(12),
-            keras.layers.Reshape((3, 4, 1)),
-            Bernoulli((3, 4, 1)),
-        ]
-    )
+    flat, dense, q = keras.layers.Flatten(), keras.layers.Dense(4), DiagonalGaussian(2)
+    encoder = keras.Sequential([keras.Input((3, 4, 1)), flat, dense, q])
+    pixels, image = keras.layers.Dense(12), keras.layers.Reshape((3, 4, 1))
+    decoder = keras.Sequential([keras.Input((2,)), pixels, image, Bernoulli((3, 4, 1))])
     with pytest.raises(ValueError, match=r"reshape them, x\.reshape\(-1, 3, 4, 1\)"):
         make_vae(encoder, decoder).fit([row.reshape(3, 4) for row in x], verbose=0)
 
