@@ -14,7 +14,6 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from oracles.linear_gaussian import LinearGaussian, Plain, loose
 
-import vae_keras
 from vae_keras import _programs, marginal_likelihood, mcmc
 
 tfd = tfp.distributions
@@ -64,7 +63,9 @@ def traced(monkeypatch):
 
 
 def draws(model, x, **kwargs):
-    return mcmc.draw(model, x, 9, burn_in=5, **kwargs).log_prob.numpy().T
+    chains = mcmc.draw(model, x, 9, burn_in=5, **kwargs)
+    assert chains.z.shape == (9, len(x), 2)
+    return chains.log_prob.numpy().T
 
 
 def appendix_d(model, x, **kwargs):
@@ -80,32 +81,28 @@ def sampled(model, x, **kwargs):
 ESTIMATES = pytest.mark.parametrize("estimate", [sampled, appendix_d])  # which draws
 
 
-@pytest.mark.first(1)
-@ESTIMATES
-def test_a_program_is_compiled_once_and_follows_the_weights(estimate, traced):
+def test_a_program_is_compiled_once_and_follows_the_weights(traced):
     oracle = LinearGaussian()
     x, model = oracle.draw(16), loose(oracle)
     model.compile(keras.optimizers.SGD(0.01))
-    first = estimate(model, x)
+    first = sampled(model, x)
     model.fit(x, validation_data=x, verbose=0)
     model.evaluate(x, verbose=0)
-    trained = estimate(model, x)
-    estimate(model, x, seed=1)
+    trained = sampled(model, x)
+    sampled(model, x, seed=1)
     assert len(traced) == 1
     fresh = loose(oracle)
-    np.testing.assert_array_equal(first, estimate(fresh, x))
+    np.testing.assert_array_equal(first, sampled(fresh, x))
     fresh.set_weights(model.get_weights())
-    np.testing.assert_array_equal(trained, estimate(fresh, x))
+    np.testing.assert_array_equal(trained, sampled(fresh, x))
     assert np.abs(trained - first).max() > 1e-3
     assert len(traced) == 2
 
 
-@pytest.mark.first(1)
-@ESTIMATES
-def test_what_took_the_place_of_an_attribute_is_used(estimate, traced):
+def test_what_took_the_place_of_an_attribute_is_used(traced):
     x = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
     model = Plain()
-    before = estimate(model, x)
+    before = sampled(model, x)
     wide = tfd.MultivariateNormalDiag([0.0, 0.0], [3.0, 3.0])
 
     def in_place():
@@ -114,72 +111,36 @@ def test_what_took_the_place_of_an_attribute_is_used(estimate, traced):
     for change in (lambda: setattr(model, "prior", wide), lambda: setattr(model, "noise", 0.7),
                    in_place, lambda: setattr(model, "decode", Plain(2.0).decode)):  # fmt: skip
         change()
-        after = estimate(model, x)
+        after = sampled(model, x)
         fresh = Plain()
         vars(fresh).update({k: v for k, v in vars(model).items() if k != "_programs"})
-        np.testing.assert_array_equal(after, estimate(fresh, x))
+        np.testing.assert_array_equal(after, sampled(fresh, x))
         assert np.abs(after - before).max() > 1e-3
         before = after
     made = len(traced)
-    np.testing.assert_array_equal(before, estimate(model, x))
+    np.testing.assert_array_equal(before, sampled(model, x))
     assert len(traced) == made
     if hasattr(model, "_programs"):
         assert len(model._programs) == 1  # those of the models that it was are gone
-
-
-def test_a_keras_model_with_another_prior_or_number(traced):
-    class Tempered(vae_keras.VAE):
-        temperature = 1.0
-
-        def decode(self, z, training=False):
-            return super().decode(z / self.temperature, training)
-
-    oracle = LinearGaussian()
-    x = oracle.draw(8)
-    model = oracle.vae(*oracle.posterior_map, np.zeros(2), Tempered)
-    found = [sampled(model, x)]
-    for name, value in (
-        ("temperature", 2.0), ("_prior", tfd.MultivariateNormalDiag([1.0, 1.0])),
-    ):  # fmt: skip
-        setattr(model, name, value)
-        found.append(sampled(model, x))
-        np.testing.assert_array_equal(sampled(model, x), found[-1])
-    assert len(traced) == len({values.tobytes() for values in found}) == 3
 
 
 @pytest.mark.first(1)
 @ESTIMATES
 def test_data_of_many_lengths_make_few_programs(estimate, traced, monkeypatch):
     monkeypatch.setattr(_programs, "BATCH", 40)
-    x = np.random.default_rng(0).normal(size=(100, 3)).astype("float32")
+    x = np.random.default_rng(0).normal(size=(85, 3)).astype("float32")
     model = Plain()
-    for n in [*range(1, 50), 81, 99, 100]:
+    for n in (1, 5, 8, 33, 40, 41, 85):
         found = estimate(model, x[:n])
         assert len(found) == n
         assert np.all(np.isfinite(found))
-    assert sorted(one.shape[0] for one in traced) == [8, 16, 32, 40]
+    assert sorted(one.shape[0] for one in traced) == [8, 40]
 
 
-@pytest.mark.long
-def test_a_longer_data_set_keeps_its_order():
-    oracle = LinearGaussian(pixels=1, latent=1)
-    a, c = oracle.posterior_map
-    exact = oracle.vae(a, c, np.log(np.diag(oracle.posterior_covariance)))
-    x = oracle.draw(1011)
-    for n in (3, 9, 1011):
-        found = marginal_likelihood.importance_sampling(exact, x[:n], 2).log_likelihood
-        np.testing.assert_allclose(found, oracle.log_likelihood(x[:n]), atol=0.01)
-    z = mcmc.draw(exact, x, 20, burn_in=50).z.numpy()
-    assert z.shape == (20, 1011, 1)
-    assert np.corrcoef(z.mean(0)[:, 0], (x @ a.T + c)[:, 0])[0, 1] > 0.8
-
-
-@pytest.mark.first(1)
-@ESTIMATES
 @pytest.mark.parametrize("make", [lambda: loose(LinearGaussian(pixels=3)), Plain])
-def test_a_model_is_not_kept_alive_by_what_was_compiled_for_it(estimate, make, traced):
+def test_a_model_is_not_kept_alive_by_what_was_compiled_for_it(make, traced):
     model = make()
-    estimate(model, np.ones((8, 3), "float32"))
+    sampled(model, np.ones((8, 3), "float32"))
     gone = weakref.ref(model)
     del model
     gc.collect()
