@@ -40,14 +40,7 @@ EMBEDDED = {
     "mnist_5k": "embedded digits (5,000 of MNIST)",
     "synthetic_faces": "embedded faces (synthetic, not Frey Face)",
 }
-DATA = {
-    "real": REAL,
-    "embedded": EMBEDDED,
-    "faces embedded": {
-        "mnist": REAL["mnist"],
-        "synthetic_faces": EMBEDDED["synthetic_faces"],
-    },
-}
+DATA = {"real": REAL, "embedded": EMBEDDED}
 
 
 def bound(dataset, latent_dim, algorithm, samples):
@@ -87,6 +80,15 @@ def curves(titles, settings, algorithms, seeds, measure="lower_bound", **about):
     return pd.DataFrame(rows)
 
 
+OF_FIGURE_3 = ["aevb", "wake_sleep", "mcem"]
+
+
+def of_figure_3(samples, sizes, algorithms=OF_FIGURE_3, seeds=(0,), name="mnist"):
+    settings = LowerBound(samples=samples, mnist_latent_dims=[3])
+    measure = "marginal_log_likelihood"
+    return pd.concat(curves([name], settings, algorithms, seeds, measure, n_train=n) for n in sizes)
+
+
 def recorded(name, latent_dim, samples, algorithm, measure):
     """Each algorithm has points of its own."""
     experiment = Experiment(name, latent_dim, samples, algorithm, measure=measure)
@@ -109,12 +111,17 @@ def expected_labels(algorithms, seeds, splits=("train", "test"), theirs=False):
     return labels + [f"the paper's own points, {CALLED[s]}" for s in sorted(splits) if theirs]
 
 
+LONGEST = 10**8  # samples of a run, whose number makes the widest title
 FIGURE_2 = ("running", "test")  # of the splits that are recorded
 
 
 def hollow(axis):
     """The lines of an axis that are the paper's points: marks without anything between them."""
-    return [line for line in axis.lines if hollow_line(line)]
+    return [line for line in axis.lines if line.get_linestyle() == "None"]
+
+
+def thin(axis):
+    return [line for line in axis.lines if line.get_linewidth() < 1 and line not in hollow(axis)]
 
 
 @SEEDS
@@ -131,8 +138,9 @@ def test_figure_2(data, preset, seeds):
     assert bool(theirs) == (data != "embedded" and preset != "smoke")
     labels = expected_labels(algorithms, seeds, FIGURE_2, bool(theirs))
     assert legend_labels(figure) == labels
-    for part, title in zip(figure.subfigs, titles.values(), strict=True):
-        assert part.get_suptitle() == title
+    assert [part.get_suptitle() for part in figure.subfigs] == list(titles.values())
+    assert {part.get_supxlabel() for part in figure.subfigs} == {"training samples evaluated"}
+    assert {axis.get_xscale() for axis in figure.axes if axis.lines} == {"log"}
 
 
 @pytest.mark.parametrize("preset", ["standard", "paper"])
@@ -177,24 +185,18 @@ def test_a_curve_of_one_point_can_be_seen_and_the_axis_ends_with_the_data():
         assert {line.get_marker() for line in ours} <= {"None", ""}
 
 
-def test_of_the_papers_points_only_the_algorithms_in_the_key_are_drawn():
-    table = curves(REAL, LowerBound(preset="quick"), ["aevb"], [0])
-    figure = figures.lower_bound(table, REAL)
+@pytest.mark.parametrize("splits", [FIGURE_2, ["test"]])
+def test_of_the_papers_points_only_those_of_curves_in_the_key_are_drawn(splits):
+    """Beside digits, and not beside embedded faces; of a run of an older recipe, none running."""
+    titles = {"mnist": REAL["mnist"], "synthetic_faces": EMBEDDED["synthetic_faces"]}
+    table = curves(titles, LowerBound(preset="quick"), ["aevb"], [0])
+    figure = figures.lower_bound(table[table.split.isin(splits)], titles)
+    assert problems(figure) == []
+    assert legend_labels(figure) == expected_labels(["aevb"], [0], splits, theirs=True)
     assert len({to_hex(line.get_color()) for axis in figure.axes for line in axis.lines}) == 1
-    assert legend_labels(figure) == [
-        "AEVB, minibatches (running mean)",
-        "AEVB, test set",
-        "the paper's own points, minibatches (running mean)",
-        "the paper's own points, test set",
-    ]
-
-
-def test_of_the_papers_points_only_the_splits_in_the_key_are_drawn():
-    """As of a run of an older recipe, which has no running mean."""
-    table = curves(REAL, LowerBound(preset="quick"), ["aevb"], [0])
-    figure = figures.lower_bound(table[table.split != "running"], REAL)
-    assert legend_labels(figure) == ["AEVB, test set", "the paper's own points, test set"]
-    assert {line.get_marker() for axis in figure.axes for line in hollow(axis)} == {"o"}
+    digits, faces = ([line for a in part.axes for line in hollow(a)] for part in figure.subfigs)
+    assert {line.get_marker() for line in digits} == {style.MARKS[split] for split in splits}
+    assert faces == []
 
 
 def test_where_data_are_embedded_the_axes_fit_what_the_curves_come_to():
@@ -218,21 +220,16 @@ def test_where_data_are_embedded_the_axes_fit_what_the_curves_come_to():
 
 @SEEDS
 @PRESETS
-@pytest.mark.parametrize("data", ["real", "embedded"])
+@pytest.mark.parametrize("data", DATA)
 def test_figure_3(data, preset, seeds):
     name, title = next(iter(DATA[data].items()))
-    settings = dataclasses.replace(LowerBound(preset=preset), mnist_latent_dims=[3])
-    algorithms = ["aevb", "wake_sleep", "mcem"]
-    n_train = MarginalLikelihood(preset=preset).n_train
-    sizes = n_train if data == "real" else [min(n, 4000) for n in n_train]
-    measure = "marginal_log_likelihood"
-    table = pd.concat(
-        curves([name], settings, algorithms, seeds, measure, n_train=n) for n in sizes
-    )
+    settings = MarginalLikelihood(preset=preset)
+    sizes = [n if data == "real" else min(n, 4000) for n in settings.n_train]
+    table = of_figure_3(settings.samples, sizes, OF_FIGURE_3, seeds, name)
     figure = figures.marginal_likelihood(table, title)
     assert problems(figure) == []
     theirs = data == "real" and preset != "smoke"
-    assert legend_labels(figure) == expected_labels(algorithms, seeds, theirs=theirs)
+    assert legend_labels(figure) == expected_labels(OF_FIGURE_3, seeds, theirs=theirs)
     assert [axis.get_title().split("= ")[1] for axis in figure.axes] == [f"{n:,}" for n in sizes]
     first = {1000: 194_800, 50_000: 1_788_000} if data == "real" else {}  # of the paper's points
     last = table.samples.max()
@@ -242,12 +239,9 @@ def test_figure_3(data, preset, seeds):
 
 @SEEDS
 def test_differences(seeds):
-    settings = LowerBound(preset="paper")
-    of_2 = curves(REAL, settings, ["aevb", "wake_sleep"], seeds)
-    fewer = dataclasses.replace(settings, mnist_latent_dims=[3])
-    measure = "marginal_log_likelihood"
-    of_3 = [curves(["mnist"], fewer, ["aevb"], seeds, measure, n_train=n) for n in (1000, 50_000)]
-    found = pd.concat([paper.differences(of_2), paper.differences(pd.concat(of_3))])
+    of_2 = curves(REAL, LowerBound(preset="paper"), ["aevb", "wake_sleep"], seeds)
+    of_3 = of_figure_3(LONGEST, (1000, 50_000), ["aevb"], seeds)
+    found = pd.concat([paper.differences(of_2), paper.differences(of_3)])
     figure = figures.differences(found)
     assert problems(figure) == []
     titles = [axis.get_title() for axis in figure.axes]
@@ -272,18 +266,13 @@ def test_of_embedded_data_there_is_nothing_to_differ_from():
 
 
 def test_the_bound_is_drawn_where_it_is_what_the_papers_points_are_like():
-    settings = dataclasses.replace(LowerBound(preset="paper"), mnist_latent_dims=[3])
-    measure = "marginal_log_likelihood"
-    table = pd.concat(
-        curves(["mnist"], settings, ["aevb", "mcem"], [0], measure, n_train=n)
-        for n in (1000, 50_000)
-    )
-    table["lower_bound"] = np.where(table.algorithm == "aevb", table[measure] - 3, np.nan)
+    table = of_figure_3(LONGEST, (1000, 50_000), ["aevb", "mcem"])
+    bounds = table.marginal_log_likelihood - 3
+    table["lower_bound"] = np.where(table.algorithm == "aevb", bounds, np.nan)
     figure = figures.marginal_likelihood(table, "MNIST")
     assert problems(figure) == []
     assert "AEVB's lower bound, test set" in legend_labels(figure)
-    thin = [[line for line in axis.lines if line.get_linewidth() < 1] for axis in figure.axes]
-    assert [len([line for line in lines if not hollow_line(line)]) for lines in thin] == [0, 2]
+    assert [len(thin(axis)) for axis in figure.axes] == [0, 2]
 
 
 def test_an_encoder_at_rest_is_a_thin_line_on_faces():
@@ -293,27 +282,17 @@ def test_an_encoder_at_rest_is_a_thin_line_on_faces():
     figure = figures.lower_bound(table, REAL, at_rest)
     assert problems(figure) == []
     assert "wake-sleep, encoder at rest, test set" in legend_labels(figure)
-    thin = {
-        axis.get_title(): [
-            line for line in axis.lines if line.get_linewidth() < 1 and not hollow_line(line)
-        ]
-        for axis in figure.axes
-    }
-    (with_it,) = (title for title, lines in thin.items() if lines)
-    assert with_it.endswith("$N_z$ = 2")
-    assert [list(line.get_xdata()) for line in thin[with_it]] == 2 * [[3 * 10**5, 10**7]]
+    (with_it,) = filter(thin, figure.axes)
+    assert with_it.get_title().endswith("$N_z$ = 2")
+    assert [list(line.get_xdata()) for line in thin(with_it)] == 2 * [[3 * 10**5, 10**7]]
     embedded = curves(EMBEDDED, LowerBound(preset="quick"), ["aevb", "wake_sleep"], [0])
     labels = legend_labels(figures.lower_bound(embedded, EMBEDDED, at_rest))
     assert not any("at rest" in label for label in labels)
 
 
-def hollow_line(line):
-    return line.get_linestyle() == "None"
-
-
 @SEEDS
 @PRESETS
-@pytest.mark.parametrize("data", ["real", "embedded"])
+@pytest.mark.parametrize("data", DATA)
 def test_full_vb(data, preset, seeds):
     name, title = next(iter(DATA[data].items()))
     settings = dataclasses.replace(LowerBound(preset=preset), mnist_latent_dims=[10])
@@ -343,17 +322,17 @@ def run(name, title, samples, latent_dim=2):
     )
 
 
-@PRESETS
 @pytest.mark.parametrize("data", DATA)
-@pytest.mark.parametrize(("face_grid", "digit_grid"), [(10, 20), (2, 2)])
-def test_figure_4(data, preset, face_grid, digit_grid):
-    samples = LowerBound(preset=preset).samples
-    digits, faces = (run(name, title, samples) for name, title in DATA[data].items())
-    spread = 9 if preset == "smoke" else 1  # codes far out, as an untrained encoder may give them
+@pytest.mark.parametrize(("face_grid", "digit_grid", "spread"), [(10, 20, 1), (2, 2, 9)])
+def test_figure_4(data, face_grid, digit_grid, spread):
+    """Of the longest runs, and with codes far out, as an untrained encoder may give them."""
+    digits, faces = (run(name, title, LONGEST) for name, title in DATA[data].items())
     z = spread * np.random.default_rng(0).normal(size=(1000, 2))
     codes = pd.DataFrame({"z1": z[:, 0], "z2": z[:, 1], "digit": np.arange(1000) % 10})
     figure = figures.manifold(faces, digits, face_grid, digit_grid, codes)
     assert problems(figure) == []
+    for axis, title in zip(figure.axes[:2], (faces.data.title, digits.data.title), strict=True):
+        assert title.replace(" (", "\n(") in axis.get_title()
     names = figure.axes[2].texts
     assert [text.get_text() for text in names] == list("0123456789")
     away = [text.get_position() - codes[codes.digit == i][["z1", "z2"]].median().to_numpy()
@@ -361,12 +340,11 @@ def test_figure_4(data, preset, face_grid, digit_grid):
     assert np.abs(away).max() < 0.15 * figure.axes[2].get_xlim()[1]  # at the median of its codes
 
 
-@PRESETS
-@pytest.mark.parametrize("data", ["real", "embedded"])
+@pytest.mark.parametrize("data", DATA)
 @pytest.mark.parametrize("sizes", [[2], [2, 5, 10, 20], list(range(1, 11))], ids=len)
-def test_figure_5(data, preset, sizes):
+def test_figure_5(data, sizes):
     name, title = next(iter(DATA[data].items()))
-    runs = [run(name, title, LowerBound(preset=preset).samples, n) for n in sizes]
+    runs = [run(name, title, LONGEST, n) for n in sizes]
     figure = figures.samples(runs, 10)
     assert problems(figure) == []
     titles = [axis.get_title().split(") ")[1] for axis in figure.axes]
@@ -434,18 +412,6 @@ def test_the_layout_test_sees_what_is_wrong(message):
 
 
 COLUMNS = ["dataset", "latent_dim", "algorithm", "split", "samples", "lower_bound", "seed"]
-FIGURE3 = ["dataset", "n_train", "algorithm", "split", "samples", "marginal_log_likelihood", "seed"]
-
-
-def figure3_rows(n_train=(1000, 50_000)):
-    rows = [
-        ("mnist", n, algorithm, split, samples, -140.0, 0)
-        for n in n_train
-        for algorithm in ("aevb", "wake_sleep", "mcem")
-        for split in ("train", "test")
-        for samples in (10**6, 5 * 10**6)
-    ]
-    return pd.DataFrame(rows, columns=FIGURE3).assign(latent_dim=3)
 
 
 def test_the_latent_grid_goes_through_the_inverse_cdf():
@@ -468,13 +434,6 @@ def test_a_manifold_needs_two_dimensions(faces):
     model = Experiment("synthetic_faces", 3, 100).build(faces)
     with pytest.raises(ValueError, match=r"2-D latent space, but this one's is \(3,\)"):
         figures.manifold_means(model, 5)
-
-
-def test_a_figure_of_embedded_data_says_so(run, faces):
-    codes = figures.latent_codes(run.model, dataclasses.replace(faces, y_test=np.arange(400) % 10))
-    figure = figures.manifold(run, run, 3, 3, codes)
-    titles = [axis.get_title() for axis in figure.axes]
-    assert all("embedded faces\n(synthetic, not Frey Face)" in title for title in titles)
 
 
 @pytest.mark.long
@@ -516,34 +475,6 @@ def test_a_folder_of_ones_own_needs_no_project_that_can_be_written(tmp_path, mon
         figures.save(figures.graphical_model(), GraphicalModel(), ran)
 
 
-def test_the_figure_has_a_panel_a_size_with_the_papers_points():
-    """Of the test set and of the running mean; the training set is not in the figure."""
-    table = pd.DataFrame(
-        [
-            (dataset, n, algorithm, split, samples, -130.0 + seed, seed)
-            for dataset, n in (("mnist", 3), ("mnist", 20), ("synthetic_faces", 2))
-            for algorithm in ("aevb", "wake_sleep")
-            for split in CALLED
-            for samples in (10**5, 10**6)
-            for seed in (0, 1)
-        ],
-        columns=COLUMNS,
-    )
-    titles = {"mnist": "MNIST", "synthetic_faces": "faces that nobody has"}
-    figure = figures.lower_bound(table, titles)
-    shown = {axis.get_title(): axis for axis in figure.axes if axis.get_title()}
-    assert list(shown) == ["(a) $N_z$ = 3", "(b) $N_z$ = 20", "(c) $N_z$ = 2"]
-    assert [part.get_suptitle() for part in figure.subfigs] == list(titles.values())
-    lines = [len(axis.lines) for axis in shown.values()]
-    assert lines == [8, 8, 4]  # four of ours each; four of the paper's where it has any
-    for axis in shown.values():
-        assert axis.get_xscale() == "log"
-    assert {part.get_supxlabel() for part in figure.subfigs} == {"training samples evaluated"}
-    legend = {text.get_text() for text in figure.legends[0].texts}
-    assert legend >= {"AEVB, test set", "wake-sleep, minibatches (running mean)"}
-    assert not any("training set" in text for text in legend)
-
-
 def test_the_figure_names_what_lies_below_its_axis():
     rows = [
         ("mnist", 200, algorithm, split, samples, bound, 0)
@@ -555,18 +486,18 @@ def test_the_figure_names_what_lies_below_its_axis():
     assert figure.axes[0].get_title() == "(a) $N_z$ = 200\nwake-sleep ends at -257"
 
 
-def test_figure_3_has_a_panel_a_training_set_and_the_papers_points():
-    figure = figures.marginal_likelihood(figure3_rows(), "MNIST")
+def test_figure_3_has_the_papers_points_as_far_as_ours_go():
+    table = of_figure_3(5 * 10**6, (1000, 50_000))
+    figure = figures.marginal_likelihood(table, "MNIST")
     assert [len(axis.lines) for axis in figure.axes] == [12, 10]
     assert [len(hollow(axis)) for axis in figure.axes] == [6, 4]  # Monte Carlo EM's come later
     assert figure.subfigs[0].get_supxlabel() == "training samples evaluated (millions)"
-    np.testing.assert_allclose(figure.axes[0].lines[0].get_xdata(), [1, 5])
-    last = max(line.get_xdata().max() for line in hollow(figure.axes[0]))
-    assert 4.5 < last <= 5.1  # the axis is linear, and ours fill it
-    assert len(figure.legends[0].texts) == 6 + 2
-    figure = figures.marginal_likelihood(figure3_rows([2000]), "MNIST")
-    assert [len(axis.lines) for axis in figure.axes] == [6]
-    assert len(figure.legends[0].texts) == 6
+    ours, theirs = (
+        max(line.get_xdata().max() for line in lines)
+        for lines in (figure.axes[0].lines[:6], hollow(figure.axes[0]))
+    )
+    assert ours == 5
+    assert 4.5 < theirs <= 5.1  # the axis is linear, and ours fill it
 
 
 def looks(line):
