@@ -36,11 +36,11 @@ class Block(io.BytesIO):
 
 
 def test_what_a_notebook_prints_comes_a_line_at_a_time_after_its_name(capsys):
-    blocks = (b"on", b"e \r two\n\n", b" \nthree\xff\n")
+    blocks = (b"on", b"e \r two\n\n", b" \nthree\xff\r\n", b"last words")
     notebooks._print_labelled("fig_a", Block(*blocks))
-    assert capsys.readouterr().out.splitlines() == [
-        "fig_a: one", "fig_a:  two", "fig_a: three\N{REPLACEMENT CHARACTER}",
-    ]  # fmt: skip
+    assert capsys.readouterr().out == (
+        "fig_a: one\nfig_a:  two\nfig_a: three\N{REPLACEMENT CHARACTER}\nfig_a: last words\n"
+    )
 
 
 def test_why_a_notebook_failed_is_its_error_or_papermills_last_word(tmp_path):
@@ -308,8 +308,3 @@ def test_what_runs_is_killed_and_nothing_begins_once_it_is_stopped(tmp_path):
         running.stop()
         assert slow.wait(timeout=10) == -signal.SIGKILL
         assert running.execute(A, {}, tmp_path / "out.ipynb") == "interrupted"
-
-
-def test_what_a_notebook_prints_is_labelled_to_its_last_word(capsys):
-    notebooks._print_labelled("fig", io.BytesIO(b"one\r\n\ntwo\nlast words"))
-    assert capsys.readouterr().out == "fig: one\nfig: two\nfig: last words\n"
