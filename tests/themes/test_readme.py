@@ -33,15 +33,6 @@ def test_the_quick_start_runs(monkeypatch, tmp_path):
     assert imread(tmp_path / "digits.png").shape == shown.shape
 
 
-def test_every_file_that_the_readme_names_exists():
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (paths.ROOT / target).exists(), target
-    for command in re.findall(
-        r"^(?:\.venv/bin/\w+ )?((?:reproduce|tests)/\w+\.sh)", README, re.MULTILINE
-    ):
-        assert (paths.ROOT / command).exists(), command
-
-
 @pytest.mark.parametrize(
     "page", ["README.md", *(f"docs/{file.name}" for file in (paths.ROOT / "docs").glob("*.md"))]
 )
