@@ -42,8 +42,7 @@ def test_taking_the_curve_leaves_what_is_reported_and_learned_alone(small, faces
         for samples, nats in zip((1600, 3200, 4000), undisturbed, strict=True)
     ]
     assert at(run.record["curve"]) == [1600, 3200, 4000]
-    for a, b in zip(run.model.get_weights(), model.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
+    np.testing.assert_equal(run.model.get_weights(), model.get_weights())
 
 
 def test_the_running_mean_is_that_of_the_minibatches_since_it_began(small, faces, monkeypatch):
@@ -88,23 +87,6 @@ def test_a_mean_that_begins_where_a_run_ended_is_of_what_it_goes_on_with(small, 
 def with_rate(model, rate, experiment, x, minibatches):
     model.optimizer.learning_rate.assign(rate)
     fit_on(model, experiment, x, minibatches)
-
-
-@pytest.mark.long
-def test_while_it_warms_up_nothing_moves_but_adagrads_sums(small, faces):
-    experiment = dataclasses.replace(small, samples=1000, warm_up=10)
-    at_first, run = experiment.build(faces), runs.run(experiment, faces)
-    for a, b in zip(run.model.trainable_variables, at_first.trainable_variables, strict=True):
-        np.testing.assert_array_equal(a.numpy(), b.numpy())
-    model = experiment.build(faces)
-    store.restore(experiment.key, model)
-    sums = [v.numpy() for v in model.optimizer.variables if "accumulator" in v.path]
-    assert len(sums) == len(model.trainable_variables)
-    assert all(np.all(v >= 0) and np.any(v > 0) for v in sums)
-    assert int(model.optimizer.iterations.numpy()) == 10
-    further = runs.run(dataclasses.replace(experiment, samples=1100), faces)
-    for a, b in zip(further.model.trainable_variables, at_first.trainable_variables, strict=True):
-        assert np.any(a.numpy() != b.numpy())
 
 
 @pytest.mark.first(1)
@@ -158,8 +140,7 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(
     assert at(undisturbed.record["curve"], "running") == [1000, 3000, 4000]
     assert undisturbed.record["training_s"] > 0
     assert [version.device() in where for where in stopped.record["trained_on"]] == [True]
-    for a, b in zip(model.weights, undisturbed.model.weights, strict=True):
-        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    np.testing.assert_equal(model.get_weights(), undisturbed.model.get_weights())
 
 
 @pytest.mark.first(1)
@@ -216,3 +197,5 @@ def test_a_run_leaves_a_model_at_each_milestone_that_it_passes(small, faces, mon
         assert at(record["curve"]) == at(record["curve"], "running") == taken
         assert record["experiment"]["samples"] == record["samples"] == samples
         assert store.load_model(small.key, samples).samples_evaluated == samples
+    monkeypatch.setattr(training, "train", lambda *_: pytest.fail("trained again"))
+    assert runs.run(dataclasses.replace(small, samples=2500), faces).samples == 2500
