@@ -3,10 +3,6 @@
 import contextlib
 import dataclasses
 import json
-import subprocess
-import sys
-import threading
-import time
 
 import numpy as np
 import pytest
@@ -18,12 +14,12 @@ from vae_keras.reproduction import paths, runs, store
 from vae_keras.reproduction.experiments import Experiment
 
 
-@pytest.mark.first(1)
-@pytest.mark.parametrize("content", [b"half", b"", b"PK\x03\x04truncated"])
-def test_a_damaged_checkpoint_is_said_and_the_run_can_be_dropped(checkpoint, small, faces, content):
-    checkpoint.write_bytes(content)
-    with pytest.raises(store.StoreError, match=f"checkpoint.npz cannot be used .*drop {small.key}"):
-        runs.run(small, faces)
+def test_a_damaged_checkpoint_is_said_and_the_run_can_be_dropped(checkpoint, small, faces):
+    said = f"checkpoint.npz cannot be used .*drop {small.key}"
+    for content in (b"half", b"", b"PK\x03\x04truncated"):
+        checkpoint.write_bytes(content)
+        with pytest.raises(store.StoreError, match=said):
+            runs.run(small, faces)
     assert store.records()[small.key]["state"] == "unreadable"
     store.drop(small.key)
     assert runs.run(small, faces).samples == 4000
@@ -59,8 +55,7 @@ def test_what_is_not_whole_is_made_again_from_the_checkpoint(run, small, faces, 
             again = runs.run(small, faces)
         assert f"damaged, so made again: {name} of {small.key}" in capsys.readouterr().out
         assert again.record["curve"] == run.record["curve"]
-        for a, b in zip(again.model.get_weights(), run.model.get_weights(), strict=True):
-            np.testing.assert_array_equal(a, b)
+        np.testing.assert_equal(again.model.get_weights(), run.model.get_weights())
 
 
 def test_a_model_that_was_damaged_since_is_said(run, small):
@@ -74,13 +69,9 @@ def test_a_model_that_was_damaged_since_is_said(run, small):
 def test_a_record_that_does_not_hold_together_is_refused(run, small, faces):
     file = store.record_file(small.key, 4000)
     whole = json.loads(file.read_text())
-    for change, why in (
-        ({"curve": []}, "its curve ends at 0 samples"),
-        ({"recipe": 8}, "its recipe is 8, but"),
-    ):
-        file.write_text(json.dumps(whole | change))
-        with pytest.raises(store.StoreError, match=f"run-4000.json cannot be used .*{why}"):
-            runs.run(small, faces)
+    file.write_text(json.dumps(whole | {"recipe": 8}))
+    with pytest.raises(store.StoreError, match=r"run-4000.json cannot be used .*its recipe is 8,"):
+        runs.run(small, faces)
     settings = whole["experiment"] | {"step_size": 0.5}
     file.write_text(json.dumps(whole | {"experiment": settings}))
     with pytest.raises(store.StoreError, match=r"run-4000.json .* \(it has other settings\)"):
@@ -88,17 +79,12 @@ def test_a_record_that_does_not_hold_together_is_refused(run, small, faces):
 
 
 def test_the_model_of_another_run_is_refused(run, small, faces):
-    other = runs.run(dataclasses.replace(small, algorithm="wake_sleep"), faces)
-    longer = runs.run(dataclasses.replace(small, samples=6000), faces)
-    for theirs, message in (
-        (other, "it is a WakeSleep, but the run's algorithm is aevb"),
-        (longer, "it has learned from 6000 samples, not from 4000"),
-    ):
-        file = store.model_file(theirs.experiment.key, theirs.experiment.samples)
-        store.model_file(small.key, 4000).write_bytes(file.read_bytes())
-        run.__dict__.pop("model", None)
-        with pytest.raises(store.StoreError, match=f"model-4000.keras cannot be used .*{message}"):
-            _ = run.model
+    longer = runs.run(dataclasses.replace(small, samples=4100), faces)
+    theirs = store.model_file(small.key, longer.samples)
+    store.model_file(small.key, 4000).write_bytes(theirs.read_bytes())
+    said = "model-4000.keras cannot be used .*it has learned from 4100 samples, not from 4000"
+    with pytest.raises(store.StoreError, match=said):
+        _ = run.model
 
 
 @pytest.mark.long
@@ -137,50 +123,6 @@ def test_a_run_knows_its_data_and_other_data_of_the_same_name_are_not_mixed_up(
     assert runs.run(small, turned).record["data_sha256"] == turned.sha256
 
 
-HOLDER = """
-import sys, filelock
-with filelock.FileLock(sys.argv[1]):
-    print(flush=True)
-    input()
-"""
-
-
-@pytest.mark.long
-def test_two_processes_never_train_the_same_run(small, faces, capsys):
-    """While another holds the claim, this one waits; then it takes what was stored."""
-    finished = runs.run(small, faces)
-    folder = store.runs_folder() / small.key
-    hidden = folder.rename(folder.with_name("elsewhere"))
-    holder = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            HOLDER,
-            str(store.runs_folder() / f".{small.key}.lock"),
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    holder.stdout.readline()
-    try:
-        with pytest.raises(store.StoreError, match="no run"):
-            store.drop(small.key)
-
-        def give_back():
-            time.sleep(2)
-            hidden.rename(folder)
-            holder.communicate(b"\n")
-
-        threading.Thread(target=give_back).start()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Experiment, "build", lambda *_: pytest.fail("trained twice"))
-            again = runs.run(small, faces)
-    finally:
-        holder.kill()
-    assert again.record == finished.record
-    assert "another process trains" in capsys.readouterr().out
-
-
 def test_a_finished_run_leaves_its_checkpoint_its_model_and_its_record_alone(
     small, faces, checkpointed
 ):
@@ -216,8 +158,7 @@ def test_a_run_that_is_packed_is_the_same_run_elsewhere(run, small, faces, monke
     monkeypatch.setattr(Experiment, "build", lambda *_: pytest.fail("trained again"))
     elsewhere = runs.run(small, faces)
     assert elsewhere.record == run.record
-    for a, b in zip(elsewhere.model.get_weights(), weights, strict=True):
-        np.testing.assert_array_equal(a, b)
+    np.testing.assert_equal(elsewhere.model.get_weights(), weights)
 
 
 @contextlib.contextmanager
