@@ -21,7 +21,7 @@ def two():
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
-def make(cls, optimizer=None, **kwargs):
+def make(cls, optimizer=keras.optimizers.SGD, rate=0.2, **kwargs):
     """A model whose noise does not matter, so that the numbers compare.
 
     A VAE's posterior is very narrow; the decoder of wake-sleep, whose dreams come from elsewhere in
@@ -38,8 +38,27 @@ def make(cls, optimizer=None, **kwargs):
     encoder = keras.Sequential([keras.Input((12,)), dense, posterior])
     kwargs |= {"n_train": ROWS} if cls is FullVB else {"weight_decay": 0.1}
     model = cls(encoder, decoder, seed=1, **kwargs)
-    model.compile(optimizer or keras.optimizers.SGD(0.2))
+    model.compile(optimizer(rate))
     return model
+
+
+@pytest.fixture
+def make_both(two):
+    """A function that makes a model on one device, and the same on two."""
+
+    def make_on_each(*args, **kwargs):
+        one = make(*args, **kwargs)
+        with two.scope():
+            return one, make(*args, **kwargs)
+
+    return make_on_each
+
+
+def fit_alike(models, rows, atol=2e-5, **kwargs):
+    for model in models:
+        model.fit(rows, epochs=2, verbose=0, **kwargs)
+        assert model.samples_evaluated == 2 * len(rows)
+    assert_equal_weights(*models, atol)
 
 
 def assert_equal_weights(one, other, atol=2e-5):
@@ -49,12 +68,10 @@ def assert_equal_weights(one, other, atol=2e-5):
 
 @pytest.mark.first(1)
 @pytest.mark.parametrize("kind", ["array", "stream"])
-def test_a_vae(two, kind, rows):
+def test_a_vae(make_both, kind, rows):
     data = rows if kind == "array" else tf.data.Dataset.from_tensor_slices(rows).batch(100)
     optimizer = keras.optimizers.Adagrad if data is rows else keras.optimizers.SGD
-    one = make(VAE, optimizer(0.1))
-    with two.scope():
-        shared = make(VAE, optimizer(0.1))
+    one, shared = make_both(VAE, optimizer, 0.1)
     before = [w.numpy() for w in shared.trainable_variables]
     histories = [m.fit(data, epochs=2, shuffle=False, verbose=0).history for m in (one, shared)]
     assert_equal_weights(one, shared)
@@ -73,70 +90,41 @@ def test_a_vae(two, kind, rows):
 
 
 @pytest.mark.long
-def test_a_schedule_of_the_weight_of_the_kl(two, rows):
+def test_a_schedule_of_the_weight_of_the_kl(make_both, rows):
     warm_up = keras.optimizers.schedules.PolynomialDecay(0.0, 4, 1.0)
-    one, plain = make(VAE, kl_weight=warm_up), make(VAE)
-    with two.scope():
-        shared = make(VAE, kl_weight=warm_up)
+    one, shared = make_both(VAE, kl_weight=warm_up)
     losses = [
         m.fit(rows, epochs=2, shuffle=False, verbose=0).history["loss"]
-        for m in (one, shared, plain)
+        for m in (one, shared, make(VAE))
     ]
     assert_equal_weights(one, shared)
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
     assert abs(losses[0][0] - losses[2][0]) > 0.1
 
 
-def test_wake_sleep(two, rows, monkeypatch):
+def test_wake_sleep(make_both, rows, monkeypatch):
     """With the same dream of each datapoint."""
 
     def dream(self, n):
         return tf.ones((n, 2)), tf.fill((n, 12), 0.25)
 
     monkeypatch.setattr(WakeSleep, "dream", dream)
-    one = make(WakeSleep, keras.optimizers.SGD(0.1))
-    with two.scope():
-        shared = make(WakeSleep, keras.optimizers.SGD(0.1))
-    for model in (one, shared):
-        model.fit(rows, epochs=2, shuffle=False, verbose=0)
-    assert_equal_weights(one, shared, atol=1e-4)
-    assert one.samples_evaluated == shared.samples_evaluated == 2 * ROWS
+    fit_alike(make_both(WakeSleep, rate=0.1), rows, atol=1e-4, shuffle=False)
 
 
 @pytest.mark.long
-def test_full_vb(two, rows, monkeypatch):
+def test_full_vb(make_both, rows, monkeypatch):
     """With theta at its mean, that all draws of it are the same."""
     monkeypatch.setattr(FullVB, "decode_sampled", lambda self, z, training: self.decode(z))
-    one = make(FullVB)
-    with two.scope():
-        shared = make(FullVB)
-    for model in (one, shared):
-        model.fit(rows, epochs=2, shuffle=False, verbose=0)
-    assert_equal_weights(one, shared)
-    assert one.samples_evaluated == shared.samples_evaluated == 2 * ROWS
+    fit_alike(make_both(FullVB), rows, shuffle=False)
 
 
 @pytest.mark.long
-def test_rows_are_shuffled_as_on_one_device(two, rows):
-    one = make(VAE)
-    with two.scope():
-        shared = make(VAE)
-    for model in (one, shared):
-        model.fit(rows, epochs=2, verbose=0, validation_data=rows)
-    assert_equal_weights(one, shared)
-
-
-@pytest.mark.long
-def test_a_minibatch_with_fewer_rows_than_devices(two, rows):
-    one = make(VAE)
-    with two.scope():
-        shared = make(VAE)
-    for model in (one, shared):
-        model.fit(rows[:101], shuffle=False, epochs=2, verbose=0)
-    assert_equal_weights(one, shared)
+def test_rows_are_shuffled_as_on_one_device_and_may_be_fewer_than_devices(make_both, rows):
+    one, shared = make_both(VAE)
+    fit_alike((one, shared), rows[:101], validation_data=rows)
     metrics = shared.evaluate(rows[:101], batch_size=100, verbose=0, return_dict=True)
     assert np.isfinite(list(metrics.values())).all()
-    assert shared.samples_evaluated == 202
 
 
 def test_each_device_has_noise_of_its_own(two):
@@ -161,7 +149,7 @@ def test_each_device_has_noise_of_its_own(two):
 @pytest.mark.usefixtures("xla")
 def test_what_was_learned_on_two_devices_is_saved_and_goes_on_on_one(two, rows, tmp_path):
     with two.scope():
-        shared = make(VAE, keras.optimizers.Adagrad(0.1))
+        shared = make(VAE, keras.optimizers.Adagrad, 0.1)
     shared.fit(rows, verbose=0)
     shared.save(tmp_path / "vae.keras")
     loaded = keras.saving.load_model(tmp_path / "vae.keras")
@@ -183,8 +171,7 @@ def test_divergence_is_noticed_and_the_weights_come_back(two, rows):
     shared.optimizer.learning_rate = 1e30
     with pytest.raises(NonFiniteBoundError):
         shared.fit(rows, epochs=3, verbose=0)
-    for a, b in zip(shared.get_weights(), good, strict=True):
-        np.testing.assert_array_equal(a, b)
+    np.testing.assert_equal(shared.get_weights(), good)
 
 
 # ------------------------------------------------------------------------------- what is refused
