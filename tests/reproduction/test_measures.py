@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from vae_keras import marginal_likelihood
-from vae_keras.reproduction import measures, paper, runs, store
+from vae_keras.reproduction import measures, paper, runs
 from vae_keras.reproduction.experiments import Experiment
 
 
 @pytest.mark.long
-def test_a_run_may_record_the_marginal_likelihood(faces, checkpointed):
-    """By appendix D on the first points of each split; a stopped run goes on bit for bit."""
+def test_a_run_may_record_the_marginal_likelihood(faces):
+    """By appendix D on the first points of each split."""
     experiment = Experiment(
         "synthetic_faces", 2, 4500, "mcem", hidden=5, n_train=200, step_size=0.02,
         measure="marginal_log_likelihood", batch_size=100, warm_up=2,
@@ -31,11 +31,6 @@ def test_a_run_may_record_the_marginal_likelihood(faces, checkpointed):
     estimate = marginal_likelihood.appendix_d(run.model, faces.x_test[:100])
     nats = table.set_index("split").marginal_log_likelihood
     assert nats["test"] == pytest.approx(estimate.log_likelihood.mean(), abs=0.5)
-    store.drop(experiment.key)
-    checkpointed(experiment, faces)
-    assert store.read_progress(experiment.key)["samples"] == 3000
-    again = runs.run(experiment, faces)
-    assert again.record["curve"] == run.record["curve"]
 
 
 def of(measure="lower_bound", dataset="mnist", algorithm="aevb", latent_dim=20, **settings):
