@@ -8,7 +8,6 @@ import re
 import shlex
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -18,6 +17,7 @@ import nbformat
 import pandas as pd
 import papermill.cli
 import pytest
+from bs4 import BeautifulSoup
 from oracles.browser import NOWHERE, chromium
 from oracles.scripts import load
 from playwright.sync_api import expect
@@ -111,37 +111,21 @@ def test_a_docstring_says_what_it_said(docstring, rst):
 # -------------------------------------------------------------------------------- the site, built
 
 
-class Page(HTMLParser):
+class Page:
     """The ids of a page, what it links to, shows and loads, and its text but for code."""
 
-    QUIET = ("script", "style", "pre", "code", "title")
-
     def __init__(self, file):
-        super().__init__()
-        self.file, self.ids, self.links, self.images, self.loads = file, set(), [], [], []
-        self.text, self.inside = [], []
-        self.feed(file.read_text())
-
-    def handle_starttag(self, tag, attrs):
-        found = dict(attrs)
-        self.ids |= {found[key] for key in ("id", "name") if found.get(key)}
-        if tag == "a" and found.get("href"):
-            self.links.append(found["href"])
-        if tag in ("img", "source", "iframe", "video", "embed") and found.get("src"):
-            self.images.append(found["src"])
-        if tag in ("script", "link") and (found.get("src") or found.get("href")):
-            self.loads.append(found.get("src") or found.get("href"))
-        quiet = tag in self.QUIET or "math" in found.get("class", "").split()
-        if quiet or [tag] == self.inside[-1:]:
-            self.inside.append(tag)
-
-    def handle_endtag(self, tag):
-        if self.inside and tag == self.inside[-1]:
-            self.inside.pop()
-
-    def handle_data(self, data):
-        if not self.inside:
-            self.text.append(data)
+        self.file, page = file, BeautifulSoup(file.read_text(), "html.parser")
+        self.ids = {tag["id"] for tag in page.find_all(id=True)}
+        self.ids |= {tag["name"] for tag in page.find_all(attrs={"name": True})}
+        self.links = [tag["href"] for tag in page.find_all("a", href=True)]
+        shown = page.find_all(["img", "source", "iframe", "video", "embed"], src=True)
+        self.images = [tag["src"] for tag in shown]
+        scripts, links = page.find_all("script", src=True), page.find_all("link", href=True)
+        self.loads = [tag["src"] for tag in scripts] + [tag["href"] for tag in links]
+        for quiet in page.select("script, style, pre, code, title, .math"):
+            quiet.extract()
+        self.text = page.get_text()
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +206,7 @@ def test_all_that_is_public_is_documented(site, module):
     listed = getattr(getattr(vae_keras, module), "__all__", docstrings.SHAPES)
     page = site[f"api/{module}.html"]
     assert [name for name in listed if f"vae_keras.{module}.{name}" not in page.ids] == []
-    assert not re.search(r"Annotated\[|\(\*args, \*\*kwargs\)| at 0x|`", "".join(page.text))
+    assert not re.search(r"Annotated\[|\(\*args, \*\*kwargs\)| at 0x|`", page.text)
 
 
 @pytest.mark.long
@@ -279,7 +263,7 @@ def test_a_figure_comes_with_its_numbers_and_how_it_came_about(site, built, file
 @pytest.mark.long
 def test_no_formula_is_left_raw_and_no_path_of_this_machine(site, built):
     for name, page in site.items():
-        text = "".join(page.text)
+        text = page.text
         assert not re.search(r"\$[^\s$]|\\[(\[]|\\\w+\{", text), name
         assert str(built.parent) not in page.file.read_text()
         assert str(ROOT) not in page.file.read_text()
@@ -297,21 +281,18 @@ def browser():
 @pytest.fixture
 def opened(browser, built):
     """A function that opens a page of the site from disk; what it asked the network for fails."""
-    pages, asked = [], []
+    page, asked = browser.new_page(), []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: asked.append(str(error)))
 
     def open_page(name, width=1400):
-        if not pages:
-            pages.append(browser.new_page())
-            pages[0].on("request", lambda request: asked.append(request.url))
-            pages[0].on("pageerror", lambda error: asked.append(str(error)))
-        pages[0].set_viewport_size({"width": width, "height": 844})
-        pages[0].goto(f"{built.as_uri()}/{name}")
-        pages[0].evaluate("window.MathJax && MathJax.startup && MathJax.startup.promise")
-        return pages[0]
+        page.set_viewport_size({"width": width, "height": 844})
+        page.goto(f"{built.as_uri()}/{name}")
+        page.evaluate("window.MathJax && MathJax.startup && MathJax.startup.promise")
+        return page
 
     yield open_page
-    for page in pages:
-        page.close()
+    page.close()
     # A search's excerpts are fetched, which a browser allows only where a server gives the pages.
     allowed = ("file:", "data:", "Failed to fetch")
     assert [said for said in asked if not said.startswith(allowed)] == []
@@ -382,4 +363,4 @@ def test_these_tests_are_able_to_fail(tmp_path):
     assert page.ids == {"a"}
     assert not where(page, page.links[0])[0].exists()
     assert is_elsewhere(page.images[0])
-    assert "".join(page.text).split() == ["x", "y", "raw", "$x$"]
+    assert page.text.split() == ["x", "y", "raw", "$x$"]
