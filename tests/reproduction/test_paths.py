@@ -34,11 +34,6 @@ def test_the_store_is_where_the_environment_says_or_in_the_project(tmp_path, mon
         assert paths.results() == paths.ROOT / "results"
 
 
-def test_the_project_is_the_checkout():
-    assert (paths.ROOT / "reproduce" / "run_all.sh").is_file()
-    assert (paths.PRESETS / "quick.yaml").is_file()
-
-
 def test_a_path_is_shown_from_the_projects_root(tmp_path, monkeypatch):
     assert paths.shown(paths.FIGURES / "quick" / "a.png") == os.path.join(
         "figures", "quick", "a.png"
