@@ -197,5 +197,5 @@ def test_a_run_leaves_a_model_at_each_milestone_that_it_passes(small, faces, mon
         assert at(record["curve"]) == at(record["curve"], "running") == taken
         assert record["experiment"]["samples"] == record["samples"] == samples
         assert store.load_model(small.key, samples).samples_evaluated == samples
-    monkeypatch.setattr(training, "train", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(runs, "_train", lambda *_: pytest.fail("trained again"))
     assert runs.run(dataclasses.replace(small, samples=2500), faces).samples == 2500
