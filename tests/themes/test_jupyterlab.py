@@ -30,14 +30,12 @@ WIDGETS = "notebooks/08_explore_the_latent_space.ipynb"
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A copy of what a reader opens: notebook 1 without its outputs, a figure at preset smoke."""
+    """A copy of what a reader opens: a figure at preset smoke."""
     folder = tmp_path_factory.mktemp("project")
     for name in ("notebooks", "reproduce", "figures"):
         shutil.copytree(paths.ROOT / name, folder / name)
     (folder / "docs").mkdir()
     shutil.copy(paths.ROOT / "docs" / "plane.html", folder / "docs")
-    first = folder / "notebooks" / "01_the_problem.ipynb"
-    nbformat.write(without_outputs(first), first)
     figure = folder / "reproduce" / "fig_samples.ipynb"
     notebook = nbformat.read(figure, as_version=4)
     (parameters,) = (
@@ -135,22 +133,13 @@ def test_where_a_widget_stands_a_picture_is_shown_before_it_runs(page, address, 
     assert (project / WIDGETS).read_bytes() == stored
 
 
-def test_a_figure_notebook_that_is_opened_is_not_changed(page, address, project):
-    notebook = "reproduce/fig_manifold.ipynb"
-    stored = (project / notebook).read_bytes()
-    _, tab = open_notebook(page, f"{address}/lab/tree/{notebook}?reset")  # no other one is open
-    expect(tab).to_contain_text("fig_manifold.ipynb")
+def test_run_all_cells_shows_the_pictures_and_changes_outputs_only(page, address, project):
+    file = project / "reproduce" / "fig_samples.ipynb"
+    opened, stored = file.read_bytes(), without_outputs(file)
+    panel, tab = open_notebook(page, f"{address}/lab/tree/reproduce/{file.name}?reset")
+    expect(tab).to_contain_text(file.name)  # no other one is open
     expect(tab).not_to_have_class(CHANGED)
-    assert (project / notebook).read_bytes() == stored
-
-
-@pytest.mark.parametrize("notebook", ["notebooks/01_the_problem", "reproduce/fig_samples"])
-def test_run_all_cells_shows_the_pictures_and_changes_outputs_only(
-    page, address, project, notebook
-):
-    file = project / f"{notebook}.ipynb"
-    stored = without_outputs(file)
-    panel, tab = open_notebook(page, f"{address}/lab/tree/{notebook}.ipynb?reset")
+    assert file.read_bytes() == opened
     assert panel.locator(".jp-OutputArea-output").count() == 0
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
