@@ -1,5 +1,6 @@
 """What is checked before work begins: which supports, which data, which rows are refused."""
 
+import re
 import types
 
 import keras
@@ -52,7 +53,7 @@ def test_each_number_of_an_event_has_a_support_of_its_own():
     """A z with 0.2 in the second place has no density under this prior, and must be refused."""
     prior = tfd.Independent(tfd.Uniform([0.0, 0.5], [1.0, 1.0]), 1)
     assert prior.log_prob([0.2, 0.2]) == -INF
-    with pytest.raises(ValueError, match="z outside has no density"):
+    with pytest.raises(ValueError, match="has a density only in"):
         _checks.check_support(unit, prior)
 
 
@@ -81,15 +82,15 @@ def test_each_algorithm_asks_for_its_own_inclusion():
         (unit, simplex, False, False),
         (simplex, unit, False, False),
     ):
-        for check, good in (
-            (_checks.check_support, fits),
-            (_checks.check_dreams, dreams),
-            (_checks.check_one_support, fits and dreams),
+        for check, good, message in (
+            (_checks.check_support, fits, "gives z in .* a density only in"),
+            (_checks.check_dreams, dreams, r"over .*\bover"),
+            (_checks.check_one_support, fits and dreams, r"over .*\bover"),
         ):
             if good:
                 check(posterior, prior)
             else:
-                with pytest.raises(ValueError, match=r"over .*\bover"):
+                with pytest.raises(ValueError, match=message):
                     check(posterior, prior)
 
 
@@ -106,7 +107,7 @@ def test_where_no_support_is_known_draws_are_tried():
 @pytest.mark.parametrize(
     ("posterior", "prior", "message"),
     [
-        ("Normal", positive, r"over \(-inf, inf\), but the prior .* over \(0, inf\)"),
+        ("Normal", positive, r"in \(-inf, inf\), but the prior .* a density only in \(0, inf\)"),
         ("Normal", tfd.Independent(tfd.Poisson(tf.ones(2)), 1), "is discrete"),
         ("Poisson", positive, "is not reparameterised"),
     ],
@@ -131,13 +132,37 @@ def test_only_what_is_reparameterised_and_a_distribution_passes():
     _checks.check_distribution(reals, "encoder")
     with pytest.raises(ValueError, match="is not reparameterised"):
         VAE.check_posterior(None, tfd.Poisson(1.0))
-    with pytest.raises(ValueError, match=r"the encoder gives a .*, not a distribution"):
+    with pytest.raises(ValueError, match=r"the encoder gives a tensor, not a distribution"):
         _checks.check_distribution(tf.zeros(2), "encoder")
     with pytest.raises(ValueError, match=r"events of shape \(2,\), but the posterior over \(3,\)"):
         _checks.check_events(tfd.MultivariateNormalDiag(tf.zeros(3)), reals)
     _checks.check_inputs((2, 3), tf.TensorShape((2, 3)))
     with pytest.raises(ValueError, match=r"over \(2, 3\), but the encoder reads \(3, 2\)"):
         _checks.check_inputs((2, 3), (3, 2))
+
+
+@pytest.mark.parametrize(
+    ("shape", "reads", "advice"),
+    [
+        ((9, 784), (28, 28, 1), "x.reshape(-1, 28, 28, 1)"),
+        ((9, 28, 28, 1), (784,), "x.reshape(-1, 784)"),
+        ((None, 28, 28), (28, 28, 1), "x.reshape(-1, 28, 28, 1)"),
+        ((20, 12), (20, 12), "x.reshape(-1, 20, 12)"),  # a single datapoint
+        ((9, 3, 20, 12), (20, 12, 3), "np.moveaxis(x, 1, -1)"),
+        ((9, 20, 12), (20, 12, 3), "build the networks for these"),  # grey, not three in one
+        ((9, 12, 20), (20, 12), "build the networks for these"),
+    ],
+)
+def test_the_advice_on_a_shape_keeps_images_whole(shape, reads, advice):
+    with pytest.raises(ValueError, match=re.escape(advice)):
+        _checks.check_shape(shape, reads)
+
+
+def test_networks_that_do_not_fit_are_told_apart(make_vae):
+    with pytest.raises(ValueError, match="the encoder is a list: give a Keras model"):
+        VAE([networks.gaussian_encoder(12, 8, 2)], networks.bernoulli_decoder(2, 8, 12))
+    with pytest.raises(ValueError, match=r"gives z of shape \(4,\), but the decoder reads \(2,\)"):
+        make_vae(networks.gaussian_encoder(12, 8, 4))
 
 
 BITS, REALS = tfd.Bernoulli([0.0, 0.0], dtype=tf.float32), tfd.Normal([0.0, 0.0], 1.0)

@@ -19,8 +19,11 @@ from vae_keras.typing import Data, Decoding, Shape
 def input_shape(network: keras.Model, name: str) -> tuple | None:
     """The input shape (M, *input) of `network`; None if it is not known yet.
 
-    A subclassed model knows it once called or built. Raises ValueError for several inputs.
+    A subclassed model knows it once called or built. Raises ValueError for several inputs, and
+    for what is no Keras model.
     """
+    if not isinstance(network, keras.Model):
+        raise ValueError(f"the {name} is a {type(network).__name__}: give a Keras model")
     inputs = getattr(network, "inputs", None)
     if inputs is None:
         config = network.get_build_config() or {}
@@ -101,9 +104,21 @@ def stream_input(dataset: tf.data.Dataset) -> tf.TensorSpec:
 def check_distribution(output: Any, network: str) -> None:
     """Raise ValueError unless the `output` of `network` is a distribution."""
     if not isinstance(output, tfd.Distribution):
+        what = "tensor" if tf.is_tensor(output) else type(output).__name__
         raise ValueError(
-            f"the {network} gives a {type(output).__name__}, not a distribution: end it in a "
-            "layer of vae_keras.layers"
+            f"the {network} gives a {what}, not a distribution: end it in a layer of "
+            "vae_keras.layers, such as DiagonalGaussian"
+        )
+
+
+def check_codes(latent_shape: Shape, input_shape: Shape | None) -> None:
+    """Raise ValueError if the decoder's `input_shape` (M, *input) is known and is not z's."""
+    if input_shape is not None and not tf.TensorShape(input_shape[1:]).is_compatible_with(
+        latent_shape
+    ):
+        raise ValueError(
+            f"the encoder gives z of shape {tuple(latent_shape)}, but the decoder reads "
+            f"{tuple(input_shape[1:])}: make them equal"
         )
 
 
@@ -124,8 +139,8 @@ def check_support(posterior: tfd.Distribution, prior: tfd.Distribution) -> None:
     if inner is not None and outer is not None:
         if not inner.within(outer):
             raise ValueError(
-                f"the posterior {posterior.name} is over {inner}, but the prior {prior.name} over "
-                f"{outer}: z outside has no density. Choose a prior whose support contains the "
+                f"the posterior {posterior.name} gives z in {inner}, but the prior {prior.name} "
+                f"has a density only in {outer}. Choose a prior whose support contains the "
                 "posterior's (docs/families.md lists the supports)"
             )
     elif not np.all(np.isfinite(prior.log_prob(posterior.sample(100, seed=(0, 0))))):
@@ -277,16 +292,29 @@ def check_movable(model: Decoding) -> None:
 def check_shape(shape: Shape, input_shape: Shape) -> None:
     """Raise ValueError unless data of `shape` are at least one datapoint of `input_shape`."""
     if len(shape) != 1 + len(input_shape) or tuple(shape[1:]) != tuple(input_shape):
-        expected = ("n", *input_shape)
         raise ValueError(
-            f"the data are of shape {_show(shape)}, but the model reads {_show(expected)}: "
-            f"reshape them, x.reshape{_show((-1, *input_shape))}"
+            f"the data are of shape {_show(shape)}, but the model reads "
+            f"{_show((None, *input_shape))}: {_way_out(tuple(shape), tuple(input_shape))}"
         )
     if shape[0] == 0:
         raise ValueError(EMPTY)
 
 
 EMPTY = "the data set is empty: give at least one datapoint"
+
+
+def _way_out(shape, input_shape):
+    """What to do with data of a shape that is not (N, *input_shape). Not every reshape keeps them
+    whole: it would cut images of another size into pieces."""
+    sizes = shape[1:]
+    long, expected = ([n for n in axes if n != 1] for axes in (sizes, input_shape))
+    flat = len(sizes) == 1 or len(input_shape) == 1
+    same_size = None not in sizes and math.prod(sizes) == math.prod(input_shape)
+    if shape == input_shape or long == expected or (flat and same_size):
+        return f"reshape them, x.reshape{_show((-1, *input_shape))}"
+    if len(sizes) > 2 and (*sizes[1:], sizes[0]) == input_shape:
+        return "move their channels to the end, np.moveaxis(x, 1, -1)"
+    return "give datapoints of that shape, or build the networks for these"
 
 
 def _show(shape: Shape) -> str:
@@ -317,9 +345,10 @@ def check_values(x: Data, unit_interval: bool | np.ndarray, pixels: bool) -> Non
         x = x[:, unit_interval]
         low, high = x.min(), x.max()
     if np.any(unit_interval) and (low < 0 or high > 1):
+        scaled = "divide by their maximum" if low >= 0 else "scale them, (x - min) / (max - min)"
         raise ValueError(
             f"pixels lie in [{low:g}, {high:g}], but a Bernoulli decoder needs them in [0, 1]: "
-            "divide by their maximum, or pass uint8 images, which are read as x / 255"
+            f"{scaled}, or pass uint8 images, which are read as x / 255"
         )
 
 

@@ -119,10 +119,11 @@ class DistributionLayer(keras.layers.Layer):
     def _check(self, shape):
         expected = (*self.event_shape[:-1], self.params_size)
         if tuple(shape)[-len(expected) :] != expected:
+            last = f"{self.params_size} channels" if len(expected) > 1 else ""
             raise ValueError(
                 f"{type(self).__name__}({self.event_shape}) needs parameters whose last axes are "
                 f"{expected}, but they are of shape {tuple(shape)}: end the network in "
-                f"Dense({self.params_size})"
+                f"{last or f'Dense({self.params_size})'}"
             )
 
     def _independent(self, distribution):

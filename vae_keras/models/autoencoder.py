@@ -139,6 +139,7 @@ class AutoEncoder(LatentVariableModel):
         self.check_posterior(posterior)
         _checks.check_support(posterior, self.prior)
         self._choose_estimator(posterior)
+        _checks.check_codes(posterior.event_shape, _checks.input_shape(self.decoder, "decoder"))
         self.check_likelihood(self.decoder(posterior.sample(seed=(0, 0))))
         _checks.check_inputs(self.event_shape, input_shape[1:])
         self.built = True
