@@ -1,7 +1,7 @@
 """Make ``.venv`` from ``requirements.lock`` if it is missing, broken or of another lock file.
 
-reproduce/run_all.sh, tests/run_all.sh and lab call this first, with any suitable Python. It uses only
-the standard library and changes nothing outside the project.
+reproduce/run_all.sh, tests/run_all.sh and lab call this first, with any suitable Python. It uses
+only the standard library and changes nothing outside the project.
 
 python reproduce/environment.py --lock     # requirements.txt -> requirements.lock; needs a network
 """

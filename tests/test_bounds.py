@@ -9,7 +9,7 @@ from oracles.linear_gaussian import LinearGaussian
 
 import vae_keras
 from vae_keras import marginal_likelihood
-from vae_keras.bounds import ESTIMATORS, importance_weighted, sgvb_b
+from vae_keras.bounds import ESTIMATORS, importance_weighted, sgvb_a, sgvb_b
 from vae_keras.distributions import standard_normal
 from vae_keras.layers import DiagonalGaussian
 
@@ -30,6 +30,18 @@ def test_kl_is_appendix_b():
     expected = -0.5 * np.sum(1 + log_variance - mu**2 - np.exp(log_variance), axis=-1)
     kl = sgvb_b(posterior, standard_normal(2), z, tf.zeros((1, 2))).kl
     np.testing.assert_allclose(kl, expected, rtol=1e-6)
+    other = tfd.MultivariateNormalDiag(mu, np.exp(log_variance / 2))
+    tfp_kl = tfd.kl_divergence(other, tfd.MultivariateNormalDiag(np.zeros(2), np.ones(2)))
+    np.testing.assert_allclose(kl, tfp_kl, rtol=1e-6)
+
+
+def test_sampled_kl_of_a_agrees_with_the_closed_form_of_b():
+    posterior, _, _ = some_posterior()
+    prior, z = standard_normal(2), posterior.sample(200_000, seed=0)
+    sampled = sgvb_a(posterior, prior, z, tf.zeros(z.shape[:2])).kl
+    error = tf.math.reduce_std(posterior.log_prob(z) - prior.log_prob(z), 0) / 200_000**0.5
+    exact = sgvb_b(posterior, prior, z, tf.zeros(z.shape[:2])).kl
+    np.testing.assert_array_less(abs(sampled - exact), 4 * error)
 
 
 @pytest.mark.parametrize("estimator", ["A", "B"])
@@ -60,6 +72,13 @@ def test_the_oracle_itself_agrees_with_brute_force():
     log_q = -0.5 * (z - mean) ** 2 / variance - 0.5 * np.log(2 * np.pi * variance)
     bound = np.sum(np.exp(log_q) * (log_joint - log_q), 1) * step
     np.testing.assert_allclose(bound, oracle.bound(x, a, c, log_variance), atol=1e-6)
+
+
+def test_with_the_exact_posterior_a_single_sample_of_a_is_log_p_x():
+    oracle = LinearGaussian(orthogonal=True)
+    x = oracle.draw(50)
+    vae = oracle.exact_vae(estimator="A")
+    np.testing.assert_allclose(vae.elbo(x), oracle.log_likelihood(x), atol=1e-4)
 
 
 def spread(vae, x):
@@ -95,6 +114,12 @@ def test_more_samples_shrink_the_spread_as_one_over_root_l(estimator):
     assert 3.5 < one / many < 4.5
 
 
+def gradients(vae, x):
+    with tf.GradientTape() as tape:
+        loss = -tf.reduce_mean(vae.bound(x).elbo)
+    return tape.gradient(loss, vae.trainable_variables)
+
+
 @pytest.mark.parametrize("estimator", ["A", "B"])
 def test_reparameterised_gradient_equals_finite_differences(estimator, x):
     """The same noise at each evaluation: then the estimate is a plain function of the weights."""
@@ -109,13 +134,12 @@ def test_reparameterised_gradient_equals_finite_differences(estimator, x):
     for weight in vae.trainable_variables:  # the tiny initial ones hide mistakes
         weight.assign(keras.random.normal(weight.shape, stddev=0.5, seed=weight.shape[0]))
 
-    def loss_with_the_same_noise():
-        vae.set_evaluation_noise(7)
-        return -tf.reduce_mean(tf.cast(vae.bound(x).elbo, tf.float64))
+    def bound_with_the_same_noise():
+        vae._evaluation_draws.assign(7)
+        return float(-tf.reduce_mean(tf.cast(vae.bound(x).elbo, tf.float64)))
 
-    with tf.GradientTape() as tape:
-        loss = loss_with_the_same_noise()
-    analytic = tape.gradient(loss, vae.trainable_variables)
+    vae._evaluation_draws.assign(7)
+    analytic = gradients(vae, x)
     rng = np.random.default_rng(0)
     for weight, gradient in zip(vae.trainable_variables, analytic, strict=True):
         value, direction = weight.numpy(), rng.normal(size=weight.shape).astype("float32")
@@ -123,11 +147,25 @@ def test_reparameterised_gradient_equals_finite_differences(estimator, x):
         step, ends = 3e-3, []
         for sign in (1, -1):
             weight.assign(value + sign * step * direction)
-            ends.append(float(loss_with_the_same_noise()))
+            ends.append(bound_with_the_same_noise())
         weight.assign(value)
         difference = (ends[0] - ends[1]) / (2 * step)
         expected = float(tf.reduce_sum(gradient * direction))
         assert difference == pytest.approx(expected, rel=0.01, abs=5e-3), weight.path
+
+
+@pytest.mark.parametrize("estimator", ["A", "B"])
+def test_the_mean_gradient_is_that_of_the_exact_bound(estimator):
+    oracle = LinearGaussian()
+    x = oracle.draw(10)
+    vae = oracle.vae(A, C, LOG_VARIANCE, estimator=estimator, n_samples=1000)
+    draws = np.stack([gradients(vae, x)[1] for _ in range(50)])  # of the encoder's c, log variance
+
+    def exact_loss(shift):
+        return -oracle.bound(x, A, C + shift[:2], LOG_VARIANCE + shift[2:]).mean()
+
+    exact = [(exact_loss(1e-4 * e) - exact_loss(-1e-4 * e)) / 2e-4 for e in np.eye(4)]
+    np.testing.assert_array_less(abs(draws.mean(0) - exact), 5 * draws.std(0) / 50**0.5 + 1e-4)
 
 
 def test_training_reaches_the_maximum_likelihood_of_probabilistic_pca():
@@ -150,6 +188,17 @@ def test_training_reaches_the_maximum_likelihood_of_probabilistic_pca():
 # ----------------------------------------------------------- the importance-weighted bound
 
 
+def test_with_one_sample_it_is_estimator_a():
+    q = DiagonalGaussian(2)(tf.constant([[0.5, -1.0, 0.3, -2.0]]))
+    z, log_likelihood = q.sample(1, seed=0), tf.constant([[-3.0]])
+    for one, other in zip(
+        importance_weighted(q, standard_normal(2), z, log_likelihood),
+        sgvb_a(q, standard_normal(2), z, log_likelihood),
+        strict=True,
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
 def test_it_grows_with_k_up_to_log_p():
     oracle = LinearGaussian()
     a, c = oracle.posterior_map
@@ -165,7 +214,33 @@ def test_it_grows_with_k_up_to_log_p():
     assert estimate.mean() == pytest.approx(bounds[2], abs=0.05)  # the same number, in less memory
 
 
-def test_its_terms_are_weighted_means_and_its_gradient_that_of_each_sample_by_its_share():
+@pytest.mark.long
+def test_as_objective_it_fits_a_model_with_a_poor_encoder_better():
+    """The plain bound bends the model towards what its encoder can say; this one less."""
+    oracle, keep = LinearGaussian(pixels=1, latent=1, noise=0.5, w=np.array([[1.0]])), {}
+    x = oracle.draw(2000)
+    for estimator, n_samples in (("A", 20), ("IW", 20)):
+        vae = oracle.vae(np.zeros((1, 1)), np.zeros(1), np.zeros(1), estimator=estimator,
+                         n_samples=n_samples)  # fmt: skip
+        vae.encoder.trainable = False  # q(z|x) = p(z), whatever x
+        vae.compile(keras.optimizers.Adam(0.02))
+        vae.fit(x, epochs=15, verbose=0)
+        keep[estimator] = abs(float(vae.decoder.layers[0].kernel[0, 0]))
+    assert keep["A"] < 0.1  # the plain bound is best with a decoder that drops z
+    assert keep["IW"] > 0.7
+
+
+def test_its_terms_are_weighted_means():
+    q, p = DiagonalGaussian(2)(tf.constant([[0.5, -1.0, 0.3, -2.0]])), standard_normal(2)
+    z, log_likelihood = q.sample(4, seed=0), tf.constant([[-3.0], [-2.0], [-4.0], [-2.5]])
+    bound = importance_weighted(q, p, z, log_likelihood)
+    weights = np.exp(log_likelihood + p.log_prob(z) - q.log_prob(z))
+    np.testing.assert_allclose(bound.elbo[0], np.log(weights.mean()), rtol=1e-5)
+    expected = np.sum(weights * log_likelihood) / weights.sum()
+    np.testing.assert_allclose(bound.reconstruction[0], expected, rtol=1e-5)
+
+
+def test_its_gradient_is_that_of_each_sample_by_its_share():
     """Wake-sleep climbs `reconstruction`: a gradient through the shares would be another one."""
     q, p = DiagonalGaussian(2)(tf.constant([[0.5, -1.0, 0.3, -2.0]])), standard_normal(2)
     z, log_likelihood = q.sample(4, seed=0), tf.constant([[-3.0], [-2.0], [-4.0], [-2.5]])
@@ -174,8 +249,6 @@ def test_its_terms_are_weighted_means_and_its_gradient_that_of_each_sample_by_it
         bound = importance_weighted(q, p, z, log_likelihood)
     weights = np.exp(log_likelihood + p.log_prob(z) - q.log_prob(z))
     shares = weights / weights.sum(0)
-    np.testing.assert_allclose(bound.elbo[0], np.log(weights.mean()), rtol=1e-5)
-    np.testing.assert_allclose(bound.reconstruction[0], np.sum(shares * log_likelihood), rtol=1e-5)
     for term in (bound.elbo, bound.reconstruction):
         np.testing.assert_allclose(tape.gradient(term, log_likelihood), shares, rtol=1e-5)
 

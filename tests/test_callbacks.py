@@ -171,7 +171,7 @@ def test_a_callback_list_of_ones_own(make_vae, x, unbounded):
         vae.fit(x, epochs=5, callbacks=keras.callbacks.CallbackList([], model=vae, epochs=5))
 
 
-# ---------------------------------------------------------------------------- set_modes
+# ---------------------------------------------------------------------------- _set_modes
 
 
 def test_callbacks_know_which_way_is_better(make_vae, x, tmp_path):
@@ -212,10 +212,10 @@ def test_every_metric_of_every_model_has_its_way(prefix):
         types.SimpleNamespace(monitor=prefix + "elbo", mode="min"),
         keras.callbacks.History(),
     ]
-    callbacks.set_modes([stops, *others])
+    callbacks._set_modes([stops, *others])
     assert [stop.mode for stop in stops] == list(BETTER.values())
     assert [other.mode for other in others[:2]] == ["auto", "min"]
-    callbacks.set_modes(None)
+    callbacks._set_modes(None)
 
 
 # ------------------------------------------------------------------------- StopAtSamples

@@ -80,7 +80,7 @@ def _value(variable):
     return tf.raw_ops.ReadVariableOp(resource=own.handle, dtype=own.dtype)
 
 
-def set_modes(callbacks: Any) -> None:
+def _set_modes(callbacks: Any) -> None:
     """Set the mode, "min" or "max", of Keras callbacks that monitor a metric in mode "auto".
 
     Keras itself infers the mode only of metrics that are given to `compile`.
@@ -93,7 +93,7 @@ def set_modes(callbacks: Any) -> None:
 
 def guarded(callbacks: Any, model: Any) -> Any:
     """The `callbacks` of `fit`, with their modes set, after a `FiniteBound`."""
-    set_modes(callbacks)
+    _set_modes(callbacks)
     guard = FiniteBound()
     if isinstance(callbacks, keras.callbacks.CallbackList):
         guard.set_model(model)

@@ -123,6 +123,19 @@ def test_what_it_was_not_trained_on_has_a_z_from_a_chain_of_its_own():
     assert float(model.step_size) == pytest.approx(0.02)  # nor is it adapted
 
 
+def test_it_learns_a_linear_gaussian_model():
+    """From a bad start, log p(x) comes near that of the model which drew the data."""
+    oracle = LinearGaussian(pixels=4, latent=1)
+    x = oracle.draw(2000)
+    model = mcem(oracle, len(x))
+    model.decoder.layers[0].set_weights([0.1 * np.ones((1, 4)), np.zeros(4)])
+    model.compile(keras.optimizers.Adam(0.01))
+    model.fit(x, epochs=30, verbose=0)
+    kernel, bias = model.decoder.layers[0].get_weights()
+    learned = LinearGaussian(w=kernel.T, b=bias)
+    assert learned.log_likelihood(x).mean() > oracle.log_likelihood(x).mean() - 0.05
+
+
 def test_it_is_a_keras_model(make_vae, x, tmp_path):
     model = vae_keras.MonteCarloEM(make_vae().decoder, len(x), weight_decay=0.01)
     model.compile()

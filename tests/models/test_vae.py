@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+from oracles.linear_gaussian import LinearGaussian
 from oracles.weights import assert_same, precision
 
 import vae_keras
@@ -36,6 +37,27 @@ def test_algorithm_1_on_one_minibatch_equals_it_written_out(make_vae, x):
     expected = [w - 0.02 * g / np.sqrt(0.1 + g**2) for w, g in zip(before, gradients, strict=True)]
     vae.fit(x, batch_size=200, shuffle=False, verbose=0)
     assert_same(weights_of(vae), expected, atol=2e-6)
+
+
+def test_early_stopping_and_checkpoints(make_vae, x, tmp_path):
+    vae = make_vae()
+    stop = keras.callbacks.EarlyStopping("val_loss", patience=0, min_delta=1e6)
+    best = keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", save_best_only=True)
+    history = vae.fit(x, validation_data=x, epochs=9, verbose=0, callbacks=[stop, best]).history
+    assert len(history["loss"]) == 2
+    best = keras.saving.load_model(tmp_path / "best.keras")
+    assert_same(weights_of(best), weights_of(vae))
+
+
+def test_tensorboard(make_vae, x, tmp_path):
+    make_vae().fit(x, verbose=0, callbacks=[keras.callbacks.TensorBoard(tmp_path)])
+    (events,) = tmp_path.rglob("events*")
+    names = {
+        value.tag
+        for event in tf.compat.v1.train.summary_iterator(str(events))
+        for value in event.summary.value
+    }
+    assert "epoch_elbo" in names
 
 
 def test_set_random_seed_reproduces_everything(make_vae, x):
@@ -182,6 +204,39 @@ def test_the_bound_that_is_shown_stays_the_bound(x):
     for name in logs[0].keys() - {"loss"}:
         assert logs[0][name] == logs[1][name], name
     assert logs[1]["loss"][0] == pytest.approx(logs[0]["loss"][0] + 4 * logs[0]["kl"][0], rel=1e-5)
+
+
+@pytest.mark.parametrize("weight", [0.25, 4.0])
+def test_at_the_best_encoder_the_objective_is_the_known_maximum(weight):
+    oracle = LinearGaussian(orthogonal=True)
+    best, x = oracle.weighted(weight), oracle.draw(200)
+    width = np.log(np.diag(best.posterior_covariance))
+    vae = oracle.vae(*best.posterior_map, width, kl_weight=weight, estimator="A")
+    draw = tf.function(lambda: vae.objective(vae.bound(tf.constant(x))).elbo)
+    draws = np.stack([draw() for _ in range(400)])
+    error = draws.std(0) / np.sqrt(len(draws))
+    assert np.all(np.abs(draws.mean(0) - oracle.weighted_optimum(x, weight)) < 5 * error + 1e-4)
+
+
+@pytest.mark.first(1)
+@pytest.mark.parametrize("weight", [0.25, 4.0])
+def test_the_encoder_learns_the_posterior_that_the_weight_asks_for(weight):
+    """Wider than the exact one above 1, narrower below, from a wrong beginning."""
+    oracle = LinearGaussian(orthogonal=True)
+    best, (a, c) = oracle.weighted(weight), oracle.posterior_map
+    vae = oracle.vae(0.5 * a, c, np.zeros(2), kl_weight=weight, n_samples=20)
+    vae.decoder.trainable = False
+    steps = 1000
+    rate = keras.optimizers.schedules.CosineDecay(0.03, steps)
+    vae.compile(keras.optimizers.Adam(rate))
+    vae.fit(oracle.draw(1000), epochs=steps // 10, verbose=0)
+    kernel, bias = vae.encoder.layers[0].get_weights()
+    expected_a, expected_c = best.posterior_map
+    np.testing.assert_allclose(kernel[:, :2].T, expected_a, atol=0.03)
+    np.testing.assert_allclose(bias[:2], expected_c, atol=0.05)
+    log_std = np.log(vae.encode(oracle.draw(1000)).stddev())  # with noise that depends on x
+    expected = np.log(np.diag(best.posterior_covariance)) / 2
+    np.testing.assert_allclose(log_std.mean(0), expected, atol=0.05)
 
 
 @pytest.mark.first(1)

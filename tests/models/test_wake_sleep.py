@@ -194,6 +194,17 @@ def test_a_range_of_dreams_that_is_none_is_refused(oracle, clip):
         wake_sleep(oracle, clip=clip)
 
 
+def test_it_learns_a_linear_gaussian_model(oracle):
+    """Where q can be almost exact, wake-sleep comes near log p(x)."""
+    model = oracle.vae(0 * A, 0 * C, 0 * C, algorithm=vae_keras.WakeSleep)
+    model.decoder.layers[0].set_weights([0.1 * np.ones((2, 5)), np.zeros(5)])
+    x = oracle.draw(5000)
+    model.compile(keras.optimizers.Adam(0.01))
+    history = model.fit(x, epochs=30, verbose=0).history
+    assert history["elbo"][0] < history["elbo"][-1] - 1
+    assert model.elbo(x, n_samples=10).mean() > oracle.log_likelihood(x).mean() - 0.5
+
+
 def test_it_is_a_keras_model(make_vae, x, tmp_path):
     vae = make_vae()
     model = vae_keras.WakeSleep(vae.encoder, vae.decoder, seed=1, weight_decay=0.01)

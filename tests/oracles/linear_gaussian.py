@@ -53,6 +53,24 @@ class LinearGaussian:
         )
         return self.log_likelihood(x) - kl
 
+    def weighted(self, weight):
+        """The model whose exact posterior maximises E_q log p(x|z) - weight KL(q(z|x) || p(z)).
+
+        That q is proportional to p(z) p(x|z)^(1/weight), and p(x|z)^(1/weight) is, up to a factor,
+        a Gaussian about the same mean with `weight` times the variance.
+        """
+        return LinearGaussian(w=self.w, b=self.b, noise=self.noise * np.sqrt(weight))
+
+    def weighted_optimum(self, x, weight):
+        """The maximum itself, weight log int p(z) p(x|z)^(1/weight) dz, (n,)."""
+        pixels, variance = len(self.w), self.noise**2
+        factor = (
+            0.5
+            * pixels
+            * (weight * np.log(2 * np.pi * weight * variance) - np.log(2 * np.pi * variance))
+        )
+        return weight * self.weighted(weight).log_likelihood(x) + factor
+
     def vae(self, a, c, log_variance, algorithm=vae_keras.VAE, **kwargs):
         """A VAE, or another model, that is this model, with this q as its encoder."""
         pixels, latent = self.w.shape

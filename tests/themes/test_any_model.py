@@ -252,7 +252,7 @@ def test_relaxed_categories(x, make_vae, any_encoder, any_decoder, tmp_path):
     np.testing.assert_array_equal(again.elbo(x), vae.elbo(x))
     assert again.sample(3).shape == (3, PIXELS)
     reals = tfd.Independent(tfd.Normal(tf.zeros(4), 1.0), 1)
-    with pytest.raises(ValueError, match="over a simplex, but the prior"):
+    with pytest.raises(ValueError, match="z in a simplex, but the prior"):
         make_vae(any_encoder(layer), any_decoder(latent=4), prior=reals, estimator="A")
 
 
