@@ -17,7 +17,7 @@ from vae_keras.reproduction import claims, paper, style
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks/validation"))
-differences, published = map(importlib.import_module, ("differences", "published"))
+differences, iwae, published = map(importlib.import_module, ("differences", "iwae", "published"))
 TABLE = re.compile(r"(<!-- table: (.+?) -->\n)(?:\|.*\n)*")
 LATER = 10**7  # the second table of the paper's budget begins there
 MEASURED = {  # the examples of others: their name, and where the bound was measured
@@ -116,6 +116,22 @@ def of_published() -> str:
     return markdown(columns, rows)
 
 
+def of_iwae() -> str:
+    """IWAE's table 1: what each run had after so many passes; the published number at the end."""
+    found, rows = pd.read_csv(iwae.TABLE), []
+    for (estimator, k), end in iwae.PUBLISHED.items():
+        title = f"{'IWAE' if estimator == 'IW' else 'VAE'}, k = {k}"
+        of_it = found[(found.estimator == estimator) & (found.k == k)]
+        for row in of_it.itertuples():
+            last = f"{end:.2f}" if row.passes == iwae.ENDS[-1] else ""
+            rows.append([title, row.seed, f"{row.passes:,}", f"{row.learning_rate:g}",
+                         f"{row.bound:.2f}", f"{row.nll:.2f}", f"{row.digits:,}", last])  # fmt: skip
+        if iwae.ENDS[-1] not in of_it.passes.tolist():
+            rows.append([title, "", f"{iwae.ENDS[-1]:,}", "", "", "", "", f"{end:.2f}"])
+    columns = ["model", "seed", "passes", "learning rate", "bound", "NLL", "test digits"]
+    return markdown([*columns, "NLL, published"], rows)
+
+
 def of_sizes() -> str:
     """The rate of `fit` beside that of its products alone, by size."""
     rows = [
@@ -174,6 +190,7 @@ TABLES = {
     for last in (True, False)
 } | {
     "plateau": of_plateau, "overfitting": of_overfitting, "published": of_published,
+    "iwae": of_iwae,
     "sizes": of_sizes, "host": of_host, "large training set": of_large_training_set,
     "claims": of_claims, "nearness": of_nearness,
 }  # fmt: skip

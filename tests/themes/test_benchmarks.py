@@ -3,12 +3,13 @@
 import dataclasses
 import sys
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
 from oracles.scripts import load
 
-from vae_keras import datasets
+from vae_keras import datasets, marginal_likelihood, pixels
 
 
 def test_tasks_go_to_whoever_is_free_the_longest_first():
@@ -149,3 +150,91 @@ def test_a_rerun_replaces_its_rows(published, monkeypatch, tmp_path, capsys):
     assert table["flax"].tolist() == [1, 0]
     assert table["keras"].tolist() == [0, 2]
     assert table["pytorch"].tolist() == [0, 0]
+
+
+@pytest.fixture
+def iwae(monkeypatch, tmp_path):
+    """With a row after the second and the fourth pass, of few samples."""
+    module = load("benchmarks/validation/iwae.py")
+    assert module.SAMPLES == 5000
+    small = {"POINTS": [2, 4], "ALL_FROM": 4, "SAMPLES": 7, "SAVED_EVERY": 1}
+    for name, value in {**small, "TABLE": tmp_path / "iwae.csv"}.items():
+        monkeypatch.setattr(module, name, value)
+    return module
+
+
+def test_the_iwae_has_their_size_and_begins_at_the_mean_image(iwae, digits):
+    vae = iwae.untrained("IW", 5, 3, digits.x_train)
+    assert (vae.estimator, vae.n_samples, vae.seed) == ("IW", 5, 3)
+    q, p = ((i + 1) * 200 + 201 * 200 + 201 * o for i, o in ((784, 100), (50, 784)))
+    assert (vae.encoder.count_params(), vae.decoder.count_params()) == (q, p)
+    # Its last layer's weights are random, but its bias is not.
+    mean = digits.x_train.mean(axis=0) / 255
+    bias = vae.decoder.layers[-2].bias.numpy()
+    np.testing.assert_allclose(1 / (1 + np.exp(-bias)), np.clip(mean, 0.001, 0.999), atol=1e-5)
+
+
+def test_the_schedule_is_eight_rates_in_3280_passes(iwae):
+    assert iwae.ENDS == [1, 4, 13, 40, 121, 364, 1093, 3280]
+    rate = iwae.schedule(45)  # three minibatches a pass, the last of them not whole
+    begins = [0, *iwae.ENDS]
+    for i in range(8):
+        for step in (3 * begins[i], 3 * begins[i + 1] - 1):  # of the first and the last
+            assert float(rate(step)) == pytest.approx(1e-3 * 10 ** (-i / 7)), (i, step)
+
+
+def test_pixels_are_drawn_anew_in_each_pass_with_their_probabilities(iwae, digits, monkeypatch):
+    vae = iwae.untrained("A", 1, 0, digits.x_train)
+    grey = np.tile(np.repeat(np.uint8([0, 51, 153, 255]), 196), (100, 1))
+    seen = []
+    draw = iwae.Redrawn.minibatch
+
+    def drawn(self, x, rows):
+        seen.append(draw(self, x, rows).numpy().reshape(-1, 4, 196))
+        return seen[-1].reshape(*rows.shape, 784)
+
+    monkeypatch.setattr(iwae.Redrawn, "minibatch", drawn)
+    vae.fit(grey, batch_size=20, epochs=2, verbose=0)
+    one, other = (part[:100] for part in seen)
+    for part in (one, other):
+        assert set(np.unique(part)) == {0, 1}
+        np.testing.assert_allclose(part.mean((0, 2)), [0, 0.2, 0.6, 1], atol=0.015)
+    # Two draws that have nothing to do with each other, nor have the rows of one.
+    apart = [0, 2 * 0.2 * 0.8, 2 * 0.6 * 0.4, 0]
+    np.testing.assert_allclose((one != other).mean((0, 2)), apart, atol=0.015)
+    np.testing.assert_allclose((one != one[::-1]).mean((0, 2)), apart, atol=0.02)
+
+
+@pytest.mark.long
+def test_a_killed_run_of_the_iwae_goes_on_to_the_same_numbers(iwae, digits, monkeypatch, tmp_path):
+    few = dataclasses.replace(digits, x_train=digits.x_train[:50], x_test=digits.x_test[:20])
+    save = iwae.save
+
+    def killed(vae, file):
+        save(vae, file)
+        if iwae.passes(vae, few.x_train) == 3:
+            raise KeyboardInterrupt
+
+    iwae.run("A", 1, 0, 4, few, tmp_path / "whole")
+    whole = pd.read_csv(iwae.TABLE)
+    iwae.TABLE.unlink()
+    with monkeypatch.context() as within:
+        within.setattr(iwae, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            iwae.run("A", 1, 0, 4, few, tmp_path / "killed")
+    iwae.run("A", 1, 0, 4, few, tmp_path / "killed")
+    again = pd.read_csv(iwae.TABLE)
+    assert again.passes.tolist() == [2, 4]
+    assert again.digits.tolist() == [2, 20]
+    assert again.learning_rate.tolist() == [0.00072, 0.00072]
+    measured = ["bound", "nll"]
+    assert again[measured].equals(whole[measured])
+    one, other = (
+        keras.saving.load_model(tmp_path / run / "A_1_0.keras") for run in ("whole", "killed")
+    )
+    for a, b in zip(one.trainable_variables, other.trainable_variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    # The likelihood is the kit's, of binary digits, with as many samples.
+    binary = pixels.binarised(few.x_test)
+    nats = marginal_likelihood.importance_sampling(one, binary, 7).log_likelihood
+    assert again.nll.iloc[-1] == pytest.approx(-nats.mean(), abs=1e-4)
