@@ -124,8 +124,10 @@ def of_iwae() -> str:
         of_it = found[(found.estimator == estimator) & (found.k == k)]
         for row in of_it.itertuples():
             last = f"{end:.2f}" if row.passes == iwae.ENDS[-1] else ""
-            rows.append([title, row.seed, f"{row.passes:,}", f"{row.learning_rate:g}",
-                         f"{row.bound:.2f}", f"{row.nll:.2f}", f"{row.digits:,}", last])  # fmt: skip
+            rows.append([
+                title, row.seed, f"{row.passes:,}", f"{row.learning_rate:g}", f"{row.bound:.2f}",
+                f"{row.nll:.2f}", f"{row.digits:,}", last,
+            ])  # fmt: skip
         if iwae.ENDS[-1] not in of_it.passes.tolist():
             rows.append([title, "", f"{iwae.ENDS[-1]:,}", "", "", "", "", f"{end:.2f}"])
     columns = ["model", "seed", "passes", "learning rate", "bound", "NLL", "test digits"]
