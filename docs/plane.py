@@ -1,10 +1,14 @@
-"""Make the page in which two shipped decoders run, in any browser.
+"""Make the page in which two shipped decoders run, in any browser, or a page of your own model.
 
-python docs/plane.py [FILE]     # writes docs/plane.html
+python docs/plane.py [FILE]                       # writes docs/plane.html
+python docs/plane.py FILE model.keras images.npy  # a model of your own, and images that it reads
 
 `docs/plane.template.html` is the page. This script adds the decoders' weights, in the half
 precision in which they are shipped, and the codes of test images. The codes need the real data. A
 test compares the page with the shipped models, so make it again when these change.
+
+Of your own model, the page holds no weights but the images that its decoder makes at the points of
+a grid, and interpolates between them. So the decoder can be any network.
 """
 
 import base64
@@ -16,9 +20,10 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import keras
 import numpy as np
 
-from vae_keras import datasets, pretrained
+from vae_keras import datasets, distributions, pretrained
 from vae_keras.models import LatentVariableModel
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,6 +34,7 @@ MODELS = {"digits": "aevb-mnist-2d", "faces": "aevb-frey-face-2d"}
 POINTS = 1500  # the codes of at most so many images are shown
 STEPS = 100  # codes are in whole hundredths
 APART = 0.5  # the least distance between the names of two classes
+GRID = 33  # points on each side of the grid of a model of one's own
 WIDTH = 0.25  # of the kernel that estimates the density of codes
 
 
@@ -114,13 +120,54 @@ def described(name: str) -> dict[str, Any]:
     }
 
 
+def own(name: str, model: LatentVariableModel, x: np.ndarray) -> dict[str, Any]:
+    """Everything on the page about a model of one's own, and images x, (N, *input).
+
+    Raises ValueError unless it has two latent variables and its images are grey, (height, width)
+    or (height, width, 1).
+    """
+    latent, (height, width, *channels) = tuple(model.prior.event_shape), (*model.event_shape, 0)
+    if latent != (2,) or channels not in ([0], [1, 0]):
+        raise ValueError(
+            f"z is of shape {latent} and x of shape {model.event_shape}: the plane needs z of "
+            "shape (2,), and x of shape (height, width) or (height, width, 1)"
+        )
+    codes = distributions.centre(model.encode(x[:POINTS])).numpy()
+    of_codes = square(codes)
+    z1, z2 = (np.linspace(low, low + of_codes["side"], GRID) for low in of_codes["low"])
+    z = np.stack(np.meshgrid(z1, z2), axis=-1).reshape(-1, 2).astype("float32")  # row by row
+    means = np.concatenate([distributions.centre(model.decode(row)) for row in np.split(z, GRID)])
+    grey = np.rint(255 * np.clip(means, 0, 1)).astype("uint8")
+    return {
+        "model": name,
+        "samples": model.samples_evaluated,
+        "height": height,
+        "width": width,
+        **of_codes,
+        "steps": STEPS,
+        "codes": np.rint(codes * STEPS).astype(int).ravel().tolist(),
+        "grid": GRID,
+        "means": base64.b64encode(grey.tobytes()).decode(),
+    }
+
+
 def page(models: dict[str, Any]) -> str:
     """The template with the models inserted."""
     lines = (f"{json.dumps(key)}: {json.dumps(models[key])}" for key in models)
     return TEMPLATE.read_text().replace(SLOT, "{\n" + ",\n".join(lines) + "\n}")
 
 
-if __name__ == "__main__":
-    file = Path(sys.argv[1]) if len(sys.argv) > 1 else PAGE
-    file.write_text(page({key: described(name) for key, name in MODELS.items()}))
+def main(file: str | Path = PAGE, model: str = "", images: str = "") -> None:
+    """Write the page; see the module."""
+    if model:
+        name = Path(model).stem
+        models = {"own": own(name, keras.saving.load_model(model), np.load(images))}
+    else:
+        models = {key: described(name) for key, name in MODELS.items()}
+    file = Path(file)
+    file.write_text(page(models))
     print(f"written: {file}, {file.stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,16 +1,17 @@
-"""The plane to walk in: the page holds the shipped decoders, and decodes as Keras does."""
+"""The plane to walk in: the page holds the shipped decoders, and decodes as Keras does; or own."""
 
 import base64
 import json
 import re
 import time
 
+import keras
 import numpy as np
 import pytest
 from oracles.browser import chromium
 from oracles.scripts import load
 
-from vae_keras import pretrained
+from vae_keras import VAE, layers, pretrained
 from vae_keras.reproduction import paths
 
 plane = load("docs/plane.py")
@@ -18,10 +19,14 @@ PAGE = paths.ROOT / "docs" / "plane.html"
 WIDTHS = {"desktop": 1280, "phone": 390}
 
 
+def held(page):
+    """What a page holds of each model."""
+    return json.loads(re.search(r'id="models">(.*?)</script>', page.read_text(), re.DOTALL)[1])
+
+
 @pytest.fixture(scope="module")
 def stored():
-    """What the committed page holds of each model."""
-    return json.loads(re.search(r'id="models">(.*?)</script>', PAGE.read_text(), re.DOTALL)[1])
+    return held(PAGE)
 
 
 def test_the_page_is_the_template_with_the_models_in_it(stored):
@@ -74,6 +79,59 @@ def test_its_codes_are_those_of_the_test_images(stored, key):
     np.testing.assert_allclose(made.pop("places", 0), stored[key].get("places", 0), atol=0.02)
     others = {name: stored[key][name] for name in made}
     assert made == others
+
+
+# --------------------------------------------------------------------------- a model of one's own
+
+
+def convolutional(latent=2, shape=(6, 4, 1)):
+    """A small model that has learned nothing, whose images yet differ from place to place."""
+    q, p, wide = layers.DiagonalGaussian(latent), layers.Bernoulli(shape), shape[0] * shape[1]
+    encoder = [keras.layers.Conv2D(2, 3), keras.layers.Flatten(), keras.layers.Dense(2 * latent)]
+    decoder = [
+        keras.layers.Dense(wide, "tanh"),
+        keras.layers.Reshape((*shape[:2], 1)),
+        keras.layers.Conv2DTranspose(p.params_size, 3, padding="same"),
+    ]
+    return VAE(
+        keras.Sequential([keras.Input(shape), *encoder, q]),
+        keras.Sequential([keras.Input((latent,)), *decoder, p]),
+    )
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """A model, images, and the page made of both as the command makes it."""
+    folder = tmp_path_factory.mktemp("own")
+    keras.utils.set_random_seed(0)
+    model, x = convolutional(), np.random.default_rng(0).uniform(size=(9, 6, 4, 1))
+    model.save(folder / "mine.keras")
+    np.save(folder / "x.npy", x)
+    plane.main(folder / "page.html", folder / "mine.keras", folder / "x.npy")
+    return model, x, folder / "page.html"
+
+
+def test_a_page_of_ones_own_has_the_images_of_a_grid(own):
+    model, x, file = own
+    ((key, found),) = held(file).items()
+    assert (key, found["model"], found["samples"]) == ("own", "mine", 0)
+    codes = np.reshape(found["codes"], (-1, 2)) / found["steps"]
+    np.testing.assert_allclose(codes, model.encode(x).mean(), atol=0.5 / found["steps"] + 1e-6)
+    means = np.frombuffer(base64.b64decode(found["means"]), "uint8")
+    means = means.reshape(plane.GRID, plane.GRID, found["height"], found["width"])
+    assert means.shape[2:] == (6, 4)
+    step = found["side"] / (plane.GRID - 1)
+    for row, column in ((0, 0), (3, 30), (32, 7)):  # of z2 and z1
+        z = np.array(found["low"]) + step * np.array([column, row])
+        mean = model.decode(z[None].astype("float32")).mean().numpy()[0, ..., 0]
+        np.testing.assert_allclose(means[row, column], 255 * mean, atol=0.51)
+
+
+@pytest.mark.parametrize("changed", [{"latent": 3}, {"shape": (6, 4, 3)}])
+def test_a_model_that_no_plane_shows_is_refused(changed):
+    model = convolutional(**changed)
+    with pytest.raises(ValueError, match="the plane needs z of shape"):
+        plane.own("mine", model, np.zeros((2, *model.event_shape)))
 
 
 # ---------------------------------------------------------------------------------- in a browser
@@ -147,6 +205,30 @@ def test_the_image_is_the_mean_that_keras_decodes(page, key):
         said = page.locator("#z").inner_text().replace("\u2212", "-")
         said = re.sub(r"\s", "", said)
         assert said == f"z1={z[0]:.2f}z2={z[1]:.2f}"
+
+
+@pytest.mark.long
+def test_a_page_of_ones_own_shows_what_its_decoder_makes(browser, own):
+    model, _, file = own
+    page, said = browser.new_page(), []
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda asked: said.append(asked.url))
+    page.goto(file.as_uri())
+    assert not page.locator("#choice").is_visible()  # there is nothing to choose
+    shown = []
+    for place in [(0, 0), (0.5, 0.25), (0.13, 0.77), (1, 1)]:  # of which three are on the grid
+        z = page.evaluate(
+            "place => (({low, side}) => place.map((p, i) => low[i] + p * side))(models.own)", place
+        )
+        page.evaluate("z => move(z)", z)
+        frame(page)
+        mean = model.decode(np.array([z], "float32")).mean().numpy()[0, ..., 0]
+        np.testing.assert_allclose(page.evaluate("[...state.mean]"), mean.ravel(), atol=3e-3)
+        np.testing.assert_allclose(pixels(page), 255 * mean, atol=1.5)
+        shown.append(mean)
+    assert np.ptp(shown, axis=0).max() > 0.2
+    page.close()
+    assert said == [file.as_uri()]
 
 
 @pytest.mark.long
