@@ -2,18 +2,23 @@
 
 import contextlib
 import io
+import json
 import re
+import shlex
 
 import keras
 import numpy as np
 import pytest
 from oracles.linear_gaussian import LinearGaussian
+from oracles.scripts import load
 
 from vae_keras import marginal_likelihood
 from vae_keras.layers import TFPDistribution
 from vae_keras.reproduction import paths
 
-QUESTIONS, RECIPES = (paths.ROOT / "docs" / f"{name}.md" for name in ("questions", "recipes"))
+QUESTIONS, RECIPES, OWN = (
+    paths.ROOT / "docs" / f"{name}.md" for name in ("questions", "recipes", "own_model")
+)
 BLOCK = re.compile(r"```python\n(.*?)```(?:\n+```text\n(.*?)```)?", re.DOTALL)
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
@@ -127,9 +132,39 @@ def test_every_question_has_an_answer_that_runs(monkeypatch, tmp_path):
     assert values["means"].shape == (16, 784)
 
 
+@pytest.mark.long
+def test_a_model_of_ones_own_from_pictures_to_a_page(monkeypatch, tmp_path):
+    """Then the command of the page's end, on what its blocks have written."""
+    keras.config.disable_interactive_logging()  # a progress bar is nothing that a block prints
+    try:
+        values = run_page(blocks(OWN), monkeypatch, tmp_path)
+    finally:
+        keras.config.enable_interactive_logging()
+    vae, x, epochs = (values[name] for name in ("vae", "x_test", "epochs"))
+    drawn = sorted(tmp_path.glob("reconstructions_*.png"))
+    assert len(drawn) == epochs
+    last = np.asarray(keras.utils.load_img(drawn[-1], color_mode="grayscale")) / 255
+    above, below = np.split(last, 2)
+    np.testing.assert_allclose(above, np.hstack(x[:10, ..., 0]), atol=1 / 255)
+    assert np.corrcoef(above.ravel(), below.ravel())[0, 1] > 0.6
+    # The same pictures are not in both sets.
+    train = np.concatenate(list(values["train"]))
+    assert (len(train), len(x)) == (2000, 500)
+    assert not {picture.tobytes() for picture in train} & {picture.tobytes() for picture in x}
+    np.testing.assert_allclose(values["answer"], vae.reconstruct(x[:2]), atol=1e-4)
+
+    (command,) = re.findall(r"```bash\n.*python docs/plane.py (.*)\n```", OWN.read_text())
+    file, *given = shlex.split(command)
+    load("docs/plane.py").main(file, *given)
+    page = (tmp_path / file).read_text()
+    found = json.loads(re.search(r'id="models">(.*?)</script>', page, re.DOTALL)[1])["own"]
+    codes = np.reshape(found["codes"], (-1, 2)) / found["steps"]
+    np.testing.assert_allclose(codes, vae.encode(x).mean(), atol=0.01)
+
+
 def test_the_tests_that_the_answers_name_are_there():
     tests = "\n".join(file.read_text() for file in (paths.ROOT / "tests").rglob("test_*.py"))
-    for page in (QUESTIONS, RECIPES):
+    for page in (QUESTIONS, RECIPES, OWN):
         for name in re.findall(r"`(test_\w+)`", page.read_text()):
             assert f"def {name}(" in tests, name
 
