@@ -146,11 +146,11 @@ def of_sizes() -> str:
 
 def of_host() -> str:
     """Milliseconds per epoch of a model with next to no arithmetic, the median of the turns."""
-    found = read("speed/host").median()
-    return markdown(
-        ["ms per epoch", "the loop alone", "`fit`", "beyond"],
-        [["500 minibatches", *(f"{found[name]:.1f}" for name in ("loop", "fit", "beyond"))]],
-    )
+    found = read("speed/host").groupby("minibatches").median()
+    rows = [
+        [f"{row.Index} minibatches", *(f"{ms:.1f}" for ms in row[1:])] for row in found.itertuples()
+    ]
+    return markdown(["ms per epoch, by calls of", "the loop alone", "`fit`", "beyond"], rows)
 
 
 def of_claims() -> str:
