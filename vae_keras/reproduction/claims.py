@@ -113,10 +113,10 @@ def _not_on_line(table):
     at = _at(table, end)
     behind = {n: at[n, "aevb", "test"] - at[n, "mcem", "test"] for n in (small, large)}
     verdict = HOLDS if behind[large] > 5 and behind[small] < NEAR else BUT
-    measured = ", ".join(f"{nats:.1f} (N_train = {n:,})" for n, nats in behind.items())
+    measured = ", ".join(f"{nats:+.1f} (N_train = {n:,})" for n, nats in behind.items())
     return (
         "Monte Carlo EM cannot be applied efficiently to the large set", verdict,
-        f"behind AEVB on the test set at {_millions(end)}: {measured}",
+        f"AEVB minus Monte Carlo EM, test set, at {_millions(end)}: {measured}",
     )  # fmt: skip
 
 
@@ -127,4 +127,4 @@ def _near(table, where):
     verdict = HOLDS if share >= 0.95 else BUT if share >= 0.5 else NOT
     count = f"{(found.difference.abs() <= NEAR).sum()} of {len(found)} points"
     measured = f"{count} from {_millions(FROM)} on lie within {NEAR:.0f} nats"
-    return f"(our curves are the paper's: {where})", verdict, measured
+    return f"(our curves lie on the paper's: {where})", verdict, measured
