@@ -52,6 +52,7 @@ html_title = f"vae_keras {version}"
 html_static_path = ["site/static"]
 html_favicon = "site/static/favicon.svg"  # z -> x, as in figure 1
 html_css_files = ["site.css"]
+html_js_files = ["sidebar.js"]
 html_copy_source = False
 html_show_sphinx = False
 html_theme_options = {"top_of_page_buttons": []}
