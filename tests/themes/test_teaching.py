@@ -22,7 +22,7 @@ from vae_keras.reproduction import paper, paths
 
 COLAB = paths.ROOT / "docs" / "colab.ipynb"
 NOTEBOOKS = sorted((paths.ROOT / "notebooks").glob("*.ipynb"))
-WEIGHTY = ("01", "04", "05", "06", "07", "09", "10", "11")  # much computing: in kernels alone
+WEIGHTY = ("01", "04", "05", "06", "07", "09", "10", "11", "12")  # long: in kernels alone
 FIGURES = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -374,6 +374,41 @@ SAID = [
      lambda *n: round(n[2] - n[4]) == 19),
     ("11", "weight 0.25 is one nat ahead of weight 1",
      r"^0.25 +N +N +N +N +N\n1.00 +N +N +N +N +N", lambda *n: round(n[4] - n[9]) == 1),
+    ("12", "has a sixth of the perceptron's", r"^digits +perceptron +N .*\n +convolutional +N ",
+     lambda a, b: round(a / b) == 6),
+    ("12", "it is 0.8 nats ahead", r"^digits +perceptron +N +N +N\n +convolutional +N +N +N",
+     lambda *n: round(n[5] - n[2], 1) == 0.8),
+    (
+        "12", "the perceptron by 3.0 nats, the convolutional model by 4.2",
+        r"of log p\(x\) N nats(?:.*\n)+squares +perceptron +N +N +N\n +convolutional +N +N +N",
+        lambda exact, *n: (round(exact - n[2], 1), round(exact - n[5], 1)) == (3.0, 4.2),
+    ),
+    (
+        "12", "is 0.030 in the first six pictures, and 0.037 in the last four",
+        r"pictures 1 to 6 N, 9 to 12 N\nerror of the mean picture N",
+        lambda *n: n == (0.03, 0.037, 0.125),
+    ),
+    ("12", "turns by 0.56 radians a picture", r"turns by N radians", lambda n: n == 0.56),
+    ("12", "is 30.7 for the nearest code of M1 (28.3 to 33.8)", r"^M1, nearest code +N +N +N",
+     lambda *n: n == (30.72, 28.33, 33.82)),
+    ("12", "10.6 for M1 + M2 (9.3 to 12.0)", r"^M1 \+ M2 +N +N +N",
+     lambda *n: n == (10.63, 9.28, 12.01)),
+    ("12", "7.3 points behind", r"^M1 \+ M2 +N(?:.*\n)+published: M1 \+ M2 +N",
+     lambda a, b: round(a - b, 1) == 7.3),
+    (
+        "12", "less than half a nat a sequence below the true density",
+        r"^true parameters: log p\(x\) N, minus bound N \+- N",
+        lambda _, gap, error: -2 * error < gap < 0.5,
+    ),
+    ("12", "The bound is 1.6 nats below", r"^bound of log p\(X\): N(?:.*\n)+log p\(X\) N",
+     lambda bound, exact: round(exact - bound, 1) == 1.6),
+    ("12", "deviations of 0.11 and 0.10 instead of 0.18", r"^w +N +N +N +N\nb +N +N +N +N",
+     lambda *n: [round(n[i], 2) for i in (1, 3, 5, 7)] == [0.18, 0.11, 0.18, 0.1]),
+    ("12", "The Gaussian is 0.46 nats behind", r"^Gaussian +N +N",
+     lambda _, gap: round(gap, 2) == 0.46),
+    ("12", "less than a twentieth of a nat behind", r"^with z +N +N", lambda _, gap: gap < 0.05),
+    ("12", "30% of the test digits are wrong", r"nearest code: N%", lambda n: round(n) == 30),
+    ("12", "and 10% are wrong", r"^M1 \+ M2: N%", lambda n: round(n) == 10),
 ]  # fmt: skip
 
 
