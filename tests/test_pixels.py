@@ -125,9 +125,10 @@ def test_backup_and_restore_goes_on_with_the_draws_of_its_epoch(make_vae, x, tmp
 
 @pytest.mark.parametrize("make", [pixels.binarised, pixels.Binarised])
 def test_what_cannot_be_drawn_is_refused(make):
-    for x in (np.array([[1.5]]), np.array([[-0.1]])):
-        with pytest.raises(ValueError, match=r"pixels lie in .* needs them in \[0, 1\]: divide"):
-            make(x)
+    for x, advice in ((1.5, "divide by"), (-0.1, r"scale them, \(x - min\)")):
+        why = rf"pixels lie in .* needs them in \[0, 1\]: {advice}"
+        with pytest.raises(ValueError, match=why):
+            make(np.array([[x]]))
     with pytest.raises(ValueError, match="NaN or infinite"):
         make(np.array([[np.nan]]))
     with pytest.raises(ValueError, match="uint8 data are all 0 or 1"):

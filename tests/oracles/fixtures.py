@@ -71,7 +71,8 @@ def _own_places(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("VAE_KERAS_RESULTS", str(tmp_path_factory.mktemp("results")))
     monkeypatch.setenv("VAE_KERAS_JOBS", "0")  # no other process: it would import TensorFlow anew
     monkeypatch.setenv("VAE_KERAS_CLUSTER", "")
-    yield
+    with plt.rc_context():  # lessons set a style
+        yield
     plt.close("all")
 
 

@@ -1,6 +1,7 @@
 """The models of lesson 12, each beside its exact answer; they are read from the lesson's cells."""
 
 import keras
+import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pytest
@@ -23,8 +24,9 @@ BEGIN = ("1", "2", "4")
 def run(*names):
     """What the cells of the lesson define, beside those that it begins with."""
     found = {}
-    for name in (*BEGIN, *names):
-        exec(CELLS[name].replace("%matplotlib inline", ""), found)
+    with plt.rc_context():  # the lesson sets a style
+        for name in (*BEGIN, *names):
+            exec(CELLS[name].replace("%matplotlib inline", ""), found)
     return found
 
 
