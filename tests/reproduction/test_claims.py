@@ -55,6 +55,15 @@ def test_curves_further_off_than_three_nats_are_not_the_papers():
     assert verdicts(second(), third(off=3.1))[-2:] == [claims.NOT] * 2
 
 
+@pytest.mark.parametrize(("factor", "verdict"), [(1.049, claims.HOLDS), (1.051, claims.NOT)])
+def test_on_faces_near_is_a_twentieth_of_the_bound(factor, verdict):
+    table = paper.figure2().assign(seed=0)
+    table = pd.concat([table, table[table.split == "test"].assign(split="train")])
+    table.loc[table.dataset == "frey_face", "lower_bound"] *= factor
+    card = claims.card(table, third())
+    assert list(card.verdict[card.claim.str.contains("Frey Face")]) == 2 * [verdict]
+
+
 def test_of_embedded_data_the_paper_claims_nothing():
     with pytest.raises(ValueError, match="makes no claim about mnist_5k"):
         claims.card(second().replace("mnist", "mnist_5k"), third())
