@@ -12,6 +12,7 @@ from tensorflow_probability import distributions as tfd
 from vae_keras import VAE, layers, priors
 from vae_keras.reproduction import paths
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*EMBEDDED DATA stand in")
 LESSON = paths.ROOT / "notebooks" / "12_what_the_paper_left_for_later.ipynb"
 CELLS = {
     cell.id.rpartition("later-")[2]: cell.source
