@@ -119,11 +119,11 @@ class DistributionLayer(keras.layers.Layer):
     def _check(self, shape):
         expected = (*self.event_shape[:-1], self.params_size)
         if tuple(shape)[-len(expected) :] != expected:
-            last = f"{self.params_size} channels" if len(expected) > 1 else ""
+            size = self.params_size
+            last = f"{size} channels" if len(expected) > 1 else f"Dense({size})"
             raise ValueError(
                 f"{type(self).__name__}({self.event_shape}) needs parameters whose last axes are "
-                f"{expected}, but they are of shape {tuple(shape)}: end the network in "
-                f"{last or f'Dense({self.params_size})'}"
+                f"{expected}, but they are of shape {tuple(shape)}: end the network in {last}"
             )
 
     def _independent(self, distribution):
