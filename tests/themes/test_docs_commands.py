@@ -13,6 +13,7 @@ import nbformat
 import papermill.cli
 import pytest
 import tensorflow as tf
+from matplotlib.figure import Figure
 from oracles.in_process import estimate_nothing, run_cells
 
 from vae_keras import datasets
@@ -84,6 +85,7 @@ def test_papermill(words, results, tmp_path, monkeypatch):
     monkeypatch.setenv("VAE_KERAS_RESULTS", str(results))  # shared: most train the same models
     monkeypatch.setattr(paths, "FIGURES", tmp_path)
     estimate_nothing(monkeypatch)
+    monkeypatch.setattr(Figure, "savefig", lambda self, file, **how: file.write(b"a picture"))
     tf.config.run_functions_eagerly(True)
     try:
         error = run_cells(name, parameters, monkeypatch)

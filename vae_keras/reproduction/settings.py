@@ -269,8 +269,10 @@ class Pictures(Settings):
     def _each(self, name: str, ends: dict[int, int]) -> Runs:
         """A run per latent size, up to so many samples."""
         data = datasets.load(name, self.allow_embedded)
-        settings = {"seed": self.seed, "step_size": self.step_size}
-        return [(Experiment(data.name, n, end, **settings), data) for n, end in ends.items()]
+        return [
+            (Experiment(data.name, n, end, seed=self.seed, step_size=self.step_size), data)
+            for n, end in ends.items()
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
