@@ -37,7 +37,7 @@ class FiniteBound(keras.callbacks.Callback):
     def _take(self):
         self._taken_at = self.model.samples_evaluated
         variables = [*self.model.variables, *self.model.optimizer.variables]
-        return [(variable, _value(variable)) for variable in variables]  # on its device
+        return [(variable, read(variable)) for variable in variables]  # on its device
 
     def on_train_begin(self, logs: Any = None) -> None:
         self._good = None
@@ -72,7 +72,7 @@ class FiniteBound(keras.callbacks.Callback):
         )
 
 
-def _value(variable):
+def read(variable: Any) -> tf.Tensor:
     """The value of a variable, by a single operation unless several devices have copies of it."""
     own = variable.value if isinstance(variable, keras.Variable) else variable
     if isinstance(own, tf.distribute.DistributedValues):

@@ -11,15 +11,14 @@ from vae_keras.models import _walks
 
 
 def visited(vae, x, *calls, **kwargs):
-    """The rows of `x` that `fit` visits, in their order; `calls`: (steps, epochs) of each."""
-    seen, minibatch = [], vae.minibatch
-    vae.minibatch = lambda x, rows: seen.extend(np.ravel(rows)) or minibatch(x, rows)
-    vae.train_step = lambda x: vae.count_examples(x) or {}  # the order hangs on nothing else
-    vae.compile(steps_per_execution=1)
+    """The rows of `x` that `fit` trains on, in their order; `calls`: (steps, epochs) of each."""
+    seen = []
+    vae.minibatch = lambda x, rows: tf.convert_to_tensor(rows)
+    vae.train_step = lambda rows: seen.extend(rows.numpy()) or vae.count_examples(rows) or {}
+    vae.compile(steps_per_execution=1, run_eagerly=True)
     for steps, epochs in calls or [(None, 1)]:
         vae.fit(x, steps_per_epoch=steps, epochs=epochs, verbose=0, **kwargs)
-    vae.minibatch = minibatch
-    del vae.train_step
+    del vae.minibatch, vae.train_step
     return seen
 
 

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from vae_keras import _checks, _orders, _programs, _streams
-from vae_keras.callbacks import guarded, guarding
+from vae_keras.callbacks import guarded, guarding, read
 from vae_keras.models import _inputs, _replicas, _walks
 from vae_keras.typing import Data, Minibatch, Rows, Seed
 
@@ -77,7 +77,7 @@ class Trainer(keras.Model):
     @property
     def examples_seen(self) -> int:
         """The number of datapoints in all minibatches so far, over all calls of `fit`."""
-        return int(self._examples_seen.numpy())
+        return int(read(self._examples_seen))
 
     def count_examples(self, x: Minibatch) -> None:
         """Count the datapoints of a minibatch x; each `train_step` must call it."""
@@ -89,7 +89,10 @@ class Trainer(keras.Model):
         return None
 
     def minibatch(self, x: Data, rows: Rows) -> Any:
-        """The data that `fit` on an array x passes to `train_step`: its datapoints `rows`."""
+        """The data that `fit` on an array x passes to `train_step`: its datapoints `rows`.
+
+        A thread calls it, while the minibatches before are trained on.
+        """
         return tf.gather(x, rows)
 
     def noise_seed(self, training: bool = False) -> Seed:
@@ -225,6 +228,18 @@ class Trainer(keras.Model):
             self._loop.forget()
         if not isinstance(self.train_function, _walks.Walk):
             super().make_train_function(force)
+
+    def reset_metrics(self) -> None:
+        """As in Keras."""
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            return super().reset_metrics()
+        for metric in self.metrics:
+            if type(metric) is not keras.metrics.Mean:
+                metric.reset_state()
+                continue
+            zero = tf.constant(0, metric.dtype)
+            for variable in metric.variables:  # by one operation each: Keras's assign takes ten
+                tf.raw_ops.AssignVariableOp(resource=variable.value.handle, value=zero)
 
     def _get_metrics_result_or_logs(self, logs):
         # The last part of an epoch has read the metrics already.
