@@ -24,9 +24,13 @@ def pytest_configure(config):
         config.pluginmanager.import_plugin("oracles.fixtures")
 
 
-def pytest_xdist_auto_num_workers():
-    """Of `-n auto`: a process a core, as far as memory allows."""
-    return max(2, min(8, os.cpu_count() or 1, int(psutil.virtual_memory().available / MEMORY)))
+def pytest_xdist_auto_num_workers(config):
+    """Of `-n auto`: a process a core, as far as memory allows; one more with --all.
+
+    Many of the long tests wait for a browser, a kernel or other processes.
+    """
+    processes = min(8, os.cpu_count() or 1) + config.getoption("--all")
+    return max(2, min(processes, int(psutil.virtual_memory().available / MEMORY)))
 
 
 def pytest_collection_modifyitems(config, items):
