@@ -1,6 +1,7 @@
 """`fit` on an array: the rows of each epoch, and many minibatches in one compiled program."""
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -14,7 +15,7 @@ from vae_keras.typing import Data
 
 MOST_MINIBATCHES = 100  # in one call of the compiled program
 MOST_ON_GPU = 1000  # the same on a GPU
-MOST_BYTES = 2**28  # of them together; the next are gathered meanwhile
+MOST_BYTES = 2**29  # of them together
 SIZES = (1, 2, 4, 8, 16, 32, 64, MOST_MINIBATCHES)  # numbers that it is compiled for
 MOST_PARTIAL_SIZES = 4  # sizes of last minibatches to compile for; others run without XLA
 
@@ -58,33 +59,25 @@ class Loop:
         """Whether a program is for minibatches of one size: XLA's are, and those of a GPU."""
         return self.model.jit_compile or _programs.on_gpu()
 
-    def gathered(self, array: tf.Tensor, rows: np.ndarray, size: int, room: int) -> list[tuple]:
-        """These rows of the array, `size` at a time: the whole minibatches, then a partial one.
+    def __call__(self, array: tf.Tensor, rows: np.ndarray, size: int, room: int) -> Any:
+        """Train on these rows, `size` at a time, and return the metrics.
 
-        Both, if there are any, as (stack of minibatches, their number, rows of a partial one). The
-        program is compiled for a stack of `room` minibatches, at least the number of whole ones.
+        The program is compiled for `room` minibatches, at least the number of whole ones.
         """
+        minibatch, sizes = self.model.minibatch, self._partial_sizes
         full, partial = divmod(len(rows), size)
-        whole, rest = np.split(rows, [full * size])
-        found = []
         if full:
-            padded = whole if full == room else np.resize(whole, room * size)
+            whole = rows[: full * size].reshape(full, size)
+            stack = minibatch(array, whole if full == room else np.resize(whole, (room, size)))
             # If the loop's length is known, a GPU need not wait for the host after each step.
-            number = full if _programs.on_gpu() and full == room else tf.constant(full)
-            found.append((self.model.minibatch(array, padded.reshape(room, size)), number, 0))
-        if partial:
-            found.append((self.model.minibatch(array, rest[None]), tf.constant(1), partial))
-        return found
-
-    def __call__(self, minibatches: list[tuple]) -> Any:
-        """Train on minibatches that were `gathered`, and return the metrics."""
-        sizes = self._partial_sizes
-        for stack, number, partial in minibatches:
-            if partial and self._fixed_sizes and len(sizes | {partial}) > MOST_PARTIAL_SIZES:
-                logs = self._programs[1](tf.nest.map_structure(lambda x: x[0], stack))
-            else:
-                sizes |= {partial} - {0}
-                logs = self._many(stack, number)
+            known = _programs.on_gpu() and full == room
+            logs = self._many(stack, full if known else tf.constant(full))
+        rest = rows[full * size :]
+        if partial and self._fixed_sizes and len(sizes | {partial}) > MOST_PARTIAL_SIZES:
+            logs = self._programs[1](minibatch(array, rest))
+        elif partial:
+            sizes.add(partial)
+            logs = self._many(minibatch(array, rest[None]), tf.constant(1))
         return logs
 
     def _many(self, stack, minibatches):
@@ -142,9 +135,8 @@ class Walk:
         # Few sizes for any number of data sets, since XLA keeps a program for each.
         sizes = (size for size in SIZES if size >= self.at_once)
         self._room = at_once or next(sizes, self.at_once)
-        self._begin = 0  # the next part's first row, of the epoch's
-        self._gathered: dict[tuple[int, int], Future] = {}  # a part, by its epoch and first row
-        self._rows: tuple[int, np.ndarray] = (-1, np.empty(0))  # an epoch's `before`, and its rows
+        self._begins = itertools.cycle(range(0, self.length, self.at_once * size))
+        self._next: tuple[int, Future] | None = None  # an epoch's `before`, and its rows
 
     def _epoch(self, before):
         """The rows of the epoch that begins after `before` examples."""
@@ -152,33 +144,24 @@ class Walk:
         with tf.device("CPU"):  # a GPU would draw them after all that it has to do
             return _orders.rows(seed, before, n, self.length, self.shuffle)
 
-    def _part(self, before, begin):
-        """The minibatches from row `begin` on of the epoch that begins after `before` examples."""
-        if self._rows[0] != before:
-            self._rows = before, self._epoch(before).numpy()
-        rows = self._rows[1][begin : begin + self.at_once * self.size]
-        with tf.device(self.array.device):  # a thread does not know the caller's
-            return self.loop.gathered(self.array, rows, self.size, self._room)
+    def _draw(self, before):
+        return before, self._drawing.submit(lambda: self._epoch(before).numpy())
 
-    def _gather(self, *at):
-        """Let the thread gather the `_part`, unless it has begun to."""
-        if at not in self._gathered:
-            self._gathered = {at: self._thread.submit(self._part, *at)}
-        return self._gathered[at]
+    def _rows_after(self, before):
+        """The rows of an epoch, drawn in a thread while the epoch before it runs."""
+        if self._next is None or self._next[0] != before:  # the first; or a model was restored
+            self._next = self._draw(before)
+        rows = self._next[1].result()
+        self._next = self._draw(before + self.length)
+        return rows
 
     def __call__(self, iterator: Iterator) -> Any:
-        """Train on the next part of the epoch and return the metrics.
-
-        The part after it is gathered meanwhile.
-        """
-        if self._begin == 0:  # read, since a model may have been restored
-            self._before = self.loop.model.examples_seen
-        minibatches = self._gather(self._before, self._begin).result()
-        self._begin += self.at_once * self.size
-        if self._begin >= self.length:
-            self._before, self._begin = self._before + self.length, 0
-        self._gather(self._before, self._begin)
-        self.logs = self.loop(minibatches)
+        """Train on the next part of the epoch and return the metrics."""
+        begin = next(self._begins)
+        if begin == 0:
+            self._rows = self._rows_after(self.loop.model.examples_seen)
+        part = self._rows[begin : begin + self.at_once * self.size]
+        self.logs = self.loop(self.array, part, self.size, self._room)
         return self.logs
 
     @contextlib.contextmanager
@@ -191,7 +174,7 @@ class Walk:
         model.make_train_function()  # drops outdated programs
         of_streams, model.train_function = model.train_function, self
         try:
-            with executing(model, self.at_once), ThreadPoolExecutor(1) as self._thread:
+            with executing(model, self.at_once), ThreadPoolExecutor(1) as self._drawing:
                 yield tf.data.Dataset.from_tensors(0).repeat().with_options(_calm())
         finally:
             if model.train_function is self:  # else a callback has recompiled the model

@@ -89,10 +89,7 @@ class Trainer(keras.Model):
         return None
 
     def minibatch(self, x: Data, rows: Rows) -> Any:
-        """The data that `fit` on an array x passes to `train_step`: its datapoints `rows`.
-
-        A thread calls it, while the minibatches before are trained on.
-        """
+        """The data that `fit` on an array x passes to `train_step`: its datapoints `rows`."""
         return tf.gather(x, rows)
 
     def noise_seed(self, training: bool = False) -> Seed:
