@@ -16,8 +16,8 @@ from vae_keras import marginal_likelihood
 from vae_keras.layers import TFPDistribution
 from vae_keras.reproduction import paths
 
-QUESTIONS, RECIPES, OWN = (
-    paths.ROOT / "docs" / f"{name}.md" for name in ("questions", "recipes", "own_model")
+QUESTIONS, EXAMPLES, OWN = (
+    paths.ROOT / "docs" / f"{name}.md" for name in ("questions", "examples", "own_model")
 )
 BLOCK = re.compile(r"```python\n(.*?)```(?:\n+```text\n(.*?)```)?", re.DOTALL)
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
@@ -53,7 +53,7 @@ def run_page(code_blocks, monkeypatch, tmp_path):
 
 @pytest.mark.long
 def test_recipe_of_convolutions(monkeypatch, tmp_path):
-    values = run_page(blocks(RECIPES)[:1], monkeypatch, tmp_path)
+    values = run_page(blocks(EXAMPLES)[:1], monkeypatch, tmp_path)
     assert values["digits"].shape == (16, 28, 28, 1)
     loaded = keras.saving.load_model(tmp_path / "convolutional.keras")
     x = values["x_test"][:5]
@@ -64,7 +64,7 @@ def test_recipe_of_convolutions(monkeypatch, tmp_path):
 def conditional(tmp_path_factory):
     with pytest.MonkeyPatch.context() as monkeypatch:
         folder = tmp_path_factory.mktemp("conditional")
-        return run_page(blocks(RECIPES)[1:], monkeypatch, folder) | {"folder": folder}
+        return run_page(blocks(EXAMPLES)[1:], monkeypatch, folder) | {"folder": folder}
 
 
 @pytest.mark.long
@@ -164,7 +164,7 @@ def test_a_model_of_ones_own_from_pictures_to_a_page(monkeypatch, tmp_path):
 
 def test_the_tests_that_the_answers_name_are_there():
     tests = "\n".join(file.read_text() for file in (paths.ROOT / "tests").rglob("test_*.py"))
-    for page in (QUESTIONS, RECIPES, OWN):
+    for page in (QUESTIONS, EXAMPLES, OWN):
         for name in re.findall(r"`(test_\w+)`", page.read_text()):
             assert f"def {name}(" in tests, name
 

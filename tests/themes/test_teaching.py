@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 
 import nbformat
 import numpy as np
@@ -37,6 +38,43 @@ METADATA = {
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
 EMBEDDED = "EMBEDDED DATA stand in"  # the one warning that a reader is to see, where it is so
+
+
+# What lesson 12's models learn, beside their exact answers, after the cell with this number.
+CHECKS = {
+    "12-8": """
+        assert exact.std() / np.sqrt(len(exact)) < 0.5
+        for of_squares in (row[2] for (of, _), row in rows.items() if of == "squares"):
+            assert exact.mean() - 5 < of_squares < exact.mean()
+    """,
+    "12-13": """
+        for gap in (exact_log_p - bound for exact_log_p in kalman.values()):
+            assert -2 * gap.std() / np.sqrt(len(gap)) < gap.mean() < 0.5
+        assert abs(abs(turns[0]) - 0.95) < 0.05
+    """,
+    "12-16": """
+        assert missed[8:].max() < 0.4 * plain
+        assert abs(pace - 0.57) < 0.05  # exactly 0.6 for small swings; larger ones are slower
+    """,
+    "12-19": "assert np.log(2) - 3 * error < log_p - bound < 2.5",
+    "12-23": """
+        assert -2 * rows["with z"][2] < rows["with z"][1] < 0.05
+        assert rows["Gaussian"][1] > 0.3
+    """,
+}
+
+
+def with_checks(file):
+    """The notebook, with its CHECKS as cells."""
+    notebook = nbformat.read(file, as_version=4)
+    checks = {key: text for key, text in CHECKS.items() if key.startswith(file.stem[:2])}
+    for cell in [cell for cell in notebook.cells if cell.cell_type == "code"]:
+        check = checks.pop(f"{file.stem[:2]}-{cell.id.rpartition('-')[2]}", None)
+        if check:
+            new = nbformat.v4.new_code_cell(textwrap.dedent(check))
+            notebook.cells.insert(notebook.cells.index(cell) + 1, new)
+    assert not checks
+    return notebook
 
 
 def patience(cell):
@@ -76,7 +114,7 @@ def test_its_cells_run(file, monkeypatch):
 def test_it_runs_from_a_fresh_kernel_without_a_word_of_warning(file, monkeypatch):
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)  # as a reader has it
     monkeypatch.delenv("MPLBACKEND", raising=False)
-    notebook = nbformat.read(file, as_version=4)
+    notebook = with_checks(file)
     resources = {"metadata": {"path": str(file.parent)}}
     NotebookClient(
         notebook, timeout_func=patience, kernel_name="python3", resources=resources
