@@ -57,9 +57,6 @@ def test_the_settings_of_a_preset():
     assert ends == [(2000, 2000), (300_000,) * 2, (10**7,) * 2, (10**8, 10**7)]
     assert Curves(samples=10**6) == Curves()  # whatever is drawn of them
     assert Curves(samples=5).ends == (5, 5)
-    assert Samples().parameters["ends"] == [10**6, 500_000, 500_000, 500_000]
-    assert Samples(samples=5).ends == {2: 5, 5: 5, 10: 5, 20: 5}
-    assert Samples(preset="standard", latent_dims=[20]).ends == {20: 10**7}
     assert Curves(seeds=[2, 0]).seeds == [2, 0]
     assert LowerBound(preset="smoke", mnist_latent_dims=[2, 7]).mnist_latent_dims == [2, 7]
 
@@ -129,7 +126,7 @@ def test_the_runs_of_each_figure():
         (size, 300_000, 0.02) for size in (3, 20, 2)
     }
     assert {e.samples for e, _ in MarginalLikelihood(algorithms=["aevb"]).runs()} == {300_000}
-    assert [e.samples for e, _ in Samples(latent_dims=[2, 5]).runs()] == [10**6, 500_000]
+    assert {e.samples for e, _ in Samples(latent_dims=[2, 5]).runs()} == {10**6}
     at_smoke = LowerBound(preset="smoke").runs()
     assert [(e.dataset, e.latent_dim, e.algorithm, e.seed) for e, _ in at_smoke] == [
         (data.name, size, algorithm, 0)

@@ -226,18 +226,6 @@ class Trainer(keras.Model):
         if not isinstance(self.train_function, _walks.Walk):
             super().make_train_function(force)
 
-    def reset_metrics(self) -> None:
-        """As in Keras."""
-        if self.distribute_strategy.num_replicas_in_sync > 1:
-            return super().reset_metrics()
-        for metric in self.metrics:
-            if type(metric) is not keras.metrics.Mean:
-                metric.reset_state()
-                continue
-            zero = tf.constant(0, metric.dtype)
-            for variable in metric.variables:  # by one operation each: Keras's assign takes ten
-                tf.raw_ops.AssignVariableOp(resource=variable.value.handle, value=zero)
-
     def _get_metrics_result_or_logs(self, logs):
         # The last part of an epoch has read the metrics already.
         walked = isinstance(self.train_function, _walks.Walk) and logs is self.train_function.logs

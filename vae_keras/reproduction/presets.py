@@ -12,15 +12,13 @@ from vae_keras.reproduction import paths
 NAMES = ("smoke", "quick", "standard", "paper")
 # `samples`: training samples evaluated by each model. `samples_of_curves`: the same for models that
 # are drawn as curves. `samples_of_other_seeds`: a limit for all seeds of a curve but the first.
-# `samples_beyond_the_plane`: of figure 5's models with more than two latent dimensions, which need
-# fewer.
 # `allow_embedded`: whether to use embedded data if the real data are not found.
 # `mnist_latent_dims`, `frey_face_latent_dims`: N_z of figure 2's panels. `n_train`: sizes of figure
 # 3's training sets. `seeds`: of the runs.
 KEYS = (
     "samples", "allow_embedded", "mnist_latent_dims", "frey_face_latent_dims", "n_train", "seeds",
 )  # fmt: skip
-OPTIONAL = ("samples_of_other_seeds", "samples_of_curves", "samples_beyond_the_plane")
+OPTIONAL = ("samples_of_other_seeds", "samples_of_curves")
 
 
 def label(preset: str) -> str:

@@ -266,13 +266,13 @@ class Pictures(Settings):
             values = {k: v for k, v in values.items() if k not in ("samples", "seed", "step_size")}
         return values
 
-    def _each(self, name: str, ends: dict[int, int]) -> Runs:
-        """A run per latent size, up to so many samples."""
+    def _each(self, name: str, latent_dims: list[int]) -> Runs:
         data = datasets.load(name, self.allow_embedded)
-        return [
-            (Experiment(data.name, n, end, seed=self.seed, step_size=self.step_size), data)
-            for n, end in ends.items()
+        experiments = [
+            Experiment(data.name, size, self.samples, seed=self.seed, step_size=self.step_size)
+            for size in latent_dims
         ]
+        return [(experiment, data) for experiment in experiments]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -295,7 +295,7 @@ class Manifold(Pictures):
 
     def runs(self) -> Runs:
         """The run on faces, then the run on digits."""
-        return [pair for name in self.learns_from for pair in self._each(name, {2: self.samples})]
+        return self._each("frey_face", [2]) + self._each("mnist", [2])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -313,23 +313,9 @@ class Samples(Pictures):
         """The shipped models that `pretrained` draws."""
         return [f"aevb-mnist-{size}d" for size in self.latent_dims]
 
-    @property
-    def ends(self) -> dict[int, int]:
-        """The training samples at which the run of each latent size ends."""
-        of_preset = presets.read(self.preset)
-        more = self.samples
-        if more == of_preset["samples"]:
-            more = of_preset.get("samples_beyond_the_plane") or more
-        return {size: self.samples if size == 2 else more for size in self.latent_dims}
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """All parameters that determine the figure, by name, and where trained runs end."""
-        return super().parameters | ({} if self.pretrained else {"ends": [*self.ends.values()]})
-
     def runs(self) -> Runs:
         """One run per latent size."""
-        return self._each("mnist", self.ends)
+        return self._each("mnist", self.latent_dims)
 
 
 FIGURES: dict[str, type[Settings]] = {
