@@ -22,23 +22,17 @@ CELLS = {
     for cell in nbformat.read(LESSON, as_version=4).cells
     if cell.cell_type == "code"
 }
-BEGIN = ("1", "2", "4")
-
-
-def run(*names):
-    """What the cells of the lesson define, beside those that it begins with."""
-    found = {}
-    with plt.rc_context():  # the lesson sets a style
-        for name in (*BEGIN, *names):
-            exec(CELLS[name].replace("%matplotlib inline", ""), found)
-    return found
 
 
 @pytest.fixture(scope="module")
 def defined():
-    with pytest.MonkeyPatch.context() as patch:
+    """What the lesson defines: its classes, beside what it begins with."""
+    found = {}
+    with pytest.MonkeyPatch.context() as patch, plt.rc_context():  # the lesson sets a style
         patch.chdir(LESSON.parent)
-        return run("10", "10-dynamics", "21", "21-given", "25")
+        for name in ("1", "2", "4", "10", "10-dynamics", "21", "21-given", "25"):
+            exec(CELLS[name].replace("%matplotlib inline", ""), found)
+    return found
 
 
 def test_a_chain_is_the_product_of_its_steps(defined):

@@ -51,6 +51,7 @@ CHECKS = {
         for gap in (exact_log_p - bound for exact_log_p in kalman.values()):
             assert -2 * gap.std() / np.sqrt(len(gap)) < gap.mean() < 0.5
         assert abs(abs(turns[0]) - 0.95) < 0.05
+        assert isinstance(series, VAE)
     """,
     "12-16": """
         assert missed[8:].max() < 0.4 * plain
