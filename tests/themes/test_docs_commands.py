@@ -1,6 +1,5 @@
 """Every command that a page or a notebook shows runs: at preset smoke, on a few samples."""
 
-import ast
 import itertools
 import json
 import re
@@ -18,7 +17,7 @@ from oracles.in_process import estimate_nothing, run_cells
 
 from vae_keras import datasets
 from vae_keras.__main__ import main
-from vae_keras.reproduction import executor, notebooks, paths, presets
+from vae_keras.reproduction import executor, notebooks, paths
 from vae_keras.reproduction.settings import FIGURES
 
 PAGES = [
@@ -62,25 +61,50 @@ def test_there_are_commands_and_each_is_whole():
         assert not re.search(r"`-[pfry] ", read(page)), f"{page.name}: options of which command?"
 
 
-@pytest.mark.filterwarnings("ignore:.*EMBEDDED DATA stand in")
-@pytest.mark.long
 @pytest.mark.parametrize("words", PAPERMILL)
-def test_papermill(words, results, tmp_path, monkeypatch):
-    """Its arguments as papermill reads them; the cells in this process, without compiling."""
+def test_papermill(words, monkeypatch):
+    """Its arguments as papermill reads them are a notebook and its parameters, as written."""
+    name, parameters = asked_of_papermill(words, monkeypatch)
+    settings = FIGURES[name].of(parameters)
+    if "-f" in words:
+        assert settings.preset == "standard"
+    for key in (word for before, word in itertools.pairwise(words) if before == "-p"):
+        written = words[words.index(key) + 1]
+        assert str(getattr(settings, key)) == written
+
+
+def asked_of_papermill(words, monkeypatch):
+    """The name of the notebook, and the parameters that papermill would inject."""
     monkeypatch.chdir(paths.ROOT)
     asked = {}
     monkeypatch.setattr(papermill.cli, "execute_notebook", lambda **given: asked.update(given))
     done = click.testing.CliRunner().invoke(papermill.cli.papermill, words)
     assert done.exit_code == 0, done.output
     name = Path(asked["input_path"]).stem
-    fewer = {"preset": "smoke"}
+    assert Path(asked["input_path"]) == Path("reproduce", f"{name}.ipynb")
+    return name, asked["parameters"]
+
+
+# One command for each parameter that a page sets: test_figure_notebooks.py draws each without any.
+WITH_PARAMETERS = {
+    (words[0], *words[words.index("-p") :]): case
+    for case in PAPERMILL
+    for (words,) in [case.values]
+    if "-p" in words
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*EMBEDDED DATA stand in")
+@pytest.mark.long
+@pytest.mark.parametrize("words", WITH_PARAMETERS.values())
+def test_papermill_draws(words, results, tmp_path, monkeypatch):
+    """The notebook's cells, in this process and without compiling."""
+    name, parameters = asked_of_papermill(words, monkeypatch)
+    parameters["preset"] = "smoke"
     if "samples" in FIGURES[name](preset="smoke").parameters:
-        fewer["samples"] = 200
-    parameters = asked["parameters"] | (presets.read("smoke") if "-f" in words else {}) | fewer
+        parameters["samples"] = 200
     if "figures_dir" in parameters:
         parameters["figures_dir"] = str(tmp_path / "mine")
-    assert Path(asked["input_path"]) == Path("reproduce", f"{name}.ipynb")
-
     monkeypatch.delenv("VAE_KERAS_DATA", raising=False)
     monkeypatch.setenv("VAE_KERAS_RESULTS", str(results))  # shared: most train the same models
     monkeypatch.setattr(paths, "FIGURES", tmp_path)
@@ -94,9 +118,8 @@ def test_papermill(words, results, tmp_path, monkeypatch):
     assert error is None, error
     (record,) = tmp_path.glob(f"*/{name}.json")
     drawn = json.loads(record.read_text())["parameters"]
-    for key in set(words[1:]) & set(drawn) - {"preset", "samples"}:  # as it was written
-        (written,) = [w for before, w in itertools.pairwise(words) if before == key]
-        assert drawn[key] == ast.literal_eval(written)
+    for key in parameters.keys() & drawn.keys():
+        assert str(drawn[key]) == str(parameters[key])
 
 
 @pytest.mark.parametrize("words", KIT)
