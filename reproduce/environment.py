@@ -1,4 +1,4 @@
-"""Make ``.venv`` from ``requirements.lock`` if it is missing, broken or of another lock file.
+"""Make ``.venv`` from ``requirements.lock`` if it is missing, unfinished, broken or out of date.
 
 reproduce/run_all.sh, tests/run_all.sh and lab call this first, with any suitable Python. It uses
 only the standard library and changes nothing outside the project.
@@ -24,14 +24,7 @@ ETC = ROOT / "reproduce" / "etc"  # configuration of Jupyter and Python in .venv
 DONE = VENV / "made-from"  # written last: what .venv was made from, and where
 NEEDED_GB = 3  # .venv, and what pip unpacks temporarily
 
-# Runs inside .venv. Exits with 1 if a package is incomplete, as after a killed pip.
-CHECK = """
-import importlib.metadata, sys, sysconfig
-found = importlib.metadata.distributions(path=[sysconfig.get_path("purelib")])
-files = (d.files if d.metadata and d.metadata["Name"] else None for d in found)
-sys.exit(not all(f and all(x.locate().exists() for x in f if x.suffix != ".pyc") for f in files))
-"""
-AGAIN = "downloads are kept, and the next start continues from there"
+AGAIN = "downloads are kept for the next start"
 COPY = "copy the project to a writable folder"
 REASONS = {  # message of pip or the system -> cause and remedy
     "No space left|Errno 28": f"the disk is full: .venv needs about {NEEDED_GB} GB, and pip "
@@ -48,9 +41,8 @@ class SetUpError(Exception):
 
 
 def make() -> None:
-    """Make or repair ``.venv``; returns at once if it is complete."""
-    wanted = _made_from() + "\n".join(file.read_text() for file in sorted(ETC.rglob("*.*")))
-    if _is_made(wanted):
+    """Make ``.venv``, or make it again; returns at once if it is complete."""
+    if _is_made():
         return
     if not os.access(ROOT, os.W_OK):
         raise SetUpError(
@@ -58,40 +50,40 @@ def make() -> None:
             "start once as the owner"
         )
     with open(ROOT / ".venv.lock", "w") as lock:
+        os.set_inheritable(lock.fileno(), True)  # held until a killed set-up's last step has ended
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             print("Another process is setting up .venv: waiting for it ...", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
-        if not _is_made(wanted):
-            _make(wanted)
+        if not _is_made():
+            _make()
 
 
-def _made_from():
-    return f"{ROOT}\n{LOCK.read_text()}\n"
-
-
-def _is_made(wanted):
+def _is_made():
+    """Whether a set-up of this lock file, in this folder, has finished, and its Python runs."""
     try:
-        return DONE.read_text() == wanted and _version(PYTHON)
+        made = DONE.read_text() == _wanted()
+        return made and subprocess.run([PYTHON, "-c", ""], capture_output=True).returncode == 0
     except (OSError, ValueError):
         return False
 
 
-def _make(wanted):
+def _wanted():
+    return "\n".join([str(ROOT), *(f.read_text() for f in [LOCK, *sorted(ETC.rglob("*.*"))])])
+
+
+def _make():
     free = shutil.disk_usage(ROOT).free / 1e9
     if free < NEEDED_GB and not PYTHON.exists():
         raise SetUpError(
             f"the disk of {ROOT} has {free:.1f} GB left, but .venv needs {NEEDED_GB}: make room, "
             "then start again"
         )
-    unfit = _unfit()
-    if VENV.exists() and unfit:
-        print(f".venv is {unfit}: making it again.", flush=True)
+    if VENV.exists():
+        print(".venv is unfinished, broken or of another lock file: making it again.", flush=True)
     print("Setting up .venv from requirements.lock (about two minutes, 2 GB) ...", flush=True)
-    DONE.unlink(missing_ok=True)
-    if unfit:
-        _run([sys.executable, "-m", "venv", "--clear", str(VENV)])
+    _run([sys.executable, "-m", "venv", "--clear", str(VENV)])
     install = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     _install(install)
     # The project itself, as an editable install; its build packages are locked, too.
@@ -100,21 +92,7 @@ def _make(wanted):
     (packages,) = (VENV / "lib").glob("python3.*/site-packages")
     (VENV / "etc/sitecustomize.py").replace(packages / "sitecustomize.py")
     subprocess.run([str(PYTHON), "-m", "compileall", "-qq", "-j0", "-x/tests/", str(packages)])
-    DONE.write_text(wanted)
-
-
-def _unfit():
-    """Why the set-up cannot continue with this ``.venv``; None if it can."""
-    found = _version(PYTHON)
-    if not found:
-        return "broken"
-    if not (3, 11) <= found < (3, 14):
-        return f"of Python {found[0]}.{found[1]}"
-    if DONE.exists():  # without it, a set-up was killed
-        same = DONE.read_text().startswith(_made_from())
-        return None if same else "made from another requirements.lock or folder"
-    half = subprocess.run([str(PYTHON), "-c", CHECK], cwd=VENV).returncode
-    return "incomplete" if half else None
+    DONE.write_text(_wanted())
 
 
 def _install(install):
@@ -136,21 +114,11 @@ def _install(install):
             list(pool.map(_run, commands[1:]))
 
 
-def _version(python):
-    """(major, minor) of an interpreter; None if it does not run."""
-    try:
-        code = "import sys; print(*sys.version_info[:2])"
-        done = subprocess.run([str(python), "-c", code], capture_output=True, text=True)
-        return tuple(map(int, done.stdout.split())) if done.returncode == 0 else None
-    except (OSError, ValueError):
-        return None
-
-
 def _run(command):
     """Run a step of the set-up; show its last line in a terminal, and its errors if it fails."""
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-        stdin=subprocess.DEVNULL, cwd=ROOT,
+        stdin=subprocess.DEVNULL, cwd=ROOT, close_fds=False,
     )  # fmt: skip
     lines = []
     for line in process.stdout:
@@ -185,7 +153,10 @@ def main() -> int:
         print(f"Set-up failed: {why}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nInterrupted: the next start continues the set-up.", file=sys.stderr)
+        print(
+            "\nInterrupted: the next start begins again with the downloads that are there.",
+            file=sys.stderr,
+        )
         return 130
     return 0
 

@@ -7,6 +7,8 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from itertools import chain
 from pathlib import Path
 
@@ -98,85 +100,94 @@ def test_this_environment_is_what_is_locked():
 
 
 def test_it_is_made_once(environment, capsys):
-    assert environment.main() == 0
-    assert capsys.readouterr().out.startswith("Setting up .venv")
+    for _ in range(2):
+        assert environment.main() == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Setting up .venv")
+    assert out.count("\n") == 1
     assert environment.installed[0] == ["pip"]  # the one that installs all others
     assert ["tensorflow"] in environment.installed  # beside the others: it takes as long as they
     assert sorted(chain(*environment.installed)) == sorted(LOCKED)
-    assert environment.main() == 0
-    assert sorted(chain(*environment.installed)) == sorted(LOCKED)
-    environment.LOCK.write_text("tqdm==1 \\\n    --hash=sha256:0\n")
-    assert environment.main() == 0
-    assert (
-        "made from another requirements.lock or folder: making it again" in capsys.readouterr().out
-    )
-    assert (made(environment), environment.installed.count(["tqdm"])) == (2, 1)
     assert (environment.VENV / "etc/jupyter/jupyter_lab_config.py").exists()
 
 
-def test_other_settings_reach_an_environment_that_is_there(environment):
-    environment.main()
+def another_lock(environment):
+    environment.LOCK.write_text("tqdm==1 \\\n    --hash=sha256:0\n")
+
+
+def other_settings(environment):
     (environment.ETC / "jupyter/other.json").write_text("{}")
+
+
+def moved(environment):
+    made_from = environment.DONE.read_text()
+    environment.DONE.write_text(made_from.replace(str(environment.ROOT), "/elsewhere"))
+
+
+def broken(environment):
+    environment.PYTHON.unlink()
+    environment.PYTHON.write_text("#!/nowhere\n")
+    environment.PYTHON.chmod(0o755)
+
+
+def somebody_elses(environment):
+    environment.DONE.unlink()
+
+
+@pytest.mark.parametrize("change", [another_lock, other_settings, moved, broken, somebody_elses])
+def test_it_is_made_again_from_nothing(environment, change, capsys):
+    environment.main()
+    left = environment.VENV / "left over"
+    left.write_text("")
+    change(environment)
+    environment.installed.clear()
     assert environment.main() == 0
-    assert (environment.VENV / "etc/jupyter/other.json").read_text() == "{}"
-    assert made(environment) == 1
+    assert "or of another lock file: making it again" in capsys.readouterr().out
+    assert not left.exists()
+    locked = ["tqdm"] if change is another_lock else LOCKED
+    assert sorted(chain(*environment.installed)) == sorted(locked)
+    assert environment.main() == 0
+    assert made(environment) == 2
+    assert (environment.VENV / "etc/jupyter/other.json").exists() == (change is other_settings)
 
 
-def test_a_set_up_that_was_killed_goes_on(environment, monkeypatch):
+@pytest.mark.parametrize("at", ["--clear", "--require-hashes", "-e"])
+def test_a_set_up_that_was_killed_is_made_again(environment, at, monkeypatch):
     run = environment._run
     with monkeypatch.context() as patch:
 
         def killed(command):
-            if "--require-hashes" in command:
+            if at in command:
                 raise KeyboardInterrupt
             run(command)
 
         patch.setattr(environment, "_run", killed)
         assert environment.main() == 130
-    assert environment.PYTHON.exists()
+    environment.installed.clear()
     assert environment.main() == 0
     assert sorted(chain(*environment.installed)) == sorted(LOCKED)
-    assert made(environment) == 1
-
-
-def test_an_environment_with_a_package_that_is_half_there_is_made_anew(environment, capsys):
-    def half_there(*files):
-        """Whether it is, where the set-up was killed with these files of a package in place."""
-        (packages,) = (environment.VENV / "lib").glob("python3.*/site-packages")
-        for name, text in files:
-            (packages / name).parent.mkdir(exist_ok=True)
-            (packages / name).write_text(text)
-        environment.DONE.unlink()
-        before = made(environment)
-        assert environment.main() == 0
-        anew = made(environment) > before
-        assert (".venv is incomplete: making it again" in capsys.readouterr().out) == anew
-        return anew
-
-    environment.main()
-    about = "half-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: half\nVersion: 1.0\n"
-    record = "half-1.0.dist-info/RECORD", f"half/__init__.py,,\n{about[0]},,\n"
-    assert half_there(about)
-    assert half_there(about, record)
-    assert not half_there(about, record, ("half/__init__.py", ""))
-
-
-@pytest.mark.parametrize("what", ["of Python 3.10", "broken"])
-def test_a_foreign_environment_is_made_anew(environment, what, capsys):
-    environment.PYTHON.parent.mkdir(parents=True)
-    environment.PYTHON.write_text("#!/bin/sh\necho 3 10\n" if "3.10" in what else "#!/nowhere\n")
-    environment.PYTHON.chmod(0o755)
     assert environment.main() == 0
-    assert f".venv is {what}: making it again" in capsys.readouterr().out
-    assert environment._version(environment.PYTHON) == sys.version_info[:2]
+    assert made(environment) == (1 if at == "--clear" else 2)
 
 
-def test_a_project_that_was_moved_is_set_up_again(environment):
-    environment.main()
-    made_from = environment.DONE.read_text()
-    environment.DONE.write_text(made_from.replace(str(environment.ROOT), "/elsewhere"))
-    environment.main()
-    assert made(environment) == 2
+def test_it_waits_for_the_last_step_of_a_set_up_that_was_killed(environment, monkeypatch, capfd):
+    """Else both would write into one folder."""
+    begun, ended = environment.ROOT / "begun", environment.ROOT / "ended"
+    step = "import sys, time; open(sys.argv[1], 'w'); time.sleep(1); open(sys.argv[2], 'w')"
+    command = [sys.executable, "-c", step, str(begun), str(ended)]
+    with monkeypatch.context() as patch:
+
+        def killed(_):
+            threading.Thread(target=environment.really_run, args=[command]).start()
+            while not begun.exists():
+                time.sleep(0.01)
+            raise KeyboardInterrupt
+
+        patch.setattr(environment, "_run", killed)
+        assert environment.main() == 130
+    assert environment.main() == 0
+    assert "Another process is setting up .venv: waiting" in capfd.readouterr().out
+    assert ended.exists()
 
 
 # ------------------------------------------------------------------------------ what is refused
