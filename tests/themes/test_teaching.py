@@ -57,7 +57,16 @@ CHECKS = {
         assert missed[8:].max() < 0.4 * plain
         assert abs(pace - 0.57) < 0.05  # exactly 0.6 for small swings; larger ones are slower
     """,
-    "12-19": "assert np.log(2) - 3 * error < log_p - bound < 2.5",
+    "12-19": """
+        assert np.log(2) - 3 * error < log_p - bound < 2.5
+        given_w = [  # p(X|w), with b integrated out as well
+            scipy.stats.multivariate_normal(None, (w * w + SD**2) * np.eye(N) + 1).pdf(x.ravel())
+            for w in lines[0]
+        ]
+        step = lines[0][1] - lines[0][0]
+        of_w = scipy.stats.norm(0, 1).pdf(lines[0])
+        assert abs(np.log(np.sum(of_w * given_w) * step) - log_p) < 1e-3
+    """,
     "12-23": """
         assert -2 * rows["with z"][2] < rows["with z"][1] < 0.05
         assert rows["Gaussian"][1] > 0.3
