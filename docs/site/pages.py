@@ -50,7 +50,10 @@ def lay_out(tree: Path) -> None:
 def front_page() -> str:
     """The README with the plane shown below the link to it, and the contents of the site."""
     frame = f'<iframe class="plane" src="{PLANE}" title="A plane to walk in"></iframe>'
-    parts = (ROOT / "README.md").read_text().split("\n\n")
+    text = (ROOT / "README.md").read_text()
+    for_a_clone = f"Open [{PLANE}]({PLANE}) of a clone in a browser: the"
+    assert for_a_clone in text
+    parts = text.replace(for_a_clone, f"Below, and on [its page]({PLANE}), the").split("\n\n")
     (at,) = (i for i, part in enumerate(parts) if f"]({PLANE})" in part)
     return "\n\n".join([*parts[: at + 1], frame, *parts[at + 1 :]]) + CONTENTS.read_text()
 
@@ -299,11 +302,13 @@ def api_pages() -> dict[str, str]:
 
 
 def _module_page(name: str) -> str:
-    """The objects in the module's `__all__`, in the order of its source."""
+    """The objects in the module's `__all__`, in the order of its source; base classes come last."""
     module = getattr(vae_keras, name)
     lines = [f".. automodule:: vae_keras.{name}", "   :no-members:"]
     source = inspect.getsource(module)
-    for listed in sorted(module.__all__, key=lambda one: _place(one, source)):
+    classes = [one for one in vars(module).values() if inspect.isclass(one)]
+    bases = {base.__name__ for one in classes for base in one.__mro__[1:]}
+    for listed in sorted(module.__all__, key=lambda one: (one in bases, _place(one, source))):
         full, value = f"vae_keras.{name}.{listed}", getattr(module, listed)
         if inspect.isclass(value) or inspect.isfunction(value):
             kind = "class" if inspect.isclass(value) else "function"

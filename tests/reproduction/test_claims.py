@@ -36,7 +36,7 @@ def verdicts(*tables):
 
 def test_the_papers_own_curves_have_the_verdicts_of_the_paper():
     card = claims.card(second(), third())
-    assert list(card.columns) == ["claim", "verdict", "measured", "table"]
+    assert list(card.columns) == ["claim", "verdict", "measured", "figure"]
     assert set(card.verdict[:3]) == {claims.HOLDS}
     assert card.verdict[4] == claims.HOLDS
     near = card[card.claim.str.contains("figure 3")]
@@ -71,5 +71,5 @@ def test_of_embedded_data_the_paper_claims_nothing():
 
 def test_it_is_a_table_of_markdown():
     lines = claims.markdown(claims.card(second(), third())).splitlines()
-    assert lines[0] == "| claim | verdict | measured | table |"
+    assert lines[0] == "| claim | verdict | measured | figure |"
     assert {line.count("|") for line in lines} == {5}

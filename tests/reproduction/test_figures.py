@@ -281,7 +281,7 @@ def test_an_encoder_at_rest_is_a_thin_line_on_faces():
     at_rest = pd.DataFrame(rows, columns=["latent_dim", "split", "samples", "here"])
     figure = figures.lower_bound(table, REAL, at_rest)
     assert problems(figure) == []
-    assert "wake-sleep, encoder at rest, test set" in legend_labels(figure)
+    assert "wake-sleep, untrained encoder, test set" in legend_labels(figure)
     (with_it,) = filter(thin, figure.axes)
     assert with_it.get_title().endswith("$N_z$ = 2")
     assert [list(line.get_xdata()) for line in thin(with_it)] == 2 * [[3 * 10**5, 10**7]]

@@ -35,8 +35,12 @@ class VAE(AutoEncoder):
             iterations of the optimiser, counted from 0.
         seed: seed of the noise. Default: drawn from Python's generator.
 
-    `AutoEncoder` describes the arguments, metrics and methods in full. `kl_weight` does not change
-    the metrics `elbo`, `reconstruction` and `kl`. In training, `loss` is `weight_decay` -
+    You call `compile`, `fit`, `evaluate`, `predict`, `save` and `export` (see `Trainer`), `encode`,
+    `elbo`, `score` and `reconstruct` (`AutoEncoder`), and `decode` and `sample`
+    (`LatentVariableModel`). `kwargs` are those of `keras.Model`, such as `name`.
+
+    `AutoEncoder` describes the arguments and metrics in full. `kl_weight` does not change the
+    metrics `elbo`, `reconstruction` and `kl`. In training, `loss` is `weight_decay` -
     (`reconstruction` - w `kl`). Evaluation measures the bound: there `loss` is `weight_decay` -
     `elbo`.
 

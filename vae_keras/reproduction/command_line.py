@@ -82,13 +82,15 @@ def show_claims() -> int:
     """Print the table of claims; returns 1 if the figures are missing, else 0."""
     folder = paths.figures("paper")
     try:
-        tables = [pd.read_csv(folder / name) for name in (claims.BOUNDS, claims.LIKELIHOODS)]
+        tables = [pd.read_csv(folder / name) for name in claims.TABLES.values()]
     except OSError as error:
         print(
             f"{error}: the committed figures are only in a checkout of the project", file=sys.stderr
         )
         return 1
     print(claims.markdown(claims.card(*tables)))
+    shown = (f"figure {of}: {paths.shown(folder / name)}" for of, name in claims.TABLES.items())
+    print(f"\nPoints: from {claims.FROM:,} training samples on. Tables: {', '.join(shown)}.")
     return 0
 
 

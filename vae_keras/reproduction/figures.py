@@ -259,7 +259,7 @@ def lower_bound(
 
 
 def _at_rest(axis: Axes, ours: pd.DataFrame, rows: pd.DataFrame) -> bool:
-    """Draw thin lines for an encoder at rest, as far as ours go; returns whether there are any."""
+    """Draw thin lines for an untrained encoder, as far as ours go; returns whether there are any."""
     rows = rows[(rows.samples <= ours.samples.max()) & rows.split.isin(set(ours.split))]
     if "wake_sleep" not in set(ours.algorithm):
         return False
@@ -268,12 +268,17 @@ def _at_rest(axis: Axes, ours: pd.DataFrame, rows: pd.DataFrame) -> bool:
     return not rows.empty
 
 
-def _panels(n: int, width: float, height: float) -> tuple[Figure, SubFigure, Any]:
-    """`n` panels side by side, sizes in inches, in a subfigure: its x label is above the legend."""
+def _panels(
+    n: int, width: float, height: float, columns: int = 3, legend: float = 1.2
+) -> tuple[Figure, SubFigure, Any]:
+    """`n` panels, sizes in inches, in a subfigure: its x label is above the legend."""
     with style.context():
-        figure = plt.figure(figsize=(max(6.4, width * n), height))  # as wide as the legend needs
+        columns = min(n, columns)
+        rows = -(-n // columns)
+        size = max(6.4, width * columns), height * rows + legend  # as wide as the legend needs
+        figure = plt.figure(figsize=size)
         part = figure.subfigures(1, 1)
-        return figure, part, part.subplots(1, n, squeeze=False)[0]
+        return figure, part, part.subplots(rows, columns, squeeze=False).ravel()
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
@@ -335,7 +340,7 @@ def marginal_likelihood(table: pd.DataFrame, title: str) -> Figure:
     `table`: figure 3's columns. Otherwise as `lower_bound`.
     """
     sizes = sorted(set(table.n_train))
-    figure, part, axes = _panels(len(sizes), 3.8, 4.2)
+    figure, part, axes = _panels(len(sizes), 3.8, 3.0)
     unit, unit_name = (1e6, " (millions)") if table.samples.max() >= 1e5 else (1, "")
     ours, theirs = (
         curves.assign(samples=curves.samples / unit) for curves in (table, paper.figure3())
@@ -394,7 +399,7 @@ def differences(table: pd.DataFrame) -> Figure:
         for n in sorted(table.n_train.dropna().unique())
     }  # fmt: skip
     parts = {title: rows for title, rows in parts.items() if len(rows)}
-    figure, part, axes = _panels(max(1, len(parts)), 2.9, 3.6)
+    figure, part, axes = _panels(max(1, len(parts)), 3.6, 2.7, columns=2)
     for axis, letter, (title, rows) in zip(
         axes, string.ascii_lowercase, parts.items(), strict=False
     ):
@@ -412,7 +417,8 @@ def differences(table: pd.DataFrame) -> Figure:
         axis.plot([rows.samples.min(), rows.samples.max()], [0, 0], color="black", lw=0.6)
         axis.set_yscale("symlog", linthresh=LINEAR, linscale=1.2)
         most = max(2 * LINEAR, 1.1 * rows.difference.abs().max())
-        ticks = [tick for tick in (2, LINEAR, 20, 100) if tick < most]
+        ticks = (2, LINEAR, 20, 100) if most > 40 else (2, LINEAR, 10, 20)
+        ticks = [tick for tick in ticks if tick < most]
         axis.set(
             ylim=(-most, most),
             yticks=[-tick for tick in ticks] + [0, *ticks],
@@ -427,7 +433,8 @@ def differences(table: pd.DataFrame) -> Figure:
         return figure
     _log_samples(axes)
     part.supxlabel("training samples evaluated", fontsize="medium")
-    _key(figure, table.assign(seed=0, samples=1), False, {})
+    band = "standard deviation of the seeds" if "spread" in table else ""
+    _key(figure, table.assign(seed=0, samples=1), False, {}, band=band)
     return figure
 
 
@@ -523,7 +530,7 @@ UNDER_WAY: dict[str, Any] = {"ls": "", "marker": "|", "ms": 5, "mew": 1.2}
 
 
 # Algorithm -> the legend label of its thin line.
-AT_REST = {"wake_sleep": "wake-sleep, encoder at rest"}
+AT_REST = {"wake_sleep": "wake-sleep, untrained encoder"}
 BOUND = {"aevb": "AEVB's lower bound"}
 
 
@@ -533,8 +540,12 @@ def _key(
     theirs: bool,
     marks: dict[str, str],
     thin: dict[str, str] | None = None,
+    band: str = "",
 ) -> None:
-    """Draw the legend below all panels, one column per algorithm if the figure is wide enough."""
+    """Draw the legend below all panels, one column per algorithm if the figure is wide enough.
+
+    `band`: what the shaded bands are, if not the range of the seeds in `ours`.
+    """
     colours, labels = style.colours(), []
     handles: list[Artist] = []
     for name, label in style.ALGORITHMS.items():
@@ -548,9 +559,11 @@ def _key(
         handles.append(Line2D([], [], color="black", **UNDER_WAY))
         labels.append("as far as its run has come")
     if (seeds := ours.seed.nunique()) > 1:
-        handles.append(Patch(color="grey", alpha=0.3, lw=0))
         even = (ends.min() >= ABOUT_ALL * ends.max()).all()
-        labels.append(f"range of {seeds} seeds" + ("" if even else ", as far as all have come"))
+        band = f"range of {seeds} seeds" + ("" if even else ", as far as all have come")
+    if band:
+        handles.append(Patch(color="grey", alpha=0.3, lw=0))
+        labels.append(band)
     for split in sorted(set(ours.split)) if theirs else ():
         handles.append(Line2D([], [], color="black", **_of_paper(split)))
         labels.append(f"the paper's own points, {style.SPLITS[split]}")
