@@ -306,9 +306,12 @@ def _module_page(name: str) -> str:
     module = getattr(vae_keras, name)
     lines = [f".. automodule:: vae_keras.{name}", "   :no-members:"]
     source = inspect.getsource(module)
-    classes = [one for one in vars(module).values() if inspect.isclass(one)]
-    bases = {base.__name__ for one in classes for base in one.__mro__[1:]}
-    for listed in sorted(module.__all__, key=lambda one: (one in bases, _place(one, source))):
+
+    def place(listed: str) -> tuple[bool, int]:
+        value = getattr(module, listed)  # a model without a step of its own is a base class
+        return hasattr(value, "fit") and "train_step" not in vars(value), _place(listed, source)
+
+    for listed in sorted(module.__all__, key=place):
         full, value = f"vae_keras.{name}.{listed}", getattr(module, listed)
         if inspect.isclass(value) or inspect.isfunction(value):
             kind = "class" if inspect.isclass(value) else "function"

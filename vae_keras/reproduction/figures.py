@@ -259,7 +259,7 @@ def lower_bound(
 
 
 def _at_rest(axis: Axes, ours: pd.DataFrame, rows: pd.DataFrame) -> bool:
-    """Draw thin lines for an untrained encoder, as far as ours go; returns whether there are any."""
+    """Draw thin lines for an untrained encoder, as far as ours go; returns whether any are."""
     rows = rows[(rows.samples <= ours.samples.max()) & rows.split.isin(set(ours.split))]
     if "wake_sleep" not in set(ours.algorithm):
         return False
@@ -417,8 +417,8 @@ def differences(table: pd.DataFrame) -> Figure:
         axis.plot([rows.samples.min(), rows.samples.max()], [0, 0], color="black", lw=0.6)
         axis.set_yscale("symlog", linthresh=LINEAR, linscale=1.2)
         most = max(2 * LINEAR, 1.1 * rows.difference.abs().max())
-        ticks = (2, LINEAR, 20, 100) if most > 40 else (2, LINEAR, 10, 20)
-        ticks = [tick for tick in ticks if tick < most]
+        each = (2, LINEAR, 20, 100) if most > 40 else (2, LINEAR, 10, 20)
+        ticks = [tick for tick in each if tick < most]
         axis.set(
             ylim=(-most, most),
             yticks=[-tick for tick in ticks] + [0, *ticks],
