@@ -302,16 +302,11 @@ def api_pages() -> dict[str, str]:
 
 
 def _module_page(name: str) -> str:
-    """The objects in the module's `__all__`, in the order of its source; base classes come last."""
+    """The objects in the module's `__all__`, in the order of its source, the package's first."""
     module = getattr(vae_keras, name)
     lines = [f".. automodule:: vae_keras.{name}", "   :no-members:"]
-    source = inspect.getsource(module)
-
-    def place(listed: str) -> tuple[bool, int]:
-        value = getattr(module, listed)  # a model without a step of its own is a base class
-        return hasattr(value, "fit") and "train_step" not in vars(value), _place(listed, source)
-
-    for listed in sorted(module.__all__, key=place):
+    source, top = inspect.getsource(module), vae_keras.__all__
+    for listed in sorted(module.__all__, key=lambda one: (one not in top, _place(one, source))):
         full, value = f"vae_keras.{name}.{listed}", getattr(module, listed)
         if inspect.isclass(value) or inspect.isfunction(value):
             kind = "class" if inspect.isclass(value) else "function"

@@ -166,17 +166,21 @@ def test_it_is_stored_as_any_machine_would_store_it(file):
 MOST_LINES = 25  # of a cell that is not folded
 PLOTTING = re.compile(r"\b(axis|plt|sns)\.|\baxes\b")
 MOST_PLOTTING = 3  # lines: as many as choose, in each lesson's second cell, how pictures look
-HIDDEN = {"source_hidden": True}
+HIDDEN = {"hide-input": {"source_hidden": True}}
+HIDDEN["hide-cell"] = HIDDEN["hide-input"] | {"outputs_hidden": True}  # a solution, output and all
 
 
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
 def test_its_pictures_and_solutions_are_folded_and_its_other_cells_are_short(file):
-    """On the site by the tag, in JupyterLab by `source_hidden`: never one without the other."""
+    """On the site by the tag, in JupyterLab by its metadata: never one without the other."""
     found = nbformat.read(file, as_version=4).cells
-    folded = [cell.id for cell in found if "hide-input" in cell.metadata.get("tags", [])]
-    assert folded == [cell.id for cell in found if cell.metadata.get("jupyter") == HIDDEN]
+    tags = {cell.id: cell.metadata.get("tags", [None])[0] for cell in found}
+    folded = [name for name, tag in tags.items() if tag in HIDDEN]
+    jupyter = {cell.id: cell.metadata["jupyter"] for cell in found if "jupyter" in cell.metadata}
+    assert jupyter == {name: HIDDEN[tags[name]] for name in folded}
     code = {cell.id: cell.source.splitlines() for cell in found if cell.cell_type == "code"}
-    assert [name for name in code if "-solution-" in name and name not in folded] == []
+    solutions = [name for name, tag in tags.items() if tag == "hide-cell"]
+    assert solutions == [name for name in code if "-solution-" in name]
     shown = {name: lines for name, lines in code.items() if name not in folded}
     assert [name for name, lines in shown.items() if len(lines) > MOST_LINES] == []
     plotting = {name: len(list(filter(PLOTTING.search, lines))) for name, lines in shown.items()}
@@ -286,17 +290,6 @@ SAID = [
         ("04", "(2.5 to 2.7)", rf"^{m} +N +N +N\n", lambda a, _, b: 2.4 < a / b < 2.8)
         for m in (1, 10, 100)
     ),
-    *(
-        ("04", "All three predictions come within 20%",
-         rf"^M = {m}: .* L = 5: predicted N, measured N",
-         lambda a, b: abs(a / b - 1) < 0.2)
-        for m in (1, 10, 100)
-    ),
-    (
-        "04", "The unknowns agree to within a quarter",
-        r"\n".join([r"^M = \d+: V_x N, V_z N\..*"] * 3),
-        lambda *n: max(max(v) / min(v) for v in (n[::2], n[1::2])) < 1.25,
-    ),
     (
         "05", "differ by less than $10^{-5}$", r"\n".join([r".*difference \de-N, .*"] * 8),
         lambda *n: min(n) >= 6,
@@ -398,10 +391,13 @@ SAID = [
         lambda a, warm, b, _, used: (round(b - a), round(warm - b), used) == (17, 11, 14),
     ),
     ("11", "passes 11,000 nats", r"^sd free: bound N nats", lambda n: n > 11_000),
-    ("11", "standard deviation falls to $10^{-5}$", r"^sd free: .* smallest sd 1e-N",
+    ("11", "falls to $10^{-5}$", r"^sd free: .* smallest sd 1e-N",
      lambda n: n == 5),
     ("11", "restores the weights of 38,000 training samples", r"again: True, of (38,000) samples",
      lambda _: True),
+    ("11", "For 13 of 1,000 test digits", r"bound -inf for N of 1,000", lambda n: n == 13),
+    ("11", "standard deviation is below $10^{-30}$", r"test digits: smallest sd \d+e-N",
+     lambda n: n > 30),
     ("11", "the bound is 856 nats in training and 838 on the test set",
      r"^sd above 0.05: bound N nats, .* test bound N", lambda *n: n == (856, 838)),
     ("11", "differ by no more than a nat. The thresholded digits are 5 nats ahead",
@@ -409,7 +405,7 @@ SAID = [
      lambda *n: round(max(n[:3]) - min(n[:3]), 1) <= 1 and round(n[3] - n[1]) == 5),
     ("11", "are 2 nats ahead of another draw of the same digits", r"has seen +N\n.*another draw +N",
      lambda a, b: round(a - b) == 2),
-    ("11", "the grey bound by about 1,400 nats", r"log integral of an image: N nats",
+    ("11", "the grey bound by at least 1,363 nats", r"log integral of an image: N nats",
      lambda n: round(n, -2) == -1400),
     (
         "11", "21 nats better than at weight 1, and the KL is 20 nats larger",
