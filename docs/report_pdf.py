@@ -24,9 +24,10 @@ th, td { border-bottom: 0.5pt solid #999; padding: 1.5pt 8pt 1.5pt 0; text-align
 td:nth-child(4) { white-space: nowrap } sub, sup { font-size: 70%; line-height: 1 }
 """
 TYPE = {
-    r" x 10\^": "&nbsp;&times;&nbsp;10^",
+    r" \\times ": "&nbsp;&times;&nbsp;",
     r"10\^(\d+)": r"10<sup>\1</sup>",
     r"\bN_(\w+)": r"N<sub>\1</sub>",
+    r"\$": "",
 }
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 MARGIN = dict.fromkeys(("top", "bottom", "left", "right"), "20mm")

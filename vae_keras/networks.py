@@ -1,4 +1,4 @@
-"""Appendix C's networks: one hidden layer of tanh units, weights initialised from N(0, 0.01).
+"""Appendix C's networks: one hidden layer of tanh units, initial weights from N(0, 0.01^2).
 
 The paper does not say whether 0.01 is a variance or a standard deviation. In its author's code of
 the time it is the standard deviation, and output biases and the encoder's log variances start at 0.
