@@ -399,7 +399,8 @@ def differences(table: pd.DataFrame) -> Figure:
         for n in sorted(table.n_train.dropna().unique())
     }  # fmt: skip
     parts = {title: rows for title, rows in parts.items() if len(rows)}
-    figure, part, axes = _panels(max(1, len(parts)), 3.6, 2.7, columns=2)
+    legend = 1.2 if parts else 0.0
+    figure, part, axes = _panels(max(1, len(parts)), 3.6, 2.7, columns=2, legend=legend)
     for axis, letter, (title, rows) in zip(
         axes, string.ascii_lowercase, parts.items(), strict=False
     ):
