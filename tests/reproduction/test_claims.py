@@ -41,7 +41,8 @@ def test_the_papers_own_curves_have_the_verdicts_of_the_paper():
     assert card.verdict[4] == claims.HOLDS
     near = card[card.claim.str.contains("figure 3")]
     assert list(near.verdict) == [claims.HOLDS] * 2
-    counts = near.measured.str.extract(r"(\d+) of (\d+) points")
+    counts = near.measured.str.extractall(r"(\d+)/(\d+)")
+    assert len(counts) == 6
     assert (counts[0] == counts[1]).all()
 
 

@@ -164,7 +164,7 @@ class MonteCarloEM(LatentVariableModel):
         return tf.gather(x, rows), rows
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        """As in Keras; see `VAE.fit`, and the class for the data that it takes."""
+        """As in Keras; see `Trainer.fit`, and the class for the data that it takes."""
         x = _checks.one_input(x)
         if isinstance(x, tf.data.Dataset):
             _checks.check_rows_spec(x)

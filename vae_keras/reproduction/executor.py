@@ -23,7 +23,7 @@ import psutil
 
 from vae_keras.reproduction import gpus
 
-MEMORY = 1.5 * 2**30  # bytes: the most that one process needs of its own
+MEMORY = 1.5 * 2**30  # bytes: what a process needs of its own; one run of `paper` takes twice that
 # A process that has more than this after a task ends: the memory of XLA's programs is never freed,
 # and the next task would exceed MEMORY.
 RECYCLED_ABOVE = 0.75 * 2**30
