@@ -58,9 +58,7 @@ def _better(table):
         f"{lead[at]:.1f} ({TITLES[at[0]]}, N_z = {at[1]})" for at in (lead.idxmin(), lead.idxmax())
     )
     verdict = HOLDS if (lead > 0).all() else BUT if (lead > 0).mean() >= 0.5 else NOT
-    measured = (
-        f"test bound higher in {(lead > 0).sum()}/{len(lead)} panels, by {least} to {most}"
-    )
+    measured = f"test bound higher in {(lead > 0).sum()}/{len(lead)} panels, by {least} to {most}"
     return "AEVB reaches a better solution than wake-sleep", verdict, measured
 
 
