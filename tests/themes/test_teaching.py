@@ -400,7 +400,7 @@ SAID = [
      lambda n: n > 30),
     ("11", "the bound is 856 nats in training and 838 on the test set",
      r"^sd above 0.05: bound N nats, .* test bound N", lambda *n: n == (856, 838)),
-    ("11", "differ by no more than a nat. The thresholded digits are 5 nats ahead",
+    ("11", "differs by no more than a nat. The thresholded digits are 5 nats ahead",
      r"^test, grey +N\n.*once +N\n.*anew +N\n.*thresholded +N",
      lambda *n: round(max(n[:3]) - min(n[:3]), 1) <= 1 and round(n[3] - n[1]) == 5),
     ("11", "are 2 nats ahead of another draw of the same digits", r"has seen +N\n.*another draw +N",
