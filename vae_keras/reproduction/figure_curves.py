@@ -19,7 +19,8 @@ SETTINGS = [field.name for field in dataclasses.fields(Experiment)]
 def record(experiment: Experiment, data_sha256: str) -> dict | None:
     """The record of a run from the figure with most of its curve; None if no figure shows it.
 
-    Runs on other data or of another recipe do not count.
+    Most: as far as `experiment` goes, then by its points. Runs on other data or of another recipe
+    do not count.
     """
     found = [
         of_figure[experiment.key]
@@ -27,7 +28,13 @@ def record(experiment: Experiment, data_sha256: str) -> dict | None:
         for of_figure in [_records(file, file.stat().st_mtime_ns)]
         if of_figure.get(experiment.key, {}).get("data_sha256") == data_sha256
     ]
-    return max(found, key=lambda r: (r["samples"], len(r["curve"])), default=None)
+    end = experiment.reached(experiment.samples)
+
+    def shown(record):
+        points = {row["samples"] for row in record["curve"] if row["samples"] <= end}
+        return min(record["samples"], end), len(points)
+
+    return max(found, key=shown, default=None)
 
 
 @functools.lru_cache(maxsize=64)
