@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import pandas as pd
 import pytest
 
 from vae_keras.reproduction import figure_curves, figures, paths, runs, store
@@ -69,6 +70,21 @@ def test_what_is_in_the_store_comes_first_unless_a_figure_shows_more(small, face
     assert not found.has_model  # not of so far
     (found,) = as_they_are([(shorter.experiment, faces)], models=False)
     assert found.has_model
+
+
+def test_of_two_figures_the_one_with_more_of_what_is_asked_for(run, small, faces, draw):
+    """A longer run that was measured at fewer points gives way where the shorter one is enough."""
+    one = draw([run])
+    told, table = json.loads(one.read_text()), pd.read_csv(one.with_suffix(".csv"))
+    other = one.parent.parent / "paper" / one.name
+    other.parent.mkdir()
+    told["runs"][0]["samples"] = 8000
+    other.write_text(json.dumps(told))
+    longer = table.replace({"samples": {4000: 8000}})
+    longer[longer.samples != 3000].to_csv(other.with_suffix(".csv"), index=False)
+    assert figure_curves.record(small, faces.sha256)["curve"] == run.record["curve"]
+    asked = dataclasses.replace(small, samples=8000)
+    assert figure_curves.record(asked, faces.sha256)["samples"] == 8000
 
 
 def test_other_data_another_recipe_and_what_is_no_figure_are_passed_over(run, small, faces, draw):

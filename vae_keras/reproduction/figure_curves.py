@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from vae_keras.reproduction import paths
+from vae_keras.reproduction import measures, paths
 from vae_keras.reproduction.experiments import MEASURES, RECIPE, Experiment
 
 SETTINGS = [field.name for field in dataclasses.fields(Experiment)]
@@ -19,8 +19,8 @@ SETTINGS = [field.name for field in dataclasses.fields(Experiment)]
 def record(experiment: Experiment, data_sha256: str) -> dict | None:
     """The record of a run from the figure with most of its curve; None if no figure shows it.
 
-    Most: as far as `experiment` goes, then by its points. Runs on other data or of another recipe
-    do not count.
+    Most: as far as `experiment` goes, then by the points at which such a run is measured. Runs on
+    other data or of another recipe do not count.
     """
     found = [
         of_figure[experiment.key]
@@ -29,9 +29,10 @@ def record(experiment: Experiment, data_sha256: str) -> dict | None:
         if of_figure.get(experiment.key, {}).get("data_sha256") == data_sha256
     ]
     end = experiment.reached(experiment.samples)
+    grid = {experiment.reached(n) for n in measures.grid(experiment, end)}
 
-    def shown(record):
-        points = {row["samples"] for row in record["curve"] if row["samples"] <= end}
+    def shown(record: dict) -> tuple[int, int]:
+        points = grid & {row["samples"] for row in record["curve"]}
         return min(record["samples"], end), len(points)
 
     return max(found, key=shown, default=None)
