@@ -22,7 +22,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Patch
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter
+from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter
 
 from vae_keras import _files
 from vae_keras.datasets import Dataset
@@ -297,6 +297,11 @@ def _log_samples(axes: Sequence[Axes]) -> None:
     first, last = samples.min() / 1.15, samples.max() * 1.15
     plt.setp(axes, xscale="log", xlim=(first, last))
     for axis in axes if last < 30 * first else ():  # too few powers of ten to label the axis
+        if last < 10 * first:
+            axis.xaxis.set_major_locator(MaxNLocator(2))
+            axis.xaxis.set_major_formatter("{x:,.0f}")
+            axis.xaxis.set_minor_formatter(NullFormatter())
+            continue
         axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.xaxis.set_major_formatter(LogFormatterSciNotation(minor_thresholds=(np.inf, np.inf)))
         axis.xaxis.set_minor_formatter(NullFormatter())
@@ -432,7 +437,9 @@ def differences(table: pd.DataFrame) -> Figure:
         axes[0].axis("off")
         axes[0].text(0.5, 0.5, "The paper has no points of these data.", ha="center")
         return figure
-    _log_samples(axes)
+    for axis in axes[len(parts) :]:  # the second row may have one panel
+        axis.remove()
+    _log_samples(axes[: len(parts)])
     part.supxlabel("training samples evaluated", fontsize="medium")
     band = "standard deviation of the seeds" if "spread" in table else ""
     _key(figure, table.assign(seed=0, samples=1), False, {}, band=band)
