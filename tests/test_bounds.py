@@ -154,6 +154,7 @@ def test_reparameterised_gradient_equals_finite_differences(estimator, x):
         assert difference == pytest.approx(expected, rel=0.01, abs=5e-3), weight.path
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("estimator", ["A", "B"])
 def test_the_mean_gradient_is_that_of_the_exact_bound(estimator):
     oracle = LinearGaussian()
