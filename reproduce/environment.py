@@ -74,6 +74,7 @@ def _wanted():
 
 
 def _make():
+    wanted = _wanted()  # before anything is installed: the lock file may change meanwhile
     free = shutil.disk_usage(ROOT).free / 1e9
     if free < NEEDED_GB and not PYTHON.exists():
         raise SetUpError(
@@ -91,8 +92,9 @@ def _make():
     shutil.copytree(ETC, VENV / "etc", dirs_exist_ok=True)
     (packages,) = (VENV / "lib").glob("python3.*/site-packages")
     (VENV / "etc/sitecustomize.py").replace(packages / "sitecustomize.py")
-    subprocess.run([str(PYTHON), "-m", "compileall", "-qq", "-j0", "-x/tests/", str(packages)])
-    DONE.write_text(_wanted())
+    compile_all = ["-m", "compileall", "-qq", "-j0", "-x/tests/", str(packages)]
+    subprocess.run([str(PYTHON), *compile_all], close_fds=False)
+    DONE.write_text(wanted)
 
 
 def _install(install):

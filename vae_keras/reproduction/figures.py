@@ -269,16 +269,22 @@ def _at_rest(axis: Axes, ours: pd.DataFrame, rows: pd.DataFrame) -> bool:
 
 
 def _panels(
-    n: int, width: float, height: float, columns: int = 3, legend: float = 1.2
+    n: int, width: float, height: float, columns: int | None = None, legend: float = 1.2
 ) -> tuple[Figure, SubFigure, Any]:
-    """`n` panels, sizes in inches, in a subfigure: its x label is above the legend."""
+    """`n` panels in so many columns, or side by side; sizes in inches.
+
+    They are in a subfigure: its x label is above the legend.
+    """
     with style.context():
-        columns = min(n, columns)
+        columns = min(n, columns or n)
         rows = -(-n // columns)
         size = max(6.4, width * columns), height * rows + legend  # as wide as the legend needs
         figure = plt.figure(figsize=size)
         part = figure.subfigures(1, 1)
-        return figure, part, part.subplots(rows, columns, squeeze=False).ravel()
+        axes = part.subplots(rows, columns, squeeze=False).ravel()
+        for axis in axes[n:]:  # the last row may have fewer
+            axis.remove()
+        return figure, part, axes[:n]
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
@@ -437,9 +443,7 @@ def differences(table: pd.DataFrame) -> Figure:
         axes[0].axis("off")
         axes[0].text(0.5, 0.5, "The paper has no points of these data.", ha="center")
         return figure
-    for axis in axes[len(parts) :]:  # the second row may have one panel
-        axis.remove()
-    _log_samples(axes[: len(parts)])
+    _log_samples(axes)
     part.supxlabel("training samples evaluated", fontsize="medium")
     band = "standard deviation of the seeds" if "spread" in table else ""
     _key(figure, table.assign(seed=0, samples=1), False, {}, band=band)
