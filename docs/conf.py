@@ -50,7 +50,7 @@ smartquotes = False  # quoted text is mostly to be typed
 html_theme = "furo"
 html_title = f"vae_keras {version}"
 html_static_path = ["site/static"]
-html_favicon = "site/static/favicon.svg"  # z -> x, as in figure 1
+html_favicon = html_logo = "site/static/favicon.svg"  # z -> x, as in figure 1
 html_css_files = ["site.css"]
 html_js_files = ["sidebar.js"]
 html_copy_source = False

@@ -26,7 +26,7 @@ td:nth-child(4) { white-space: nowrap } sub, sup { font-size: 70%; line-height: 
 TYPE = {
     r" \\times ": "&nbsp;&times;&nbsp;",
     r"10\^(\d+)": r"10<sup>\1</sup>",
-    r"\bN_(\w+)": r"N<sub>\1</sub>",
+    r"\bN_\{?(\w+)\}?": r"N<sub>\1</sub>",
     r"\$": "",
 }
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -8,6 +8,7 @@ import functools
 import importlib
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -153,10 +154,10 @@ def of_host() -> str:
     return markdown(["ms per epoch, by calls of", "the loop alone", "`fit`", "beyond"], rows)
 
 
-def of_claims() -> str:
+def of_claims(rows: Callable) -> str:
     """As `python -m vae_keras claims` prints it."""
     figures = ("fig_lower_bound", "fig_marginal_likelihood")
-    return claims.markdown(claims.card(*(curves(name, "paper") for name in figures)))
+    return claims.markdown(rows(*(curves(name, "paper") for name in figures)))
 
 
 def of_nearness() -> str:
@@ -196,13 +197,19 @@ TABLES = {
     "plateau": of_plateau, "overfitting": of_overfitting, "published": of_published,
     "iwae": of_iwae,
     "sizes": of_sizes, "host": of_host, "large training set": of_large_training_set,
-    "claims": of_claims, "nearness": of_nearness,
+    "claims": functools.partial(of_claims, claims.card),
+    "agreement": functools.partial(of_claims, claims.agreement), "nearness": of_nearness,
 }  # fmt: skip
 
 
 def written(page: str) -> str:
-    """The text of a page with its tables made again."""
-    return TABLE.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}\n", page)
+    """The text of a page with its tables made again, formulas as formulas."""
+
+    def made(found: re.Match) -> str:
+        table = re.sub(r"\bN_(train|z)\b|10\^\d", lambda one: f"${one[0]}$", TABLES[found[2]]())
+        return f"{found[1]}{table.replace('N_train', 'N_{train}')}\n"
+
+    return TABLE.sub(made, page)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ PUBLIC = _public()
 
 def as_rst(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Sphinx's event: change `lines`, a docstring, in place."""
-    home = ".".join(name.split(".")[:2])
+    home = ".".join(name.split(".")[:3])
     blocks = re.split(r"\n\s*\n", "\n".join(lines).strip("\n"))
     text = "\n\n".join(_block(block, home) for block in blocks if block)
     lines[:] = [*text.split("\n"), ""]
@@ -63,14 +63,22 @@ def _block(block: str, home: str) -> str:
 
 
 def _prose(text: str, home: str) -> str:
-    """Words between backticks are code, or links to what they name; all else is plain text."""
+    """Words between backticks are code, or links to what they name; all else is plain text.
+
+    `home` is the full name of the object described, or of its class. A name may be a method of
+    that class, an object of the same module, or of another.
+    """
+    module, _, owner = home.rpartition(".") if home.count(".") > 1 else (home, "", "")
+    of_class = getattr(importlib.import_module(module), owner, None)
 
     def code(found: re.Match) -> str:
         called = found[2]
         named = called.partition("(")[0]
         targets = PUBLIC.get(named, set())
-        target = f"{home}.{named}" if f"{home}.{named}" in targets else None
+        target = f"{module}.{named}" if f"{module}.{named}" in targets else None
         target = target or (next(iter(targets)) if len(targets) == 1 else None)
+        if inspect.isclass(of_class) and is_own(getattr(of_class, named, None)):
+            target = f"{home}.{named}"
         # The escaped spaces end the markup where there is no blank, and are not shown.
         return rf"\ :py:obj:`{called} <{target}>`\ " if target else rf"\ ``{called}``\ "
 
@@ -118,8 +126,13 @@ def bases(app: Any, name: str, obj: type, options: Any, found: list) -> None:
     )
 
 
+def is_own(member: Any) -> bool:
+    """Whether it is described in the library, and not of Keras, TFP or `tuple`."""
+    member = getattr(member, "fget", member)
+    home = str(getattr(member, "__module__", ""))
+    return home.startswith("vae_keras") and bool(getattr(member, "__doc__", ""))
+
+
 def inherited(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
-    """Sphinx's event: skip what TFP copies into subclasses, and the fields of a named tuple."""
-    copied = not str(getattr(obj, "__module__", "vae_keras")).startswith("vae_keras")
-    field = str(getattr(obj, "__doc__", "")).startswith("Alias for field number")
-    return True if copied or field else None
+    """Sphinx's event: skip what a class has from other libraries."""
+    return None if is_own(obj) else True

@@ -10,6 +10,7 @@ import re
 import shlex
 import subprocess
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +28,25 @@ ROOT = paths.ROOT
 CONTENTS = Path(__file__).with_name("contents.md")
 FEW = 20  # rows that a table may have on a page
 PLANE = "docs/plane.html"  # a self-contained page: copied unchanged, to the same place
+FRAME = f'<iframe class="plane" src="{PLANE}" title="A plane to walk in"></iframe>'
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def lay_out(tree: Path) -> None:
     """Write every page, and the files that pages link to, into the folder `tree`."""
     _write(tree, "index.md", front_page())
+    _write(tree, "plane.md", f"# Walk in the latent plane\n\n{FRAME}\n")
     for file in ("CONTRIBUTING.md", "CHANGELOG.md", *_below("docs", "*.md")):
-        _write(tree, file, (ROOT / file).read_text())
-    for file in _below("notebooks", "*.ipynb"):
+        text = (ROOT / file).read_text()
+        if file == "docs/figures.md":
+            text += _subpages(f"../reproduce/{name}" for name in paths.NAMES)
+        _write(tree, file, text)
+    first, *lessons = _below("notebooks", "*.ipynb")
+    for file in (first, *lessons):
         page = still(nbformat.read(ROOT / file, as_version=4))
         page = _introduced(page, tree, file, "as it was run and stored")
+        if file == first:
+            page.cells.append(new_markdown_cell(_subpages(Path(one).stem for one in lessons)))
         _write(tree, file, nbformat.writes(page))
     for name in paths.NAMES:
         file = f"reproduce/{name}.ipynb"
@@ -49,13 +58,12 @@ def lay_out(tree: Path) -> None:
 
 def front_page() -> str:
     """The README with the plane shown below the link to it, and the contents of the site."""
-    frame = f'<iframe class="plane" src="{PLANE}" title="A plane to walk in"></iframe>'
     text = (ROOT / "README.md").read_text()
     for_a_clone = f"Open [{PLANE}]({PLANE}) of a clone in a browser: the"
     assert for_a_clone in text
-    parts = text.replace(for_a_clone, f"Below, and on [its page]({PLANE}), the").split("\n\n")
-    (at,) = (i for i, part in enumerate(parts) if f"]({PLANE})" in part)
-    return "\n\n".join([*parts[: at + 1], frame, *parts[at + 1 :]]) + CONTENTS.read_text()
+    parts = text.replace(for_a_clone, "Below, and on [its page](plane.md), the").split("\n\n")
+    (at,) = (i for i, part in enumerate(parts) if "](plane.md)" in part)
+    return "\n\n".join([*parts[: at + 1], FRAME, *parts[at + 1 :]]) + CONTENTS.read_text()
 
 
 def _below(folder: str, pattern: str) -> list[str]:
@@ -79,6 +87,12 @@ def _write(tree: Path, file: str, text: str) -> None:
                 copy.write_bytes(linked.read_bytes())
     (tree / file).parent.mkdir(parents=True, exist_ok=True)
     (tree / file).write_text(text)
+
+
+def _subpages(entries: Iterable[str]) -> str:
+    """What the site's menu opens below a page: links, or `title <link>`."""
+    lines = "\n".join(entries)
+    return f"\n\n```{{toctree}}\n:hidden:\n\n{lines}\n```\n"
 
 
 def _table(table: pd.DataFrame) -> str:
@@ -277,45 +291,60 @@ def _numbers(file: Path) -> list[str]:
 
 
 def api_pages() -> dict[str, str]:
-    """Name -> text: the package, one page per public module, the shapes of `vae_keras.typing`."""
+    """Name -> text: the package, its modules, their classes, the shapes of `vae_keras.typing`."""
     listed = [name for name in vae_keras.__all__ if inspect.isclass(getattr(vae_keras, name))]
     homes = {name: next(iter(docstrings.PUBLIC[name])) for name in listed}
     homes |= {name: f"vae_keras.{name}" for name in docstrings.MODULES}
-    rows = "\n".join(
-        f"| {{py:obj}}`{name} <{home}>` | {_summary(getattr(vae_keras, name))} |"
-        for name, home in homes.items()
-    )
-    found = {
-        "index": f"# The package vae_keras\n\n{vae_keras.__doc__}\n| | |\n| --- | --- |\n{rows}\n"
-    }
-    found |= {name: _module_page(name) for name in docstrings.MODULES}
+    rows = _contents({home: getattr(vae_keras, name) for name, home in homes.items()})
+    modules = _subpages(f"{name} <{name}>" for name in [*docstrings.MODULES, "typing"])
+    found = {"index": f"# The package vae_keras\n\n{vae_keras.__doc__}\n{rows}{modules}"}
+    for name in docstrings.MODULES:
+        found |= _module_pages(name)
     shapes = "\n".join(
         f"```{{py:data}} {name}\n{alias.__metadata__[0]}\n```"
         for name, alias in docstrings.SHAPES.items()
     )
-    models = "\n".join(
-        f"```{{eval-rst}}\n.. autoclass:: vae_keras.typing.{name}\n```" for name in docstrings.KINDS
-    )
+    models = "\n".join(_described(f".. autoclass:: vae_keras.typing.{n}") for n in docstrings.KINDS)
     about = f"```{{py:module}} vae_keras.typing\n```\n\n{vae_keras.typing.__doc__}"
     found["typing"] = f"# vae_keras.typing\n\n{about}\n{shapes}\n{models}\n"
     return found
 
 
-def _module_page(name: str) -> str:
-    """The objects in the module's `__all__`, in the order of its source, the package's first."""
+def _module_pages(name: str) -> dict[str, str]:
+    """A page of the module's `__all__`, in the order of its source, and one a class.
+
+    A class with its arguments and methods has a page of its own. The module's page has the rest.
+    """
     module = getattr(vae_keras, name)
-    lines = [f".. automodule:: vae_keras.{name}", "   :no-members:"]
     source, top = inspect.getsource(module), vae_keras.__all__
-    for listed in sorted(module.__all__, key=lambda one: (one not in top, _place(one, source))):
-        full, value = f"vae_keras.{name}.{listed}", getattr(module, listed)
-        if inspect.isclass(value) or inspect.isfunction(value):
-            kind = "class" if inspect.isclass(value) else "function"
-            lines += ["", f".. auto{kind}:: {full}"]
+    listed = sorted(module.__all__, key=lambda one: (one not in top, _place(one, source)))
+    values = {f"vae_keras.{name}.{one}": getattr(module, one) for one in listed}
+    documented = {k: v for k, v in values.items() if inspect.isclass(v) or inspect.isfunction(v)}
+    found, lines = {}, []
+    for full, value in values.items():
+        one = full.rpartition(".")[2]
+        if inspect.isclass(value) and not issubclass(value, (tuple, Exception)):
+            about = f".. autoclass:: {full}\n   :inherited-members:"
+            found[f"{name}/{one}"] = f"# {one}\n\n{_described(about)}\n"
+        elif full in documented:
+            lines.append(f".. auto{'class' if inspect.isclass(value) else 'function'}:: {full}")
         else:  # a list of names, or a dict by name
-            names = ", ".join(f"``{one!r}``" for one in value)
-            lines += ["", f".. py:data:: {listed}", "", f"   {names}"]
-    directive = "\n".join(lines)
-    return f"# vae_keras.{name}\n\n```{{eval-rst}}\n{directive}\n```\n"
+            names = ", ".join(f"``{each!r}``" for each in value)
+            lines.append(f".. py:data:: {one}\n\n   {names}")
+    about = _described(f".. automodule:: vae_keras.{name}\n   :no-members:")
+    text = f"# vae_keras.{name}\n\n{about}\n\n{_contents(documented)}\n\n"
+    text += _described("\n\n".join(lines)) if lines else ""
+    return {name: text + (_subpages(found) if found else "")} | found
+
+
+def _described(directive: str) -> str:
+    return f"```{{eval-rst}}\n{directive}\n```"
+
+
+def _contents(documented: dict[str, Any]) -> str:
+    """A table: full names, as links, and what each is."""
+    rows = (f"| {{py:obj}}`~{full}` | {_summary(value)} |" for full, value in documented.items())
+    return "\n".join(["| | |", "| --- | --- |", *rows])
 
 
 def _place(name: str, source: str) -> int:

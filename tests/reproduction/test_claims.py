@@ -1,5 +1,8 @@
 """The card of claims: each verdict follows from the curves, and turns with them."""
 
+import re
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -34,16 +37,19 @@ def verdicts(*tables):
     return list(claims.card(*tables).verdict)
 
 
+def agreeing(likelihoods):
+    """Figure 3: how many cells of the table have which share."""
+    table = claims.agreement(paper.figure2().assign(seed=0), likelihoods)
+    of_it = table[table["the paper's points in"].str.startswith("figure 3")]
+    return dict(Counter(re.findall(r"\((\d+%)\)", of_it.to_string())))
+
+
 def test_the_papers_own_curves_have_the_verdicts_of_the_paper():
     card = claims.card(second(), third())
     assert list(card.columns) == ["claim", "verdict", "measured", "figure"]
     assert set(card.verdict[:3]) == {claims.HOLDS}
     assert card.verdict[4] == claims.HOLDS
-    near = card[card.claim.str.contains("figure 3")]
-    assert list(near.verdict) == [claims.HOLDS] * 2
-    counts = near.measured.str.extractall(r"(\d+)/(\d+)")
-    assert len(counts) == 6
-    assert (counts[0] == counts[1]).all()
+    assert agreeing(third()) == {"100%": 6}
 
 
 @pytest.mark.parametrize(("lead", "gain", "row"), [(-5.0, 1.0, 0), (-5.0, 1.0, 1), (5.0, -2.0, 2)])
@@ -52,17 +58,17 @@ def test_a_claim_that_the_curves_contradict_does_not_hold(lead, gain, row):
 
 
 def test_curves_further_off_than_three_nats_are_not_the_papers():
-    assert verdicts(second(), third(off=2.9))[-2:] == [claims.HOLDS] * 2
-    assert verdicts(second(), third(off=3.1))[-2:] == [claims.NOT] * 2
+    assert agreeing(third(off=2.9)) == {"100%": 6}
+    assert agreeing(third(off=3.1)) == {"0%": 6}
 
 
-@pytest.mark.parametrize(("factor", "verdict"), [(1.049, claims.HOLDS), (1.051, claims.NOT)])
-def test_on_faces_near_is_a_twentieth_of_the_bound(factor, verdict):
+@pytest.mark.parametrize(("factor", "share"), [(1.049, "100%"), (1.051, "0%")])
+def test_on_faces_near_is_a_twentieth_of_the_bound(factor, share):
     table = paper.figure2().assign(seed=0)
     table = pd.concat([table, table[table.split == "test"].assign(split="train")])
     table.loc[table.dataset == "frey_face", "lower_bound"] *= factor
-    card = claims.card(table, third())
-    assert list(card.verdict[card.claim.str.contains("Frey Face")]) == 2 * [verdict]
+    faces = claims.agreement(table, third()).query("`ours within` == '5%'")
+    assert re.findall(r"\((\d+%)\)", faces.to_string()) == 2 * [share]
 
 
 def test_of_embedded_data_the_paper_claims_nothing():

@@ -273,7 +273,9 @@ def test_a_scheduler_that_is_not_there_is_noticed_also_where_nothing_is_trained(
 
 def test_the_card_of_claims_is_printed(capsys, monkeypatch, tmp_path):
     assert main(["claims"]) == 0
-    assert capsys.readouterr().out.startswith("| claim | verdict | measured | figure |")
+    printed = capsys.readouterr().out
+    assert printed.startswith("| claim | verdict | measured | figure |")
+    assert "\n| the paper's points in | ours within | AEVB |" in printed
     monkeypatch.setattr(paths, "FIGURES", tmp_path)
     assert main(["claims"]) == 1
     assert "in a checkout of the project" in capsys.readouterr().err

@@ -204,9 +204,21 @@ def test_every_page_is_there(site):
 @pytest.mark.parametrize("module", [*docstrings.MODULES, "typing"])
 def test_all_that_is_public_is_documented(site, module):
     listed = getattr(getattr(vae_keras, module), "__all__", docstrings.SHAPES)
-    page = site[f"api/{module}.html"]
-    assert [name for name in listed if f"vae_keras.{module}.{name}" not in page.ids] == []
-    assert not re.search(r"Annotated\[|\(\*args, \*\*kwargs\)| at 0x|`", page.text)
+    of_module = [p for name, p in site.items() if re.match(rf"api/{module}(/\w+)?\.html", name)]
+    ids = set().union(*(page.ids for page in of_module))
+    assert [name for name in listed if f"vae_keras.{module}.{name}" not in ids] == []
+    for page in of_module:
+        assert not re.search(r"Annotated\[|\(\*args, \*\*kwargs\)| at 0x|`", page.text)
+
+
+@pytest.mark.long
+def test_a_class_has_a_page_with_all_of_its_methods(site):
+    """Those of its base classes too, and the docstring of the class links to them."""
+    page = site["api/models/VAE.html"]
+    for method in ("compile", "fit", "evaluate", "predict", "save", "export", "elbo", "sample"):
+        assert f"vae_keras.models.VAE.{method}" in page.ids, method
+        assert f"#vae_keras.models.VAE.{method}" in page.links, method
+    assert "vae_keras.models.VAE.summary" not in page.ids  # which is Keras's
 
 
 @pytest.mark.long
@@ -304,7 +316,7 @@ def test_the_front_page_leads_on(opened):
     expect(page.get_by_role("heading", name="vae_keras").first).to_be_visible()
     blocks = page.locator("pre")
     assert page.locator(".highlight button.copybtn").count() == blocks.count() > 1
-    page.get_by_role("link", name="1. The problem").first.click()
+    page.locator("article").get_by_role("link", name="1. The problem").click()
     expect(page.get_by_role("heading", name="1. The problem")).to_be_visible()
 
 
@@ -320,7 +332,7 @@ def test_the_front_page_holds_the_plane(opened, width):
         sizes = "e => [e.scrollHeight - innerHeight, e.scrollWidth - innerWidth]"
         assert max(frame.locator("html").evaluate(sizes)) <= 0
     page.get_by_role("link", name="its page").click()
-    expect(page.get_by_role("heading", name="A plane to walk in")).to_be_visible()
+    expect(page.get_by_role("heading", name="Walk in the latent plane")).to_be_visible()
 
 
 @pytest.mark.long

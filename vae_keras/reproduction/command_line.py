@@ -79,7 +79,7 @@ def show_runs() -> int:
 
 
 def show_claims() -> int:
-    """Print the table of claims; returns 1 if the figures are missing, else 0."""
+    """Print which claims hold, and how near the curves are. Returns 1 without figures, else 0."""
     folder = paths.figures("paper")
     try:
         tables = [pd.read_csv(folder / name) for name in claims.TABLES.values()]
@@ -88,7 +88,8 @@ def show_claims() -> int:
             f"{error}: the committed figures are only in a checkout of the project", file=sys.stderr
         )
         return 1
-    print(claims.markdown(claims.card(*tables)))
+    print(claims.markdown(claims.card(*tables)), end="\n\n")
+    print(claims.markdown(claims.agreement(*tables)))
     shown = (f"figure {of}: {paths.shown(folder / name)}" for of, name in claims.TABLES.items())
     print(f"\nPoints: from {claims.FROM:,} training samples on. Tables: {', '.join(shown)}.")
     return 0
