@@ -316,7 +316,8 @@ def test_the_front_page_leads_on(opened):
     expect(page.get_by_role("heading", name="vae_keras").first).to_be_visible()
     blocks = page.locator("pre")
     assert page.locator(".highlight button.copybtn").count() == blocks.count() > 1
-    page.locator("article").get_by_role("link", name="1. The problem").click()
+    page.get_by_role("link", name="Begin here").first.click()
+    page.get_by_role("link", name="1. The problem").first.click()
     expect(page.get_by_role("heading", name="1. The problem")).to_be_visible()
 
 
