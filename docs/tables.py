@@ -154,6 +154,20 @@ def of_host() -> str:
     return markdown(["ms per epoch, by calls of", "the loop alone", "`fit`", "beyond"], rows)
 
 
+def of_scaling() -> str:
+    """Hours that the runs of a preset take, by workers."""
+    workers = [name for name in read("speed/scaling") if name.isdigit()]
+    rows = [
+        [f"`{row.preset}`", row.runs, *(_duration(row[name]) for name in workers)]
+        for _, row in read("speed/scaling").iterrows()
+    ]
+    return markdown(["preset", "runs", "1 core", *(f"{name} cores" for name in workers[1:])], rows)
+
+
+def _duration(hours: float) -> str:
+    return f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.0f} min"
+
+
 def of_claims(rows: Callable) -> str:
     """As `python -m vae_keras claims` prints it."""
     figures = ("fig_lower_bound", "fig_marginal_likelihood")
@@ -196,7 +210,8 @@ TABLES = {
 } | {
     "plateau": of_plateau, "overfitting": of_overfitting, "published": of_published,
     "iwae": of_iwae,
-    "sizes": of_sizes, "host": of_host, "large training set": of_large_training_set,
+    "sizes": of_sizes, "host": of_host, "scaling": of_scaling,
+    "large training set": of_large_training_set,
     "claims": functools.partial(of_claims, claims.card),
     "agreement": functools.partial(of_claims, claims.agreement), "nearness": of_nearness,
 }  # fmt: skip
