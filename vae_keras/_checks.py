@@ -141,7 +141,7 @@ def check_support(posterior: tfd.Distribution, prior: tfd.Distribution) -> None:
             raise ValueError(
                 f"the posterior {posterior.name} gives z in {inner}, but the prior {prior.name} "
                 f"has a density only in {outer}. Choose a prior whose support contains the "
-                "posterior's (docs/families.md lists the supports)"
+                "posterior's"
             )
     elif not np.all(np.isfinite(prior.log_prob(posterior.sample(100, seed=(0, 0))))):
         raise ValueError(

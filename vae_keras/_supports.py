@@ -125,7 +125,7 @@ def density_check(model: Decoding) -> Callable[[Data], None] | None:
             raise ValueError(
                 f"datapoint {begin + low}, with values from {low_x:g} to {high_x:g}, has no "
                 f"density under the decoder's {names} ({found[0]}): leave it out, or use a family "
-                "whose support contains it (docs/families.md)"
+                "whose support contains it"
             )
 
     return check

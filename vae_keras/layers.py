@@ -401,7 +401,7 @@ class Blockwise(DistributionLayer):
         heads = [Dense(part.params_size)(hidden) for part in (bits, reals)]
         likelihood = Blockwise([bits, reals])(keras.layers.Concatenate()(heads))
 
-    Raises ValueError for no layers, or layers over more than vectors.
+    Raises ValueError if `layers` is empty, or if an event of one is not a vector.
 
     >>> import tensorflow as tf
     >>> from vae_keras.layers import Bernoulli, TFPDistribution

@@ -66,8 +66,8 @@ def gaussian_encoder(
     """q(z|x) = N(mu(x), diag sigma^2(x)), equation 9: (M, n_pixels) -> Gaussian over latent_dim.
 
     Initialised as in `mlp`, but with log sigma^2 = 0 for every x. With another `log_variance_scale`
-    s, log sigma^2 = s W h + b, where h are the hidden units. Adagrad moves all weights at one pace,
-    so s sets the pace of sigma^2(x). Raises ValueError unless s is above 0.
+    s, log sigma^2 = s W h + b, where h are the hidden units. Adagrad moves all weights equally
+    fast, so s scales how fast log sigma^2(x) changes. Raises ValueError unless s is above 0.
 
     >>> import tensorflow as tf
     >>> q = gaussian_encoder(n_pixels=4, hidden=8, latent_dim=2)(tf.zeros((3, 4)))

@@ -17,7 +17,7 @@ from vae_keras.reproduction.experiments import Experiment
     ("change", "message"),
     [
         ({"dataset": "cifar"}, "unknown dataset 'cifar': one of mnist"),
-        ({"latent_dim": 0}, "latent_dim is 0, but must be an integer, at least 1"),
+        ({"latent_dim": 0}, "latent_dim is 0, but must be an integer of at least 1"),
         ({"samples": 1e6}, "samples is 1000000.0"),
         ({"n_samples": 0}, "n_samples is 0"),
         ({"step_size": 0.0}, "step_size is 0.0, but must be above 0"),
@@ -26,12 +26,12 @@ from vae_keras.reproduction.experiments import Experiment
         ({"step_size": "fast"}, "step_size is 'fast', but must be above 0 and finite, or None"),
         ({"measure": "mse"}, "unknown measure 'mse': one of lower_bound, marginal_log_likelihood"),
         ({"order": "random"}, "unknown order 'random': one of replacement, passes"),
-        ({"warm_up": -1}, "warm_up is -1, but must be an integer, at least 0"),
+        ({"warm_up": -1}, "warm_up is -1, but must be an integer of at least 0"),
         ({"stddev": -0.1}, "stddev is -0.1, but must be at least 0 and finite"),
         ({"stddev": "wide"}, "stddev is 'wide', but must be at least 0 and finite"),
         ({"log_variance_scale": 0.0}, "log_variance_scale is 0.0, but must be above 0 and finite"),
         ({"log_variance_scale": "low"}, "log_variance_scale is 'low', but must be above 0"),
-        ({"algorithm": "mcem"}, "no encoder, hence no lower bound: measure="),
+        ({"algorithm": "mcem"}, "no encoder, hence no lower bound: use measure="),
     ],
 )
 def test_an_experiment_refuses_bad_settings(small, change, message):

@@ -67,7 +67,7 @@ def test_a_preset_of_ones_own(own):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"samples": 0}, "samples is 0, but must be a whole number of at least 1"),
+        ({"samples": 0}, "samples is 0, but must be an integer of at least 1"),
         ({"samples": "many"}, "samples is 'many', but must be a number"),
         ({"allow_embedded": "nein"}, "allow_embedded is 'nein', but must be True or False"),
         ({"seeds": [-1]}, r"seeds is \[-1\], but must be a list of whole numbers of at least 0"),

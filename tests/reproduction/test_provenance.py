@@ -64,7 +64,7 @@ def test_code_that_is_not_the_notebooks_draws_elsewhere_and_says_so(
     is_own = folder == "smoke"
     assert (record["drawing"] == provenance.drawing_hash(NAME)) == is_own
     assert (record["code"] == "the project's notebook") == is_own
-    assert ("the code that ran is not that of" in capsys.readouterr().out) == (not is_own)
+    assert ("the code that ran differs from" in capsys.readouterr().out) == (not is_own)
     assert is_fresh(NAME, tmp_path / folder) == is_own
 
 

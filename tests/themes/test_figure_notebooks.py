@@ -154,7 +154,7 @@ def test_a_second_run_does_nothing(commanded, tmp_path, capsys, monkeypatch):
     ("parameters", "message"),
     [
         ({"latent_gird": 12}, "no parameter latent_gird: it has .*latent_grid"),
-        ({"latent_grid": "1"}, "latent_grid is 1, but must be a whole number of at least 2"),
+        ({"latent_grid": "1"}, "latent_grid is 1, but must be an integer of at least 2"),
         ({"step_size": "fast"}, "step_size is 'fast', but must be above 0 and finite, or None"),
         ({"latent_dims": "[]"}, "there is no experiment to run: each list of sizes"),
     ],

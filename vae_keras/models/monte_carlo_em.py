@@ -23,7 +23,7 @@ class MonteCarloEM(LatentVariableModel):
     Each training datapoint keeps its own chain. A visit moves the chain by one HMC transition (E),
     then updates the decoder's weights several times with the z drawn (M). All chains share one step
     size, which is continually adapted to the target acceptance rate. Ten or more chains preserve
-    p(z|x); a single chain has up to 3% too little variance (docs/likelihood.md).
+    p(z|x); a single chain has up to 3% too little variance.
 
     `samples_evaluated` counts evaluations of p(x|z) for a training point: `leapfrog_steps` +
     `updates` per visit of a datapoint, 15 in the paper, where AEVB and wake-sleep count 1.

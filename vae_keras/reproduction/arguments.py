@@ -6,9 +6,7 @@ from pathlib import Path
 
 from vae_keras.reproduction import executor, paths, presets
 
-ABOUT = """``figures`` runs the figure notebooks. ``runs`` lists or deletes stored runs. ``claims``
-says which claims of the paper hold in the committed figures. ``data`` says where the data sets are,
-or what each source answered. ``reproduce/run_all.sh`` calls ``figures``."""
+ABOUT = "Draw the paper's figures, and manage their runs. reproduce/run_all.sh calls `figures`."
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -22,7 +20,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     command.add_argument(
         "--preset", default="quick", help=f"{', '.join(presets.NAMES)}, or a YAML file of your own"
     )
-    command.add_argument("--only", action="append", choices=paths.NAMES, metavar="FIGURE")
+    command.add_argument(
+        "--only",
+        action="append",
+        choices=paths.NAMES,
+        metavar="FIGURE",
+        help="draw this figure, e.g. fig_manifold; may be repeated",
+    )
     command.add_argument("--jobs", type=int, help="the number of runs to train at once")
     command.add_argument(
         "--cluster", metavar="ADDRESS", help="a Dask scheduler whose workers train instead"

@@ -112,7 +112,7 @@ class Experiment:
                 )
         if self.algorithm == "mcem" and self.measure == "lower_bound":
             raise ValueError(
-                "Monte Carlo EM has no encoder, hence no lower bound: "
+                "Monte Carlo EM has no encoder, hence no lower bound: use "
                 "measure='marginal_log_likelihood'"
             )
         on_line = self.algorithm not in NOT_ON_LINE
@@ -136,7 +136,7 @@ class Experiment:
             if value is None and name == "n_train":
                 continue
             if not isinstance(value, numbers.Integral) or value < least:
-                raise ValueError(f"{name} is {value!r}, but must be an integer, at least {least}")
+                raise ValueError(f"{name} is {value!r}, but must be an integer of at least {least}")
             object.__setattr__(self, name, int(value))  # True and NumPy's 1 must have the key of 1
         if not isinstance(self.stddev, numbers.Real) or not 0 <= self.stddev < math.inf:
             raise ValueError(f"stddev is {self.stddev!r}, but must be at least 0 and finite")

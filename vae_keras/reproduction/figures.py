@@ -610,7 +610,7 @@ def save(
     name, cells = settings.name, list(executed)
     is_own = provenance.is_own_code(name, cells)
     if not is_own:
-        print(f"the code that ran is not that of reproduce/{name}.ipynb, as the project has it")
+        print(f"the code that ran differs from the project's reproduce/{name}.ipynb")
     of_preset = is_own and settings.parameters == type(settings)(preset=settings.preset).parameters
     if settings.figures_dir:
         folder = Path(str(settings.figures_dir)).expanduser()
@@ -631,7 +631,7 @@ def save(
     files[f"{name}.json"] = (json.dumps(record, indent=2) + "\n").encode()
     for file, content in files.items():
         _files.replace(folder / file, content)
-    print(f"written: {paths.shown(folder / name)}.png and what belongs to it")
+    print(f"written: {', '.join(paths.shown(folder / file) for file in files)}")
     return folder
 
 

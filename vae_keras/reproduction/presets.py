@@ -67,7 +67,7 @@ def checked(name: str, value: Any) -> Any:
         return bool(value)
     if name in (*OPTIONAL, "samples"):
         if not is_whole(value) or value < 1:
-            raise ValueError(f"{name} is {value!r}, but must be a whole number of at least 1")
+            raise ValueError(f"{name} is {value!r}, but must be an integer of at least 1")
         return value
     least = 0 if name == "seeds" else 1
     if not isinstance(value, list) or not all(is_whole(n) and n >= least for n in value):

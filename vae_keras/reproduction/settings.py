@@ -73,7 +73,7 @@ class Settings:
             least = of.metadata.get("least")
             if least and not (presets.is_whole(value) and value >= least):
                 raise ValueError(
-                    f"{of.name} is {value!r}, but must be a whole number of at least {least}"
+                    f"{of.name} is {value!r}, but must be an integer of at least {least}"
                 )
             object.__setattr__(self, of.name, value)
 
