@@ -248,9 +248,9 @@ def compare(model: Any, x: Data) -> Any:
         which = ", ".join(map(str, rows[:10])) + ", ..." * (len(rows) > 10)
         warnings.warn(
             f"the two estimators differ by more than their errors allow in {len(rows)} of {len(x)} "
-            f"datapoints ({which}), by up to {np.max(difference):.1f} nats. At least one of them is "
-            "wrong there, which its error does not show: a chain stays in one mode of p(z|x), or "
-            "the encoder misses one",
+            f"datapoints ({which}), by up to {np.max(difference):.1f} nats. At least one is wrong "
+            "there, which its error does not show: a chain stays in one mode of p(z|x), or the "
+            "encoder misses one",
             stacklevel=2,
         )
     names = ("appendix D, L = 50", "importance sampling, K = 10,000")
