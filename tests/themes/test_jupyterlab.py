@@ -25,7 +25,7 @@ pytestmark = [
     ),
 ]
 BEGIN = "notebooks/00_begin_here.ipynb"
-WIDGETS = "notebooks/08_explore_the_latent_space.ipynb"
+WIDGETS = "notebooks/09_explore_the_latent_space.ipynb"
 
 
 @pytest.fixture(scope="module")
