@@ -88,10 +88,11 @@ def test_the_papers_points_are_no_distance_from_themselves():
         assert set(table.seeds) == {3}
 
 
-def test_differences_are_at_the_papers_points_alone_and_nothing_is_made_up_between_them(
-    monkeypatch,
-):
-    """Within half a percent of its samples, by the nearest of ours; of a curve that is there."""
+def test_differences_are_at_the_papers_points_alone(monkeypatch):
+    """By the nearest of ours within half a percent of its samples, else between two of ours.
+
+    These are at most a factor of two apart. Nothing is made up of a curve that is not there.
+    """
     about = ("mnist", 20, "aevb", "test")
     theirs = pd.DataFrame(
         [(*about, run, n, b) for run, n, b in [
@@ -103,20 +104,28 @@ def test_differences_are_at_the_papers_points_alone_and_nothing_is_made_up_betwe
     monkeypatch.setattr(paper, "figure2", lambda: theirs)
     ours = [
         (996, -201.5), (1500, -170.0), (1980, -151.0), (2995, -125.0), (3004, -118.0),
-        (4020, -111.0), (5000, -100.0),
+        (4020, -111.0), (5000, -100.0), (10_100, -80.0),
     ]  # fmt: skip
     others = [("mnist", 7, "aevb", "test"), ("mnist", 20, "aevb", "train"),
               ("mnist", 20, "wake_sleep", "test"), ("frey_face", 20, "aevb", "test")]  # fmt: skip
     rows = [(*about, n, b, 0) for n, b in ours] + [(*o, 1000, -1.0, 0) for o in others]
     table = paper.differences(pd.DataFrame(rows, columns=COLUMNS))
+    share = np.log(2000 / 1980) / np.log(2995 / 1980)
+    between = round(-151.0 + share * (-125.0 + 151.0), 2)
     assert table.to_dict("records") == [
         dict(zip(COLUMNS[:4], about, strict=True))
-        | {"samples": n, "paper": there, "here": here, "difference": here - there}
-        for n, there, here in (
-            (1000, -200, -201.5), (3000, -120, -118), (4000, -110, -111),
+        | {"samples": n, "paper": there, "here": here, "difference": round(here - there, 2)}
+        | {"spread": pytest.approx(np.nan, nan_ok=True), "seeds": 1, "interpolated": made}
+        for n, there, here, made in (
+            (1000, -200, -201.5, 0), (2000, -150, between, 1), (3000, -120, -118, 0),
+            (4000, -110, -111, 0),
         )
     ]  # fmt: skip
-    assert list(table.columns) == [*COLUMNS[:5], "paper", "here", "difference"]
+    exact = table[table.samples != 2000].samples  # without them there is nothing to say of seeds
+    theirs = theirs[theirs.samples.isin(exact) & (theirs.run == 0)]
+    monkeypatch.setattr(paper, "figure2", lambda: theirs)
+    again = paper.differences(pd.DataFrame(rows, columns=COLUMNS))
+    assert list(again.columns) == [*COLUMNS[:5], "paper", "here", "difference"]
     assert paper.differences(pd.DataFrame(rows[-4:], columns=COLUMNS)).empty
 
 
@@ -258,7 +267,8 @@ def test_how_near_they_are_over_the_papers_budget(committed):
     digits = found[(found.dataset == "mnist") & (found.samples >= 10**7)]
     three = (digits.algorithm == "aevb") & (digits.latent_dim == 3)
     assert (worst(digits[~three]) < [1.7, 2.4]).all()  # running, test
-    assert worst(digits[~three], algorithm="aevb").test < 1
+    large = digits[digits.latent_dim >= 10]
+    assert worst(large, algorithm="aevb").test < 1
     last = digits[three & (digits.split == "test")].iloc[-1]
     assert last.difference == pytest.approx(-3.7, abs=0.1)
     faces = found[(found.dataset == "frey_face") & (found.split == "test")]

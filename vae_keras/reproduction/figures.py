@@ -25,7 +25,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter
 
 from vae_keras import _files
-from vae_keras.datasets import Dataset
+from vae_keras.datasets import TITLES, Dataset
 from vae_keras.models.autoencoder import AutoEncoder
 from vae_keras.reproduction import paper, paths, presets, provenance, style
 from vae_keras.reproduction.experiments import MANY
@@ -160,9 +160,7 @@ def manifold(
         linewidth=0, alpha=0.5, ax=axis, legend=False, rasterized=True,
     )  # fmt: skip
     edge = max(4, 1.05 * codes[["z1", "z2"]].abs().to_numpy().max())
-    medians = codes.groupby("digit")[["z1", "z2"]].median()
-    places = _pushed_apart(medians.to_numpy(), 0.1 * edge)
-    for digit, place in zip(medians.index, places, strict=True):
+    for digit, place in class_places(codes, 0.1 * edge).items():
         axis.text(
             *place, str(digit), ha="center", va="center", weight="bold",
             path_effects=[withStroke(linewidth=2.5, foreground="white")],
@@ -175,22 +173,33 @@ def manifold(
         ylim=(-edge, edge),
         aspect="equal",
     )
-    _suptitle(figure, f"Learned 2-D manifolds {_after([faces, digits])}")
+    _suptitle(figure, f"Learned 2-D manifolds, E[x|z], {_after([faces, digits])}")
     for _ in range(3):  # with images of fixed aspect the layout needs several passes
         figure.draw_without_rendering()
     return figure
 
 
-def _pushed_apart(places: np.ndarray, least: float) -> np.ndarray:
-    """Move points, (n, 2), apart a little until any two have a distance of at least `least`."""
+def class_places(codes: pd.DataFrame, apart: float) -> dict[int, np.ndarray]:
+    """Digit -> where to name its class: where it is dense and the others are not.
+
+    `codes`: columns z1, z2, digit, of which the first 1,500 rows count. Names are moved until any
+    two have a distance of at least `apart`. Medians would not do: those of 5 and 8 nearly coincide.
+    """
+    codes = codes[:1500]
+    z, digits = codes[["z1", "z2"]].to_numpy(), codes.digit.to_numpy()
+    kernel = np.exp(-np.square(z[:, None] - z).sum(-1) / (2 * 0.3**2))
+    names = np.unique(digits)
+    density = np.stack([kernel[:, digits == name].sum(1) for name in names])
+    fit = density**2 / kernel.sum(1)  # density times the share of the class
+    places = z[np.argmax(np.where(digits == names[:, None], fit, 0), axis=1)]
     for _ in range(1000):
         away = places[:, None] - places
-        distance = np.linalg.norm(away, axis=-1) + least * np.eye(len(places))
-        if distance.min() >= least:
+        distance = np.linalg.norm(away, axis=-1) + apart * np.eye(len(places))
+        if distance.min() >= apart:
             break
-        push = np.clip(1.01 * least / np.maximum(distance, 1e-9) - 1, 0, None) / 2
+        push = np.clip(1.01 * apart / np.maximum(distance, 1e-9) - 1, 0, None) / 2
         places = places + np.einsum("ijk,ij->ik", away, push) / 2
-    return places
+    return dict(zip(names.tolist(), places, strict=True))
 
 
 def latent_codes(model: AutoEncoder, data: Dataset) -> pd.DataFrame:
@@ -207,7 +216,7 @@ def samples(runs: list[Run], rows: int) -> Figure:
     for letter, axis, run in zip(string.ascii_letters, axes[0], runs, strict=False):
         picture = tile(run.model.sample(rows * rows, mean=True), run.data.image_shape, rows)
         _show_images(axis, picture, f"({letter}) {run.experiment.latent_dim}-D latent space")
-    _suptitle(figure, f"{runs[0].learned_from}: random samples {_after(runs)}")
+    _suptitle(figure, f"{runs[0].learned_from}: E[x|z] at random z, {_after(runs)}")
     return figure
 
 
@@ -218,42 +227,33 @@ def lower_bound(
 
     As in the paper, it shows the bound of the test set and the running mean of the minibatches.
     `table`: figure 2's columns. With several seeds, a line shows the mean of those that got
-    furthest and a band the range of all. `titles`: data set -> title of its row of panels.
+    furthest and a band the range of all. `titles`: data set -> title.
     `at_rest`: columns latent_dim, split, samples, here, of wake-sleep on Frey Face with an encoder
     that does not learn; drawn as a thin line. The axes are the paper's if our curves fit in them.
     Hollow marks are the paper's own points, where known.
     """
     table = _shown(table[table.split != "train"])
-    titles = {name: title for name, title in titles.items() if name in set(table.dataset)}
-    columns = max(table.groupby("dataset").latent_dim.nunique())
-    with style.context():
-        figure = plt.figure(figsize=(max(4.8, 2.5 * columns), 2.6 * len(titles) + 0.4))
-        parts = figure.subfigures(len(titles), 1, squeeze=False)[:, 0]
-        rows = [part.subplots(1, columns, squeeze=False)[0] for part in parts]
+    sizes = table.groupby("dataset").latent_dim.unique()
+    panels = [(name, size) for name in titles if name in sizes for size in sorted(sizes[name])]
+    figure, part, axes = _panels(len(panels), 2.4, 2.0, columns=3)
     drawn = rest = False
-    theirs, letters = paper.figure2().query("run == 0"), iter(string.ascii_lowercase)
-    for part, row, (name, title) in zip(parts, rows, titles.items(), strict=True):
-        part.suptitle(title)
+    theirs = paper.figure2().query("run == 0")
+    for axis, letter, (name, latent_dim) in zip(axes, string.ascii_lowercase, panels, strict=False):
         curves = table[table.dataset == name]
-        limits, sizes = _nats(curves), sorted(set(curves.latent_dim))
-        part.supxlabel("training samples evaluated", fontsize="medium")
-        for axis, latent_dim in zip(row, sizes, strict=False):
-            panel = {"dataset": name, "latent_dim": latent_dim}
-            drawn |= _curves(axis, table, theirs, panel, "lower_bound", _marks(table))
-            here = curves[curves.latent_dim == latent_dim]
-            if at_rest is not None and name == "frey_face":
-                rest |= _at_rest(axis, here, at_rest[at_rest.latent_dim == latent_dim])
-            low, high = _moved(limits, here)
-            axis.set(
-                title="\n".join([f"({next(letters)}) $N_z$ = {latent_dim}", *_below(here, low)]),
-                xlabel="",
-                ylim=(low, high),
-                ylabel="lower bound (nats)" if axis is row[0] else "",
-            )
-        for axis in row[len(sizes) :]:
-            axis.axis("off")
-    shown = [axis for row in rows for axis in row if axis.lines]
-    _log_samples(shown)
+        panel = {"dataset": name, "latent_dim": latent_dim}
+        drawn |= _curves(axis, table, theirs, panel, "lower_bound", _marks(table))
+        here = curves[curves.latent_dim == latent_dim]
+        if at_rest is not None and name == "frey_face":
+            rest |= _at_rest(axis, here, at_rest[at_rest.latent_dim == latent_dim])
+        low, high = _moved(_nats(curves), here)
+        short = titles[name].partition(" (")[0].removeprefix("embedded ")
+        title = f"({letter}) {short}, $N_z$ = {latent_dim}"
+        axis.set(title="\n".join([title, *_below(here, low)]), xlabel="", ylim=(low, high))
+        axis.yaxis.set_major_locator(MaxNLocator(4))
+    part.supxlabel("training samples evaluated", fontsize="medium")
+    part.supylabel("lower bound (nats)", fontsize="medium")
+    _log_samples(axes)
+    _suptitle(figure, " and ".join(dict.fromkeys(titles[name] for name, _ in panels)))
     _key(figure, table, drawn, _marks(table), AT_REST if rest else {})
     return figure
 
@@ -397,55 +397,58 @@ def _thin(algorithm: str, split: str) -> dict[str, Any]:
 
 
 def differences(table: pd.DataFrame) -> Figure:
-    """Our values minus the paper's at the paper's points, one panel per data set and figure.
+    """Our values minus the paper's at the paper's points, one panel per panel of figures 2 and 3.
 
     `table`: rows of `paper.differences` for figure 2, figure 3, or both. Each curve has a line and
     a band of the seeds' standard deviation, in nats; for faces in per cent of the paper's bound.
     """
-    parts = {
-        "figure 2, MNIST": table[table.n_train.isna() & (table.dataset == "mnist")],
-        "figure 2, Frey Face": table[table.n_train.isna() & (table.dataset == "frey_face")],
-    } | {
-        rf"figure 3, $N_{{\mathrm{{train}}}}$ = {n:,.0f}": table[table.n_train == n]
-        for n in sorted(table.n_train.dropna().unique())
-    }  # fmt: skip
-    parts = {title: rows for title, rows in parts.items() if len(rows)}
-    legend = 1.2 if parts else 0.0
-    figure, part, axes = _panels(max(1, len(parts)), 3.6, 2.7, columns=2, legend=legend)
-    for axis, letter, (title, rows) in zip(
-        axes, string.ascii_lowercase, parts.items(), strict=False
+    on_faces = table.dataset == "frey_face"
+    unit = (table.paper.abs() / 100).where(on_faces, 1.0)
+    spread = table.get("spread", np.nan)  # absent with a single seed
+    table = table.assign(difference=table.difference / unit, spread=spread / unit)
+    by = ["n_train", "dataset", "latent_dim"]
+    panels = [  # in the order of figures 2 and 3
+        (which, rows)
+        for _, of_figure in table.groupby(table.n_train.notna())
+        for name in TITLES
+        for which, rows in of_figure[of_figure.dataset == name].groupby(by, dropna=False)
+    ]
+    legend = 1.2 if panels else 0.0
+    figure, part, axes = _panels(max(1, len(panels)), 2.4, 1.9, columns=3, legend=legend)
+    if not panels:
+        axes[0].axis("off")
+        axes[0].text(0.5, 0.5, "The paper has no points of these data.", ha="center")
+        return figure
+    for axis, letter, ((n_train, name, latent_dim), rows) in zip(
+        axes, string.ascii_lowercase, panels, strict=False
     ):
-        on_faces = rows.dataset.iloc[0] == "frey_face"
-        unit = rows.paper.abs() / 100 if on_faces else 1.0
-        spread = rows.get("spread", np.nan)  # absent with a single seed
-        rows = rows.assign(difference=rows.difference / unit, spread=spread / unit)
-        curve = ["latent_dim", "algorithm", "split"]
-        for (_, algorithm, split), points in rows.groupby(curve, dropna=False):
+        for (algorithm, split), points in rows.groupby(["algorithm", "split"]):
             marks = style.MARKS if len(points) == 1 else {}
-            look = _line(algorithm, split, marks) | {"color": style.colours()[algorithm], "lw": 0.8}
+            look = _line(algorithm, split, marks) | {"color": style.colours()[algorithm], "lw": 0.9}
             axis.plot(points.samples, points.difference, **look)
             low, high = (points.difference + sign * points.spread for sign in (-1, 1))
             axis.fill_between(points.samples, low, high, color=look["color"], alpha=0.15, lw=0)
         axis.plot([rows.samples.min(), rows.samples.max()], [0, 0], color="black", lw=0.6)
         axis.set_yscale("symlog", linthresh=LINEAR, linscale=1.2)
-        most = max(2 * LINEAR, 1.1 * rows.difference.abs().max())
-        each = (2, LINEAR, 20, 100) if most > 40 else (2, LINEAR, 10, 20)
+        like = table[(table.dataset == name) & (table.n_train.isna() == np.isnan(n_train))]
+        most = max(2 * LINEAR, 1.1 * like.difference.abs().max())
+        each = (LINEAR, 20, 100) if most > 40 else (2, LINEAR, 20 if most > 15 else 10)
         ticks = [tick for tick in each if tick < most]
         axis.set(
             ylim=(-most, most),
             yticks=[-tick for tick in ticks] + [0, *ticks],
             yticklabels=[f"-{tick}" for tick in ticks] + ["0", *(f"+{tick}" for tick in ticks)],
-            title=f"({letter}) {title}",
-            ylabel="ours minus the paper's " + ("(%)" if on_faces else "(nats)"),
+            title=f"({letter}) {TITLES[name]}, $N_z$ = {latent_dim:.0f}"
+            if np.isnan(n_train)
+            else rf"({letter}) figure 3, $N_{{\mathrm{{train}}}}$ = {n_train:,.0f}",
         )
         axis.minorticks_off()
-    if not parts:
-        axes[0].axis("off")
-        axes[0].text(0.5, 0.5, "The paper has no points of these data.", ha="center")
-        return figure
     _log_samples(axes)
     part.supxlabel("training samples evaluated", fontsize="medium")
-    band = "standard deviation of the seeds" if "spread" in table else ""
+    unit = "nats, on Frey Face %" if on_faces.any() else "nats"
+    part.supylabel(f"ours minus the paper's ({unit})", fontsize="medium")
+    _suptitle(figure, f"Linear up to {LINEAR}, logarithmic beyond")
+    band = "standard deviation of the seeds" if table.spread.notna().any() else ""
     _key(figure, table.assign(seed=0, samples=1), False, {}, band=band)
     return figure
 
@@ -495,7 +498,7 @@ def _curves(
         ends = end.groupby(ours.algorithm)
         longest = ours[end == ends.transform("max")]
         for (algorithm, split), rows in longest.groupby(["algorithm", "split"]):
-            mean = rows.groupby("samples")[value].mean()
+            mean = _by_seed(rows, value).mean(axis=1)
             look = _line(algorithm, split, marks)
             axis.plot(mean.index, mean, color=colours[algorithm], **look)
         stands = ours[(ours.samples == ends.transform("max")) & (end < ABOUT_ALL * whole)]
@@ -503,17 +506,22 @@ def _curves(
             axis.plot(last.samples, last[value], color=colours[last.algorithm], **UNDER_WAY)
         all_seeds = ours[ours.samples <= ends.transform("min")]
         for (algorithm, _), rows in all_seeds.groupby(["algorithm", "split"]):
-            of_seeds = rows.groupby("samples")[value]
             if rows.seed.nunique() > 1:
-                axis.fill_between(
-                    of_seeds.min().index, of_seeds.min(), of_seeds.max(),
-                    color=colours[algorithm], alpha=0.2, lw=0,
-                )  # fmt: skip
+                seeds = _by_seed(rows, value)
+                low, high = seeds.min(axis=1), seeds.max(axis=1)
+                axis.fill_between(seeds.index, low, high, color=colours[algorithm], alpha=0.2, lw=0)
     theirs = theirs[theirs.algorithm.isin(set(ours.algorithm)) & theirs.split.isin(set(ours.split))]
     for (algorithm, split), points in theirs.groupby(["algorithm", "split"]):
         points = points[_apart(points.samples, on_log_axis=value == "lower_bound")]
         axis.plot(points.samples, points[value], color=colours[algorithm], **_of_paper(split))
     return not theirs.empty
+
+
+def _by_seed(rows: pd.DataFrame, value: str) -> pd.DataFrame:
+    """A column per seed, by samples: a seed that was measured at other points is interpolated."""
+    seeds = rows.pivot_table(value, "samples", "seed")
+    between = seeds.set_axis(np.log(seeds.index)).interpolate("index", limit_area="inside")
+    return between.set_axis(seeds.index)
 
 
 def _apart(samples: pd.Series, on_log_axis: bool) -> list[bool]:
@@ -529,7 +537,7 @@ def _apart(samples: pd.Series, on_log_axis: bool) -> list[bool]:
 def _line(algorithm: str, split: str, marks: dict[str, str]) -> dict[str, Any]:
     """Line properties of our curves."""
     look = {"lw": 1.2, "marker": marks.get(split), "ms": style.MARK_SIZE, "mew": 0}
-    dashes = style.dashes(algorithm, split)
+    dashes = style.DASHES[split]
     return look | ({"dashes": dashes} if dashes else {})
 
 
@@ -569,16 +577,16 @@ def _key(
     ends = ours.groupby([*curve, "seed"]).samples.max().groupby(curve)
     if (ends.max() < ABOUT_ALL * ours.samples.max()).any():
         handles.append(Line2D([], [], color="black", **UNDER_WAY))
-        labels.append("as far as its run has come")
+        labels.append("end of an unfinished run")
     if (seeds := ours.seed.nunique()) > 1:
         even = (ends.min() >= ABOUT_ALL * ends.max()).all()
-        band = f"range of {seeds} seeds" + ("" if even else ", as far as all have come")
+        band = f"range of {seeds} seeds" + ("" if even else ", as far as all go")
     if band:
         handles.append(Patch(color="grey", alpha=0.3, lw=0))
         labels.append(band)
     for split in sorted(set(ours.split)) if theirs else ():
         handles.append(Line2D([], [], color="black", **_of_paper(split)))
-        labels.append(f"the paper's own points, {style.SPLITS[split]}")
+        labels.append(f"the paper, {style.SPLITS[split]}")
     for algorithm, label in (thin or {}).items():
         for split in sorted(set(ours.split)):
             handles.append(Line2D([], [], **_thin(algorithm, split)))

@@ -13,6 +13,7 @@ import pandas as pd
 
 _PANEL = ["dataset", "latent_dim"]
 NEAR = 0.005  # largest relative difference in samples between one of our points and the paper's
+BETWEEN = 2.0  # largest ratio of two of our points between which a seed is interpolated
 
 
 @functools.cache
@@ -58,37 +59,58 @@ def points(
 
 
 def differences(table: pd.DataFrame) -> pd.DataFrame:
-    """Our values minus the paper's, in nats, at those points of the paper that we measured.
+    """Our values minus the paper's, in nats, at the paper's points.
 
+    A seed that was not measured at a point counts by interpolation over log samples between two of
+    its own points, if these are at most a factor `BETWEEN` apart; otherwise it does not count.
     `table`: figure 2's or figure 3's columns. Returned columns: those that identify the curve;
-    samples; paper; here, the mean over the seeds that reached the point; difference; and, with
-    several seeds, spread (their standard deviation) and seeds (their number).
+    samples; paper; here, the mean over the seeds; difference; and, with several seeds or with
+    interpolated ones, spread (the seeds' standard deviation), seeds (their number) and interpolated
+    (how many of them are).
     """
     value, theirs = "marginal_log_likelihood", figure3()
     if value not in table:
         value, theirs = "lower_bound", figure2().query("run == 0").drop(columns="run")
     curve = [c for c in ("dataset", "latent_dim", "n_train", "algorithm", "split") if c in theirs]
-    ours = table.groupby([*curve, "samples"])[value].agg(["mean", "std", "count"]).reset_index()
-    ours, theirs = (t.sort_values("samples").astype({"samples": float}) for t in (ours, theirs))
-    theirs = theirs.assign(at=theirs.samples)
-    found = pd.merge_asof(
-        theirs, ours.assign(here=ours.samples), on="samples", by=curve, direction="nearest"
-    ).dropna(subset="here")
-    found = found[(found.here / found["at"] - 1).abs() <= NEAR]
-    found = pd.DataFrame(
-        {name: found[name] for name in curve}
-        | {
-            "samples": found["at"].astype(int),
-            "paper": found[value],
-            "here": found["mean"],
-            "difference": found["mean"] - found[value],
-            "spread": found["std"],
-            "seeds": found["count"],
-        }
-    ).sort_values([*curve, "samples"], ignore_index=True)
-    if found.spread.isna().all():
-        found = found.drop(columns=["spread", "seeds"])
-    return found.round(2)
+    parts = []
+    for which, points in theirs.groupby(curve):
+        ours = table[(table[curve] == pd.Series(dict(zip(curve, which, strict=True)))).all(axis=1)]
+        points = points.sort_values("samples")
+        found = [_at(of_seed, points.samples, value) for _, of_seed in ours.groupby("seed")]
+        values = np.array([here for here, _ in found]).reshape(len(found), len(points))
+        made = np.array([between for _, between in found]).reshape(values.shape)
+        seeds = pd.DataFrame(values.T, index=points.index)
+        parts.append(
+            points[[*curve, "samples"]].assign(
+                paper=points[value],
+                here=seeds.mean(axis=1),
+                difference=seeds.mean(axis=1) - points[value],
+                spread=seeds.std(axis=1),
+                seeds=seeds.count(axis=1),
+                interpolated=made.sum(axis=0),
+            )
+        )
+    found = pd.concat(parts).dropna(subset="here").sort_values([*curve, "samples"])
+    if (found.seeds <= 1).all() and not found.interpolated.any():
+        found = found.drop(columns=["spread", "seeds", "interpolated"])
+    return found.round(2).reset_index(drop=True)
+
+
+def _at(ours: pd.DataFrame, points: pd.Series, value: str) -> tuple[np.ndarray, np.ndarray]:
+    """One seed's values at the points, NaN where there are none; and which are interpolated."""
+    ours = ours.dropna(subset=value).sort_values("samples")
+    samples, values = ours.samples.to_numpy(float), ours[value].to_numpy(float)
+    at = points.to_numpy(float)
+    if not len(ours):
+        return np.full(len(at), np.nan), np.zeros(len(at), bool)
+    nearest = np.abs(samples[:, None] / at - 1).argmin(axis=0)
+    measured = np.abs(samples[nearest] / at - 1) <= NEAR
+    after = np.searchsorted(samples, at).clip(1, max(len(samples) - 1, 1))
+    close = samples[np.minimum(after, len(samples) - 1)] <= BETWEEN * samples[after - 1]
+    inside = (samples[0] <= at) & (at <= samples[-1]) & close & ~measured
+    between = np.interp(np.log(at), np.log(samples), values)
+    here = np.where(measured, values[nearest], np.where(inside, between, np.nan))
+    return here, inside
 
 
 def claims(table: pd.DataFrame) -> pd.DataFrame:

@@ -16,16 +16,10 @@ ALGORITHMS = {  # name -> label in legends, in the order of the colours
     "mcem": "Monte Carlo EM",
     "full_vb": "full VB",
 }
-DASHES: dict[str, Any] = {"train": (3, 1.5), "running": (1, 1), "test": ""}
-DASHES_OF_MCEM: dict[str, Any] = {"train": (1, 1), "test": (6, 1, 1, 1)}  # in grey it is like AEVB
+DASHES: dict[str, Any] = {"train": (3, 1.5), "running": (1, 1), "test": ""}  # "": solid
 MARKS, MARK_SIZE = {"train": "^", "running": "v", "test": "o"}, 4
-SPLITS = {"train": "training set", "running": "minibatches (running mean)", "test": "test set"}
+SPLITS = {"train": "training set", "running": "running mean", "test": "test set"}
 NATS = {"mnist": (-150, -95), "frey_face": (0, 1600)}  # the y axes of the paper's figure 2
-
-
-def dashes(algorithm: str, split: str) -> Any:
-    """The dashes of a curve; "" means solid."""
-    return (DASHES | DASHES_OF_MCEM if algorithm == "mcem" else DASHES)[split]
 
 
 def colours() -> dict[str, tuple[float, float, float]]:
