@@ -56,7 +56,7 @@ def test_a_figures_command_draws_it(file):
 
 def test_the_other_tables_are_those_that_the_article_names_by_a_script_beside_them(tracked):
     others = {file: shlex.split(COMMANDS[file]) for file in set(COMMANDS) - set(DRAWN)}
-    assert {Path(file).name for file in others} == set(re.findall(r"`(\w+\.csv)`", REPORT))
+    assert set(others) == set(re.findall(r"\.\./(benchmarks/\w+/\w+\.csv)\)", REPORT))
     for file, (python, script, *options) in others.items():
         assert python == "python"
         assert script in tracked
