@@ -446,8 +446,8 @@ def differences(table: pd.DataFrame) -> Figure:
     _log_samples(axes)
     part.supxlabel("training samples evaluated", fontsize="medium")
     unit = "nats, on Frey Face %" if on_faces.any() else "nats"
-    part.supylabel(f"ours minus the paper's ({unit})", fontsize="medium")
-    _suptitle(figure, f"Linear up to {LINEAR}, logarithmic beyond")
+    part.supylabel(f"difference ({unit})", fontsize="medium")
+    _suptitle(figure, f"Ours minus the paper's (axes linear up to {LINEAR}, logarithmic beyond)")
     band = "standard deviation of the seeds" if table.spread.notna().any() else ""
     _key(figure, table.assign(seed=0, samples=1), False, {}, band=band)
     return figure
