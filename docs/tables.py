@@ -79,14 +79,15 @@ def of_large_training_set() -> str:
     found = read("recipe/large_training_set").query("samples >= 2_000_000")
     rows = []
     for variation, of_it in found.groupby("variation"):
-        cells = [f"{of_it.samples.max():,}", f"{of_it.seeds.min():.0f} to {of_it.seeds.max():.0f}"]
+        cells = [f"{of_it.samples.max():,}", _span(of_it.seeds)]
         for quantity in ("appendix_d", "lower_bound"):
             for split in ("train", "test"):
                 one = of_it[of_it.split == split]
                 apart = one[quantity] - one.paper
                 none = apart.isna().all()  # Monte Carlo EM has no bound
                 cells.append("" if none else f"{apart.min():+.1f} to {apart.max():+.1f}")
-        rows.append([variation.replace("_", "-"), *cells])
+        algorithm, _, how = variation.partition(", ")
+        rows.append([f"{style.ALGORITHMS[algorithm]}{', ' if how else ''}{how}", *cells])
     columns = [
         "N_train = 50,000",
         "up to",
@@ -97,6 +98,11 @@ def of_large_training_set() -> str:
         "test",
     ]
     return markdown(columns, rows)
+
+
+def _span(numbers: pd.Series) -> str:
+    """The least and the greatest of whole numbers, or the one."""
+    return " to ".join(f"{n:.0f}" for n in dict.fromkeys((numbers.min(), numbers.max())))
 
 
 def of_published() -> str:
@@ -222,7 +228,8 @@ def written(page: str) -> str:
 
     def made(found: re.Match) -> str:
         table = re.sub(r"\bN_(train|z)\b|10\^\d", lambda one: f"${one[0]}$", TABLES[found[2]]())
-        return f"{found[1]}{table.replace('N_train', 'N_{train}')}\n"
+        table = re.sub(r"(?<=[ /])[-+]0\.0(?!\d)", "0.0", table.replace("N_train", "N_{train}"))
+        return f"{found[1]}{table}\n"
 
     return TABLE.sub(made, page)
 
