@@ -43,7 +43,6 @@ autodoc_default_options = {"members": True, "show-inheritance": True}
 autodoc_member_order = "bysource"
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 110
-add_module_names = False
 toc_object_entries_show_parents = "hide"
 smartquotes = False  # quoted text is mostly to be typed
 
@@ -52,7 +51,7 @@ html_title = f"vae_keras {version}"
 html_static_path = ["site/static"]
 html_favicon = html_logo = "site/static/favicon.svg"  # z -> x, as in figure 1
 html_css_files = ["site.css"]
-html_js_files = ["sidebar.js"]
+html_js_files = ["sidebar.js", "theme.js"]
 html_copy_source = False
 html_show_sphinx = False
 html_theme_options = {"top_of_page_buttons": []}
@@ -65,3 +64,4 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-signature", docstrings.signature)
     app.connect("autodoc-process-bases", docstrings.bases)
     app.connect("autodoc-skip-member", docstrings.inherited)
+    app.connect("env-updated", docstrings.found_once)

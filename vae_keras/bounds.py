@@ -1,8 +1,13 @@
 """Estimators of variational lower bounds: pure functions, in nats per datapoint.
 
-Each takes `posterior`, q(z|x) of batch shape (M,); `prior`, p(z); `z`, (L, M, *event), L samples
-from q for each of M datapoints; and `log_likelihood`, log p(x|z), (L, M), at these samples. Larger
-is better: in expectation each is at most log p(x).
+All three take the same arguments and return a `Bound`. Larger is better: in expectation each is at
+most log p(x).
+
+Args:
+    posterior: q(z|x), of batch shape (M,).
+    prior: p(z).
+    z: (L, M, *latent), L samples from q for each of M datapoints.
+    log_likelihood: log p(x|z), (L, M), at these samples.
 """
 
 from typing import NamedTuple
@@ -19,6 +24,7 @@ __all__ = ["ESTIMATORS", "Bound", "importance_weighted", "sgvb_a", "sgvb_b"]
 class Bound(NamedTuple):
     """An estimate of the bound and of its two terms, each (M,), nats: elbo = reconstruction - kl.
 
+    >>> from vae_keras.bounds import Bound
     >>> elbo, reconstruction, kl = Bound(elbo=-1.125, reconstruction=-1.0, kl=0.125)
     >>> elbo == reconstruction - kl
     True
@@ -34,10 +40,14 @@ def sgvb_a(
 ) -> Bound:
     """Estimator A, equation 6, for any q and p.
 
-    elbo = mean_l [log p(x|z_l) + log p(z_l) - log q(z_l|x)]. `kl` is estimated from the samples,
-    mean_l [log q(z_l|x) - log p(z_l)], and may be negative.
+    elbo = mean_l [log p(x|z_l) + log p(z_l) - log q(z_l|x)]. The arguments are those of the module.
+
+    Returns:
+        A `Bound`. `kl` is estimated from the samples, mean_l [log q(z_l|x) - log p(z_l)], and may
+        be negative.
 
     >>> from tensorflow_probability import distributions as tfd
+    >>> from vae_keras.bounds import sgvb_a
     >>> q, p = tfd.Normal([0.5], 1.0), tfd.Normal(0.0, 1.0)  # log q(z) - log p(z) = z/2 - 1/8
     >>> bound = sgvb_a(q, p, z=[[1.0]], log_likelihood=[[-2.0]])
     >>> print(bound.kl.numpy().round(3), bound.elbo.numpy().round(3))
@@ -54,10 +64,16 @@ def sgvb_b(
     """Estimator B, equation 7: only the reconstruction is sampled, the KL has a closed form.
 
     elbo = mean_l log p(x|z_l) - KL(q(z|x) || p(z)). For a Gaussian q and p = N(0, I), appendix B:
-    KL = -1/2 sum_j (1 + log sigma_j^2 - mu_j^2 - sigma_j^2). Raises NotImplementedError if TFP has
-    no closed form for this pair.
+    KL = -1/2 sum_j (1 + log sigma_j^2 - mu_j^2 - sigma_j^2). The arguments are those of the module.
+
+    Returns:
+        A `Bound`.
+
+    Raises:
+        NotImplementedError: if TFP has no closed form of the KL for this pair.
 
     >>> from tensorflow_probability import distributions as tfd
+    >>> from vae_keras.bounds import sgvb_b
     >>> q, p = tfd.Normal([0.5], 1.0), tfd.Normal(0.0, 1.0)  # KL = 0.5^2 / 2
     >>> bound = sgvb_b(q, p, z=[[1.0]], log_likelihood=[[-2.0]])
     >>> print(bound.kl.numpy(), bound.elbo.numpy())
@@ -75,11 +91,15 @@ def importance_weighted(
     """The importance-weighted bound (Burda et al. 2015), for any q and p.
 
     elbo = log mean_l w_l, w_l = p(x|z_l) p(z_l) / q(z_l|x). One sample gives estimator A; more give
-    a tighter bound on log p(x). `reconstruction` is the mean of log p(x|z_l) with weights
-    w_l / sum w, and `kl` = `reconstruction` - `elbo`.
+    a tighter bound on log p(x). The arguments are those of the module.
+
+    Returns:
+        A `Bound`. `reconstruction` is the mean of log p(x|z_l) with weights w_l / sum w, and
+        `kl` = `reconstruction` - `elbo`.
 
     >>> import tensorflow as tf
     >>> from tensorflow_probability import distributions as tfd
+    >>> from vae_keras.bounds import importance_weighted
     >>> p = tfd.Normal([0.0], 1.0)  # with q = p, w_l = p(x|z_l)
     >>> bound = importance_weighted(p, p, tf.zeros((2, 1)), tf.math.log([[1.0], [3.0]]))
     >>> print(bound.elbo.numpy().round(3))  # log((1 + 3) / 2); the mean of the logs is 0.549

@@ -115,7 +115,20 @@ def guarding(model: Any) -> Iterator[None]:
 
 
 class StopAtSamples(keras.callbacks.Callback):
-    """Stop training once the model has evaluated `samples` training samples in total."""
+    """Stop training once the model has evaluated `samples` training samples in total.
+
+    Args:
+        samples: the number at which to stop, compared with the model's `samples_evaluated`.
+
+    >>> import numpy as np
+    >>> from vae_keras import VAE, callbacks, networks
+    >>> vae = VAE(networks.gaussian_encoder(3, 8, 2), networks.bernoulli_decoder(2, 8, 3))
+    >>> vae.compile()
+    >>> stop = callbacks.StopAtSamples(100)
+    >>> history = vae.fit(np.ones((50, 3)), epochs=9, callbacks=[stop], verbose=0)
+    >>> vae.samples_evaluated
+    100
+    """
 
     def __init__(self, samples: int):
         super().__init__()

@@ -61,7 +61,10 @@ ANNOUNCED = "VAE_KERAS_ANNOUNCED"  # missing data sets already reported to the u
 class DataError(RuntimeError):
     """Data are missing, damaged, or not what their name says.
 
-    `reason`: why they are missing, in a few words. `answers`: the answer of each address.
+    Args:
+        message: what is wrong, and the remedy.
+        reason: why they are missing, in a few words.
+        answers: the answer of each address.
     """
 
     def __init__(self, message: str, reason: str = "", answers: dict[str, str] | None = None):
@@ -77,9 +80,14 @@ class EmbeddedDataWarning(UserWarning):
 class Dataset:
     """Images of a data set, split into train and test.
 
-    `x_train`, `x_test`: uint8, (n, height * width). `y_train`, `y_test`: digit labels (n,), the
-    two factors of the synthetic faces (n, 2), or None. `title`: its name in figures. `embedded`:
-    True if these are not the paper's data. `source`: where it was found.
+    Args:
+        name: one of `NAMES`.
+        title: its name in figures.
+        x_train, x_test: uint8, (n, height * width).
+        image_shape: (height, width).
+        source: where it was found.
+        y_train, y_test: digit labels (n,), the two factors of the synthetic faces (n, 2), or None.
+        embedded: True if these are not the paper's data.
     """
 
     name: str
@@ -221,9 +229,13 @@ def keras_cache() -> Path:
 
 
 def locate(name: str) -> Path | None:
-    """The local file of the real data set `name`, or None if it needs a download.
+    """The local file of a real data set, or None if it needs a download.
 
-    Raises DataError if ``VAE_KERAS_DATA`` does not name a folder.
+    Args:
+        name: "mnist" or "frey_face".
+
+    Raises:
+        DataError: if ``VAE_KERAS_DATA`` does not name a folder.
     """
     folders = [keras_cache()]
     if configured := os.environ.get("VAE_KERAS_DATA"):
@@ -336,12 +348,21 @@ def _mnist_5k() -> Dataset:
 
 
 def draw_faces(factors: np.ndarray) -> np.ndarray:
-    """Draw 28 x 20 faces: uint8 (n, 560).
+    """Draw 28 x 20 faces without noise, from two factors.
 
-    `factors`, (n, 2) in [-1, 1]: the head's turn from left to right, and the mouth from a frown
-    to a smile, with which the eyebrows rise. There is no noise: the two factors determine the
-    image. Each moves about as much of it, and by little enough that the image is nearly linear in
-    both: so a VAE with two latent variables finds both.
+    The factors determine the image. Each moves about as much of it, and by little enough that the
+    image is nearly linear in both: so a VAE with two latent variables finds both.
+
+    Args:
+        factors: (n, 2) in [-1, 1]: the head's turn from left to right, and the mouth from a frown
+            to a smile, with which the eyebrows rise.
+
+    Returns:
+        NumPy, uint8, (n, 560).
+
+    >>> from vae_keras.datasets import draw_faces
+    >>> draw_faces([[0.0, 1.0]]).shape
+    (1, 560)
     """
     turn, smile = (np.asarray(factors, np.float64)[:, k, None, None] for k in (0, 1))
     row, column = np.mgrid[-1:1:28j, -0.72:0.72:20j][:, None]
@@ -428,12 +449,27 @@ def sentence(missing: dict[str, DataError]) -> str:
 def load(name: str, allow_embedded: bool = False) -> Dataset:
     """Load a data set by name (see the table above).
 
-    With `allow_embedded`, `mnist` and `frey_face` fall back on `mnist_5k` and `synthetic_faces`
-    if the real data are neither found nor downloadable, with an `EmbeddedDataWarning`; the returned
-    `Dataset` is named accordingly.
+    Args:
+        name: one of `NAMES`.
+        allow_embedded: fall back on `mnist_5k` for `mnist`, and on `synthetic_faces` for
+            `frey_face`, if the real data are neither found nor downloadable. The result is named
+            accordingly.
 
-    Raises ValueError for an unknown name, DataError for data that are missing, damaged, or cannot
-    be stored (a damaged *local* file is never skipped), and ImportError if SciPy is missing.
+    Returns:
+        A `Dataset`.
+
+    Raises:
+        ValueError: for an unknown name.
+        DataError: for data that are missing, damaged, or cannot be stored. A damaged *local* file
+            is never skipped.
+        ImportError: for Frey Face without SciPy.
+
+    Warns:
+        EmbeddedDataWarning: if embedded data stand in for the real.
+
+    >>> from vae_keras import datasets
+    >>> datasets.load("mnist_5k").x_train.shape
+    (4000, 784)
     """
     if name not in NAMES:
         raise ValueError(f"unknown data set {name!r}: one of {', '.join(NAMES)}")
@@ -451,7 +487,11 @@ def load(name: str, allow_embedded: bool = False) -> Dataset:
 
 
 def report() -> int:
-    """Print where each real data set is, or each source's answer; returns 1 if any is missing."""
+    """Print where each real data set is, or each source's answer.
+
+    Returns:
+        0, or 1 if any data set is missing.
+    """
     status = 0
     for name in _REMOTE:
         try:

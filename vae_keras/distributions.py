@@ -65,7 +65,18 @@ def _multivariate(independent):
 
 
 def standard_normal(event_shape: int | tuple[int, ...]) -> tfd.Distribution:
-    """N(0, I) over `event_shape`, the paper's prior p(z)."""
+    """N(0, I), the paper's prior p(z).
+
+    Args:
+        event_shape: the shape of one z, an int or a tuple.
+
+    Returns:
+        A TFP distribution, which draws by Philox.
+
+    >>> from vae_keras.distributions import standard_normal
+    >>> print(standard_normal(2).log_prob([0.0, 0.0]).numpy().round(2))  # -log(2 pi)
+    -1.84
+    """
     zeros = tf.zeros(event_shape)
     return tfd.Independent(Normal(zeros, tf.ones_like(zeros)), zeros.shape.rank)
 

@@ -74,7 +74,12 @@ class Reciprocal(_Positive):
 
     Reparameterised by the inverse CDF, z = low (high / low)^u.
 
+    Args:
+        low, high: the ends of the support, positive, `low` below `high`.
+        validate_args, allow_nan_stats, name: as in TFP.
+
     >>> import math
+    >>> from vae_keras.families import Reciprocal
     >>> print(Reciprocal(1.0, math.e).prob([0.5, 2.0]).numpy())  # 0 below `low`; 1 / z
     [0.  0.5]
     """
@@ -122,6 +127,11 @@ class Gompertz(_Positive):
     log p(z) = log(concentration rate) + rate z - concentration (exp(rate z) - 1). Reparameterised
     by the inverse CDF, z = log(1 - log(1 - u) / concentration) / rate.
 
+    Args:
+        concentration, rate: positive.
+        validate_args, allow_nan_stats, name: as in TFP.
+
+    >>> from vae_keras.families import Gompertz
     >>> print(Gompertz(1.0, rate=2.0).prob(0.0).numpy())  # concentration * rate
     2.0
     """
@@ -156,11 +166,16 @@ class Gompertz(_Positive):
 
 
 class FisherF(_Positive):
-    """The F distribution with `df1` and `df2` degrees of freedom, over z > 0.
+    """The F distribution, over z > 0.
 
     p(z) = r^a z^(a - 1) (1 + r z)^-(a + b) / B(a, b), a = df1 / 2, b = df2 / 2, r = df1 / df2.
     Reparameterised by composition: the ratio of two Gamma variables, each divided by its mean.
 
+    Args:
+        df1, df2: the degrees of freedom, positive.
+        validate_args, allow_nan_stats, name: as in TFP.
+
+    >>> from vae_keras.families import FisherF
     >>> print(FisherF(2.0, 2.0).prob(1.0).numpy().round(3))  # here 1 / (1 + z)^2
     0.25
     """

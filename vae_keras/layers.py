@@ -70,6 +70,7 @@ class DistributionLayer(keras.layers.Layer):
 
     >>> import tensorflow as tf
     >>> from tensorflow_probability import distributions as tfd
+    >>> from vae_keras.layers import DistributionLayer
     >>> class Poisson(DistributionLayer):  # log p(k) = k log r - r - log k!, log r its parameter
     ...     @property
     ...     def params_size(self):
@@ -90,6 +91,7 @@ class DistributionLayer(keras.layers.Layer):
                 "size: a latent space has at least one dimension"
             )
         what = f"{type(self).__name__}: a size of event_shape"
+        #: The shape of one draw, a tuple of ints.
         self.event_shape = tuple(_checks.count(what, size) for size in shape)
 
     @property
@@ -102,7 +104,7 @@ class DistributionLayer(keras.layers.Layer):
         raise NotImplementedError
 
     def call(self, params: Parameters) -> tfd.Distribution:
-        """Return a `tfd.Distribution`; see the class."""
+        """The distribution with these parameters, once their shape is checked."""
         self._check(params.shape)
         distribution = self.distribution(params)
         # Keras looks for these before it converts an object to a tensor (here, to the mean).
@@ -139,11 +141,15 @@ class DistributionLayer(keras.layers.Layer):
 class DiagonalGaussian(DistributionLayer):
     """N(mu, diag sigma^2) with parameters mu and log sigma^2 (appendix C.2).
 
-    log p(y) = -1/2 sum_j [(y_j - mu_j)^2 / sigma_j^2 + log sigma_j^2 + log 2 pi]. `params_size` is
-    twice the last axis of `event_shape`.
+    log p(y) = -1/2 sum_j [(y_j - mu_j)^2 / sigma_j^2 + log sigma_j^2 + log 2 pi].
+
+    Args:
+        event_shape: an int or a tuple of ints; `params_size` is twice its last axis.
+        kwargs: those of a Keras layer, such as `name`.
 
     >>> import tensorflow as tf
     >>> from tensorflow_probability import distributions as tfd
+    >>> from vae_keras.layers import DiagonalGaussian
     >>> q = DiagonalGaussian(1)(tf.constant([[0.5, 0.0]]))  # mu = 0.5, log sigma^2 = 0
     >>> p = DiagonalGaussian(1)(tf.zeros((1, 2)))  # N(0, 1)
     >>> print(q.mean().numpy(), tfd.kl_divergence(q, p).numpy())  # KL = 0.5^2 / 2
@@ -163,10 +169,11 @@ class DiagonalGaussian(DistributionLayer):
 class SigmoidMeanGaussian(DiagonalGaussian):
     """N(sigmoid(a), diag sigma^2), parameters a and log sigma^2: the paper's p(x|z) for Frey Face.
 
-    Section 5: appendix C.2 with means in (0, 1), the range of pixels. Log density and `params_size`
-    are those of `DiagonalGaussian`, with mu = sigmoid(a) = 1 / (1 + exp(-a)).
+    Section 5: appendix C.2 with means in (0, 1), the range of pixels. Log density, arguments and
+    `params_size` are those of `DiagonalGaussian`, with mu = sigmoid(a) = 1 / (1 + exp(-a)).
 
     >>> import tensorflow as tf
+    >>> from vae_keras.layers import SigmoidMeanGaussian
     >>> print(SigmoidMeanGaussian(2)(tf.zeros((1, 4))).mean().numpy())
     [[0.5 0.5]]
     """
@@ -183,9 +190,14 @@ class Bernoulli(DistributionLayer):
     """Independent Bernoulli pixels with y = sigmoid(logits) (appendix C.1).
 
     log p(x) = sum_i x_i log y_i + (1 - x_i) log(1 - y_i), equation 11. As in the paper, this also
-    holds for grey pixels x in [0, 1]. `params_size` is the last axis of `event_shape`.
+    holds for grey pixels x in [0, 1].
+
+    Args:
+        event_shape: an int or a tuple of ints; `params_size` is its last axis.
+        kwargs: those of a Keras layer, such as `name`.
 
     >>> import tensorflow as tf
+    >>> from vae_keras.layers import Bernoulli
     >>> p = Bernoulli(2)(tf.zeros((1, 2)))  # y = 1/2
     >>> print(p.log_prob([0.3, 1.0]).numpy().round(3))  # 2 log(1/2)
     [-1.386]
@@ -219,9 +231,8 @@ _OTHERS = {
 class TFPDistribution(DistributionLayer):
     """Any family of TFP or of `vae_keras.families`, with each parameter mapped to its domain.
 
-    `family`: a class of `tfp.distributions` or its name. `fixed`: parameters that are not learned,
-    numbers or arrays of them, in float32, saved with the layer. A scalar family is made independent
-    over `event_shape`; a multivariate family takes the last axis as its event:
+    A scalar family is made independent over `event_shape`; a multivariate family takes the last
+    axis as its event:
 
         TFPDistribution("Laplace", 5)                        # loc, scale: params_size 10
         TFPDistribution("StudentT", 5, fixed={"df": 4.0})    # loc, scale
@@ -231,10 +242,19 @@ class TFPDistribution(DistributionLayer):
     The maps are TFP's, for example softplus(s) = log(1 + exp(s)) for a scale. A parameter that must
     exceed another is the other plus a softplus. The log density is the family's.
 
-    Raises ValueError for an unknown family, an unknown name in `fixed`, or fixed values that are
-    neither numbers nor arrays of them, or do not fit the event or the learned parameters.
+    Args:
+        family: a class of `tfp.distributions` or its name.
+        event_shape: an int or a tuple of ints.
+        fixed: parameters that are not learned, by name: numbers or arrays of them, in float32,
+            saved with the layer.
+        kwargs: those of a Keras layer, such as `name`.
+
+    Raises:
+        ValueError: for an unknown family, an unknown name in `fixed`, and fixed values that are
+            neither numbers nor arrays of them, or do not fit the event or the learned parameters.
 
     >>> import tensorflow as tf
+    >>> from vae_keras.layers import TFPDistribution
     >>> layer = TFPDistribution("Laplace", 2, fixed={"scale": 0.5})  # log p(y) = -2 |y - loc|
     >>> p = layer(tf.zeros((1, 2)))
     >>> print(layer.params_size, p.log_prob([0.0, 1.5]).numpy())
@@ -353,14 +373,21 @@ class TFPDistribution(DistributionLayer):
 
 @_register
 class GaussianMixture(DistributionLayer):
-    """A mixture of `components` diagonal Gaussians; parameters: logits, means, log variances.
+    """A mixture of diagonal Gaussians; parameters: logits, means, log variances.
 
-    log p(y) = log sum_k softmax(logits)_k N(y; mu_k, diag sigma_k^2). `event_shape`: an int, d;
-    `params_size` is components * (1 + 2 d). Use it as a prior (see `priors.Learned`) or a decoder:
-    its KL has no closed form, and it is not reparameterised. Raises ValueError for less than one
-    component.
+    log p(y) = log sum_k softmax(logits)_k N(y; mu_k, diag sigma_k^2). Use it as a prior (see
+    `priors.Learned`) or a decoder: its KL has no closed form, and it is not reparameterised.
+
+    Args:
+        event_shape: d, an int; `params_size` is components * (1 + 2 d).
+        components: the number of Gaussians.
+        kwargs: those of a Keras layer, such as `name`.
+
+    Raises:
+        ValueError: for fewer than one component, and for an `event_shape` of several sizes.
 
     >>> import tensorflow as tf
+    >>> from vae_keras.layers import GaussianMixture
     >>> layer = GaussianMixture(1, components=2)
     >>> p = layer(tf.constant([[0.0, 0.0, -1.0, 1.0, 0.0, 0.0]]))  # logits, means, log variances
     >>> print(p.mean().numpy(), p.log_prob([0.0]).numpy().round(3))  # log N(0; +-1, 1)
@@ -395,16 +422,20 @@ class GaussianMixture(DistributionLayer):
 class Blockwise(DistributionLayer):
     """Several decoders in one: parts of x, independent given z, each with a distribution layer.
 
-    log p(x) = sum_k log p_k(x_k). `layers`: distribution layers over vectors, in the order of the
-    parts x_k of x. The input concatenates their parameters:
+    log p(x) = sum_k log p_k(x_k). The input concatenates the parameters of the parts x_k:
 
         heads = [Dense(part.params_size)(hidden) for part in (bits, reals)]
         likelihood = Blockwise([bits, reals])(keras.layers.Concatenate()(heads))
 
-    Raises ValueError if `layers` is empty, or if an event of one is not a vector.
+    Args:
+        layers: distribution layers over vectors, in the order of the parts of x.
+        kwargs: those of a Keras layer, such as `name`.
+
+    Raises:
+        ValueError: if `layers` is empty, or if an event of one is not a vector.
 
     >>> import tensorflow as tf
-    >>> from vae_keras.layers import Bernoulli, TFPDistribution
+    >>> from vae_keras.layers import Bernoulli, Blockwise, TFPDistribution
     >>> layer = Blockwise([Bernoulli(2), TFPDistribution("Laplace", 1, fixed={"scale": 0.5})])
     >>> p = layer(tf.zeros((1, layer.params_size)))
     >>> print(p.log_prob([0.0, 1.0, 1.5]).numpy().round(3))  # 2 log(1/2) - 2 * 1.5
@@ -446,12 +477,19 @@ class Blockwise(DistributionLayer):
 class NegativeLogLikelihood(keras.losses.Loss):
     """-mean_i log p(y_i) in nats, for a model that ends in one of these layers.
 
+    With weights w the default is -sum_i w_i log p(y_i) / n over n datapoints.
+
+    Args:
+        args, kwargs: those of `keras.losses.Loss`, for example `reduction`.
+
     Targets y have the distribution's shape; a last axis of size 1 may be left out, as in Keras's
-    own losses. `sample_weight` and `reduction` are as in Keras: the default, with weights w, is
-    -sum_i w_i log p(y_i) / n over n datapoints. Raises ValueError for other shapes.
+    own losses.
+
+    Raises:
+        ValueError: when called, for targets of other shapes.
 
     >>> import tensorflow as tf
-    >>> from vae_keras.layers import Bernoulli
+    >>> from vae_keras.layers import Bernoulli, NegativeLogLikelihood
     >>> loss = NegativeLogLikelihood()
     >>> print(loss(tf.ones(5), Bernoulli(1)(tf.zeros((5, 1)))).numpy().round(3))  # log 2
     0.693

@@ -28,10 +28,13 @@ _LEAST_SAMPLES_A_DIMENSION = 3  # to fit a Gaussian with a full covariance
 class Estimate(NamedTuple):
     """Estimates of log p(x), one per datapoint.
 
-    `log_likelihood`: (N,), nats. `error`: (N,), the Monte Carlo standard error of each.
-    `acceptance`: (N,), the acceptance rate of HMC; None without HMC.
+    Args:
+        log_likelihood: (N,), nats.
+        error: (N,), the Monte Carlo standard error of each.
+        acceptance: (N,), the acceptance rate of HMC; None without HMC.
 
     >>> import numpy as np
+    >>> from vae_keras.marginal_likelihood import Estimate
     >>> nats, error, _ = Estimate(np.array([-90.0, -110.0]), np.array([0.3, 0.4]))
     >>> print(nats.mean(), np.sqrt(np.sum(error**2)) / len(nats))  # the mean and its error
     -100.0 0.25
@@ -57,14 +60,27 @@ def appendix_d(
     For each datapoint: (1) draw `n_samples` (L) values of z from p(z|x) by HMC; (2) fit a density
     q(z) to them; (3) draw L new values, and log p(x) = -log mean_l q(z_l) / (p(z_l) p(x|z_l)).
 
-    `density`: "gaussian", with a full covariance, or "kde", Gaussian kernels of Scott's width.
-    `leapfrog_steps`, `burn_in`: as in `mcmc.hmc`. Warns above five latent dimensions, where q no
-    longer fits well enough, and about chains that accept less than half of their moves. Raises
-    ValueError for an unknown density, an L too small to fit one (below 3 (d + 1) in d dimensions),
-    a decoder without a gradient in z, data that do not fit the model, or a seed that is not a
-    non-negative integer.
+    Args:
+        model: any object with `decode(z)` and `prior`.
+        x: the data, (N, *input).
+        n_samples: L, at least 3 (d + 1) in d latent dimensions.
+        density: "gaussian", with a full covariance, or "kde", Gaussian kernels of Scott's width.
+        leapfrog_steps, burn_in: as in `mcmc.hmc`.
+        seed: seed of the noise, a non-negative integer.
+
+    Returns:
+        An `Estimate`, with the acceptance rate of each chain.
+
+    Raises:
+        ValueError: for an argument out of range, a decoder without a gradient in z, and data that
+            do not fit the model.
+
+    Warns:
+        UserWarning: above five latent dimensions, where q no longer fits well enough, and about
+            chains that accept less than half of their moves.
 
     >>> from tensorflow_probability import distributions as tfd
+    >>> from vae_keras.marginal_likelihood import appendix_d
     >>> class Model:  # z from N(0, 1), x from N(z, 1): so x is from N(0, 2)
     ...     prior = tfd.MultivariateNormalDiag([0.0])
     ...     def decode(self, z):
@@ -156,18 +172,29 @@ DENSITIES = {"gaussian": _gaussian, "kde": _kernels}
 def importance_sampling(
     model: Encoding, x: Data, n_samples: int = 1000, *, prior_share: float = 0.0, seed: int = 0
 ) -> Estimate:
-    """log p(x) = log mean_k p(x, z_k) / q(z_k|x) over `n_samples` (K) draws from the encoder.
+    """Importance sampling with the encoder: log p(x) = log mean_k p(x, z_k) / q(z_k|x).
 
-    In expectation a lower bound that tightens with K (the importance-weighted bound). It works for
-    any latent size, in memory that does not grow with K.
+    In expectation it is a lower bound that tightens with K (the importance-weighted bound). It
+    works for any latent size, in memory that does not grow with K.
 
-    `prior_share`: a, the share of draws from p(z) instead; q is then the mixture
-    (1 - a) q(z|x) + a p(z). With few latent dimensions this finds p(z|x) even where the encoder
-    misses it. Raises ValueError for K below 1, a share outside [0, 1) (or above 0 if the supports
-    differ), a model without an encoder, data that do not fit the model, or a seed that is not a
-    non-negative integer.
+    Args:
+        model: any object with `encode(x)`, `decode(z)` and `prior`.
+        x: the data, (N, *input).
+        n_samples: K, the number of draws from the encoder.
+        prior_share: a, the share of draws from p(z) instead, at least 0 and below 1; q is then the
+            mixture (1 - a) q(z|x) + a p(z). With few latent dimensions this finds p(z|x) even where
+            the encoder misses it.
+        seed: seed of the noise, a non-negative integer.
+
+    Returns:
+        An `Estimate`, without an acceptance rate.
+
+    Raises:
+        ValueError: for an argument out of range, a model without an encoder, data that do not fit
+            the model, and a `prior_share` above 0 if the supports of q(z|x) and p(z) differ.
 
     >>> from tensorflow_probability import distributions as tfd
+    >>> from vae_keras.marginal_likelihood import importance_sampling
     >>> class Model:  # z from N(0, 1), x from N(z, 1): so x is from N(0, 2)
     ...     prior = tfd.MultivariateNormalDiag([0.0])
     ...     def decode(self, z):
@@ -226,12 +253,26 @@ def compare(model: Any, x: Data) -> Any:
     """Compare both estimates of log p(x) and the lower bound of a model with an encoder.
 
     Half the draws of importance sampling come from the prior, for datapoints that the encoder
-    misses. Returns a pandas DataFrame with the columns estimator, nats (the mean over x) and error
-    (its Monte Carlo standard error). Warns and raises as the two estimators do. Also warns, with
-    row numbers, if the two differ by more than their errors allow. Raises ImportError without
-    pandas.
+    misses.
+
+    Args:
+        model: an `AutoEncoder`, or any object with its `elbo`, `encode`, `decode` and `prior`.
+        x: the data, (N, *input).
+
+    Returns:
+        A pandas DataFrame with the columns estimator, nats (the mean over x) and error (its Monte
+        Carlo standard error).
+
+    Raises:
+        ValueError: as the two estimators do.
+        ImportError: without pandas.
+
+    Warns:
+        UserWarning: as the two estimators do, and, with row numbers, if the two differ by more than
+            their errors allow.
 
     >>> from vae_keras import VAE, networks
+    >>> from vae_keras.marginal_likelihood import compare
     >>> encoder, decoder = networks.gaussian_encoder(3, 4, 1), networks.bernoulli_decoder(1, 4, 3)
     >>> table = compare(VAE(encoder, decoder), [[1.0, 0.0, 1.0]])  # untrained, so p(x) = 1/8
     >>> print(table[["estimator", "nats"]].round().to_string(index=False))  # log(1/8) = -2.08

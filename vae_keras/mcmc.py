@@ -21,12 +21,16 @@ _SHORTEST = 0.5  # the smallest share of the step size that a move takes
 
 
 class Chains(NamedTuple):
-    """S draws per datapoint from HMC: `z` (S, N, d), and its `log_prob` (S, N).
+    """S draws per datapoint from HMC.
 
-    `acceptance` (N,): the acceptance rate after burn-in, from 0 to 1. `step_size` (N,): of each
-    chain, in the units of z.
+    Args:
+        z: (S, N, d).
+        log_prob: (S, N), the log density at each z.
+        acceptance: (N,), the acceptance rate after burn-in, from 0 to 1.
+        step_size: (N,), the step size of each chain, in the units of z.
 
     >>> import numpy as np
+    >>> from vae_keras.mcmc import Chains
     >>> found = Chains(np.zeros((50, 3, 2)), np.zeros((50, 3)), np.ones(3), np.ones(3))
     >>> found.z.mean(axis=0).shape  # E[z|x] of each of 3 datapoints, in 2 dimensions
     (3, 2)
@@ -74,15 +78,27 @@ def hmc(
 ) -> Chains:
     """Hamiltonian Monte Carlo with TFP, one chain per datapoint, in parallel.
 
-    `log_prob`: (N, d) -> (N,), one log density per row, up to a constant. `start`: (N, d). A move
-    from z draws a momentum r from N(0, I), takes `leapfrog_steps` of dz = r, dr = grad log p(z),
-    and is accepted with probability min(1, exp(H - H')), H = r'r / 2 - log p(z). The first
-    `burn_in` moves are discarded. In the first 80% of them, each chain's step size is adapted to
-    the acceptance rate `target`; it is then fixed. Each move takes a random share of it. Raises no
-    errors of its own. Call it in a `tf.function`: eagerly, each move takes tens of milliseconds.
+    A move from z draws a momentum r from N(0, I), takes `leapfrog_steps` of dz = r, dr = grad log
+    p(z), and is accepted with probability min(1, exp(H - H')), H = r'r / 2 - log p(z). Each move
+    takes a random share of its chain's step size. Call it in a `tf.function`: eagerly, each move
+    takes tens of milliseconds.
+
+    Args:
+        log_prob: (N, d) -> (N,), one log density per row, up to a constant.
+        start: (N, d), where the chains begin.
+        n_samples: S, the number of draws of each chain.
+        seed: TFP's, two integers.
+        leapfrog_steps: the number in each move.
+        burn_in: the number of first moves that are discarded. In the first 80% of them, each
+            chain's step size is adapted; it is then fixed.
+        target: the acceptance rate to which the step size is adapted.
+
+    Returns:
+        `Chains`.
 
     >>> import tensorflow as tf
     >>> from tensorflow_probability import distributions as tfd
+    >>> from vae_keras.mcmc import hmc
     >>> far, start = tfd.MultivariateNormalDiag([3.0], [0.1]), tf.fill((1, 1), 3.0)
     >>> chains = tf.function(hmc)(far.log_prob, start, 200, seed=(0, 0))
     >>> print(chains.z.shape, tf.reduce_mean(chains.z).numpy().round(1))
@@ -109,13 +125,24 @@ def hmc(
 
 
 def draw(model: Decoding, x: Data, n_samples: int, *, seed: int = 0, **options: Any) -> Chains:
-    """Draw from p(z|x) = p(z) p(x|z) / p(x) by HMC for each datapoint of x, (N, *input).
+    """Draw from p(z|x) = p(z) p(x|z) / p(x) by HMC, for each datapoint.
 
-    `options`: `leapfrog_steps`, `burn_in` and `target`, as in `hmc`. The result's `log_prob` is
-    log p(x, z), nats. Raises ValueError for a decoder without a gradient in z, data that do not fit
-    the model, or a seed that is not a non-negative integer.
+    Args:
+        model: any object with `decode(z)` and `prior`.
+        x: the data, (N, *input).
+        n_samples: S, the number of draws for each datapoint.
+        seed: seed of the noise, a non-negative integer.
+        options: `leapfrog_steps`, `burn_in` and `target`, as in `hmc`.
+
+    Returns:
+        `Chains`, whose `log_prob` is log p(x, z), nats.
+
+    Raises:
+        ValueError: for a decoder without a gradient in z, data that do not fit the model, and an
+            invalid seed.
 
     >>> from tensorflow_probability import distributions as tfd
+    >>> from vae_keras.mcmc import draw
     >>> class Model:  # z from N(0, 1), x from N(z, 1): so p(z|x) = N(x / 2, 1 / 2)
     ...     prior = tfd.MultivariateNormalDiag([0.0])
     ...     def decode(self, z):
@@ -142,12 +169,19 @@ def chains(model: Decoding, x: Minibatch, n_samples: int, seed: Seed, **options:
 
 
 def log_joint(model: Decoding, x: Minibatch, z: Codes | Draws) -> PerDatapoint | PerDraw:
-    """log p(x, z) = log p(z) + log p(x|z), (..., N), nats, for z (..., N, d) and x (N, *input).
+    """log p(x, z) = log p(z) + log p(x|z).
 
-    x are values of the decoder's distribution, not uint8 pixels.
+    Args:
+        model: any object with `decode(z)` and `prior`.
+        x: (N, *input), values of the decoder's distribution, not uint8 pixels.
+        z: (..., N, d).
+
+    Returns:
+        A tensor (..., N), nats.
 
     >>> import tensorflow as tf
     >>> from tensorflow_probability import distributions as tfd
+    >>> from vae_keras.mcmc import log_joint
     >>> class Model:
     ...     prior = tfd.MultivariateNormalDiag([0.0])
     ...     def decode(self, z):

@@ -2,9 +2,7 @@
 
 The paper does not say whether 0.01 is a variance or a standard deviation. In its author's code of
 the time it is the standard deviation, and output biases and the encoder's log variances start at 0.
-All are functional Keras models from a flat vector to a distribution. `seed` seeds the initial
-weights; None: drawn from Python's generator. They raise ValueError for sizes below 1 and for a
-`stddev` below 0.
+All are functional Keras models from a flat vector to a distribution.
 """
 
 import keras
@@ -26,11 +24,24 @@ def mlp(
     seed: int | None = None,
     stddev: float = STDDEV,
 ) -> keras.Model:
-    """head(W2 tanh(W1 x + b1) + b2) for x of shape (M, n_inputs), with `hidden` units.
+    """head(W2 tanh(W1 x + b1) + b2) for x of shape (M, n_inputs).
 
-    W1, b1 and W2 are initialised from N(0, `stddev`^2), b2 at 0.
+    Args:
+        n_inputs: the size of x.
+        hidden: the number of hidden units.
+        head: a distribution layer, which sets the number of outputs.
+        name: the name of the model.
+        seed: seed of the initial weights. None: drawn from Python's generator.
+        stddev: W1, b1 and W2 are initialised from N(0, `stddev`^2), b2 at 0.
+
+    Returns:
+        A Keras model from (M, n_inputs) to the distribution of `head`, of batch shape (M,).
+
+    Raises:
+        ValueError: for sizes below 1, and for a `stddev` below 0.
 
     >>> from vae_keras.layers import Bernoulli
+    >>> from vae_keras.networks import mlp
     >>> network = mlp(3, 8, Bernoulli(5), "network")
     >>> network.count_params()  # (3 + 1) * 8 + (8 + 1) * 5
     77
@@ -63,13 +74,24 @@ def gaussian_encoder(
     stddev: float = STDDEV,
     log_variance_scale: float = 1.0,
 ) -> keras.Model:
-    """q(z|x) = N(mu(x), diag sigma^2(x)), equation 9: (M, n_pixels) -> Gaussian over latent_dim.
+    """q(z|x) = N(mu(x), diag sigma^2(x)), equation 9.
 
-    Initialised as in `mlp`, but with log sigma^2 = 0 for every x. With another `log_variance_scale`
-    s, log sigma^2 = s W h + b, where h are the hidden units. Adagrad moves all weights equally
-    fast, so s scales how fast log sigma^2(x) changes. Raises ValueError unless s is above 0.
+    Args:
+        n_pixels: the size of x.
+        hidden: the number of hidden units.
+        latent_dim: d, the size of z.
+        seed, stddev: as in `mlp`, but log sigma^2 starts at 0 for every x.
+        log_variance_scale: s > 0 in log sigma^2 = s W h + b, where h are the hidden units. Adagrad
+            moves all weights equally fast, so s scales how fast log sigma^2(x) changes.
+
+    Returns:
+        A Keras model from (M, n_pixels) to a Gaussian of batch shape (M,) over (latent_dim,).
+
+    Raises:
+        ValueError: for sizes below 1, a `stddev` below 0 and an s that is not above 0.
 
     >>> import tensorflow as tf
+    >>> from vae_keras.networks import gaussian_encoder
     >>> q = gaussian_encoder(n_pixels=4, hidden=8, latent_dim=2)(tf.zeros((3, 4)))
     >>> print(q.batch_shape, q.event_shape)
     (3,) (2,)
@@ -105,9 +127,22 @@ def bernoulli_decoder(
     seed: int | None = None,
     stddev: float = STDDEV,
 ) -> keras.Model:
-    """p(x|z), independent Bernoulli pixels, equation 11: (M, latent_dim) -> over n_pixels.
+    """p(x|z), independent Bernoulli pixels, equation 11.
+
+    Args:
+        latent_dim: d, the size of z.
+        hidden: the number of hidden units.
+        n_pixels: the size of x.
+        seed, stddev: as in `mlp`.
+
+    Returns:
+        A Keras model from (M, latent_dim) to a distribution of batch shape (M,) over (n_pixels,).
+
+    Raises:
+        ValueError: as `mlp` does.
 
     >>> import tensorflow as tf
+    >>> from vae_keras.networks import bernoulli_decoder
     >>> p = bernoulli_decoder(latent_dim=2, hidden=8, n_pixels=4)(tf.zeros((3, 2)))
     >>> print(p.log_prob(tf.ones(4)).numpy().round())  # untrained, near 4 log(1/2) = -2.8
     [-3. -3. -3.]
@@ -124,7 +159,17 @@ def gaussian_decoder(
 ) -> keras.Model:
     """p(x|z) = N(sigmoid(a(z)), diag sigma^2(z)): appendix C.2 with section 5's bounded mean.
 
+    Args:
+        latent_dim, hidden, n_pixels, seed, stddev: as in `bernoulli_decoder`.
+
+    Returns:
+        A Keras model from (M, latent_dim) to a Gaussian of batch shape (M,) over (n_pixels,).
+
+    Raises:
+        ValueError: as `mlp` does.
+
     >>> import tensorflow as tf
+    >>> from vae_keras.networks import gaussian_decoder
     >>> p = gaussian_decoder(latent_dim=2, hidden=8, n_pixels=4)(tf.zeros((1, 2)))
     >>> print(p.mean().numpy().round(1), p.stddev().numpy().round())  # untrained
     [[0.5 0.5 0.5 0.5]] [[1. 1. 1. 1.]]

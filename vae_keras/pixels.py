@@ -23,7 +23,14 @@ __all__ = ["Binarised", "binarised", "intensities", "unit"]
 def unit(x: np.ndarray) -> np.ndarray:
     """Map uint8 pixels to float32 intensities in [0, 1]; convert anything else to float32.
 
+    Args:
+        x: an array of any shape.
+
+    Returns:
+        NumPy, float32, of x's shape.
+
     >>> import numpy as np
+    >>> from vae_keras.pixels import unit
     >>> print(unit(np.uint8([0, 51, 255])))
     [0.  0.2 1. ]
     """
@@ -32,9 +39,17 @@ def unit(x: np.ndarray) -> np.ndarray:
 
 
 def intensities(x: Data, pixels: bool = True) -> tf.Tensor:
-    """Convert x to a model's float32 input: uint8 as x / 255 if they are `pixels`.
+    """Convert x to a model's float32 input.
+
+    Args:
+        x: an array or a tensor of any shape.
+        pixels: whether uint8 values are pixels, read as x / 255; else they are numbers.
+
+    Returns:
+        A float32 tensor of x's shape.
 
     >>> import numpy as np
+    >>> from vae_keras.pixels import intensities
     >>> print(intensities(np.uint8([0, 51, 255])).numpy())
     [0.  0.2 1. ]
     """
@@ -45,16 +60,24 @@ def intensities(x: Data, pixels: bool = True) -> tf.Tensor:
 
 
 def binarised(x: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Draw each pixel of `x` white (1) or black (0), float32, of x's shape: p(white) = intensity.
+    """Draw each pixel white (1) or black (0), with its intensity as the probability of white.
 
-    `x`: uint8 pixels, read as x / 255, or intensities in [0, 1]. The noise, by NumPy's Philox,
-    depends only on `seed` and each pixel's place. The result is therefore the same on every
-    machine, and that of the first rows of `x` does not depend on the others.
+    The noise, by NumPy's Philox, depends only on `seed` and each pixel's place. The result is
+    therefore the same on every machine, and that of the first rows of `x` does not depend on the
+    others.
 
-    Raises ValueError for values outside [0, 1], or NaN, and for a seed that is not a non-negative
-    integer.
+    Args:
+        x: uint8 pixels, read as x / 255, or intensities in [0, 1].
+        seed: seed of the noise, a non-negative integer.
+
+    Returns:
+        NumPy, float32, of x's shape.
+
+    Raises:
+        ValueError: for values outside [0, 1], or NaN, and for an invalid seed.
 
     >>> import numpy as np
+    >>> from vae_keras.pixels import binarised
     >>> grey = np.full((2, 8), 64, "uint8")  # a quarter
     >>> print(binarised(grey))
     [[1. 1. 0. 0. 0. 0. 0. 1.]
@@ -79,9 +102,11 @@ class Binarised(keras.utils.PyDataset):
     these minibatches, by Python's generator, unless `shuffle=False`. To validate on the same draws
     each time, pass a `binarised` array as `validation_data`.
 
-    Raises ValueError as `binarised` does, and for a `batch_size` below 1.
+    Raises:
+        ValueError: as `binarised` does, and for a `batch_size` below 1.
 
     >>> import numpy as np
+    >>> from vae_keras.pixels import Binarised
     >>> data = Binarised(np.full((250, 8), 64, "uint8"))
     >>> print(len(data), data[0].shape, data[2].shape)
     3 (100, 8) (50, 8)

@@ -28,7 +28,8 @@ def _all() -> dict[str, dict[str, Any]]:
 def names() -> list[str]:
     """The names of all models, sorted: algorithm, data set, latent dimensions.
 
-    >>> "aevb-mnist-2d" in names()
+    >>> from vae_keras import pretrained
+    >>> "aevb-mnist-2d" in pretrained.names()
     True
     """
     return sorted(_all())
@@ -37,13 +38,21 @@ def names() -> list[str]:
 def about(name: str) -> dict[str, Any]:
     """The model's origin, and its quality on the real data.
 
-    `experiment`, its settings; `samples`, the training samples that it evaluated; `pixels`;
-    `trained_on`, `hours` and `made_by`. In nats per datapoint of the whole test set: `lower_bound`
-    with the stored weights, and `lower_bound_of_the_run` in full precision. Monte Carlo EM has no
-    bound, but `marginal_log_likelihood` of the first 1,000 test points by appendix D. Raises
-    ValueError for an unknown name.
+    Args:
+        name: one of `names()`.
 
-    >>> about("aevb-mnist-2d")["pixels"]
+    Returns:
+        A dict: `experiment`, its settings; `samples`, the training samples that it evaluated;
+        `pixels`; `trained_on`, `hours` and `made_by`. In nats per datapoint of the whole test set:
+        `lower_bound` with the stored weights, and `lower_bound_of_the_run` in full precision. Monte
+        Carlo EM has no bound, but `marginal_log_likelihood` of the first 1,000 test points by
+        appendix D.
+
+    Raises:
+        ValueError: for an unknown name.
+
+    >>> from vae_keras import pretrained
+    >>> pretrained.about("aevb-mnist-2d")["pixels"]
     'byte / 256'
     """
     _check(name)
@@ -51,12 +60,22 @@ def about(name: str) -> dict[str, Any]:
 
 
 def load(name: str) -> models.LatentVariableModel:
-    """Load the trained model `name`, one of `names()`. Raises ValueError for any other.
+    """Load a trained model. It is not compiled.
 
-    It is not compiled. Adagrad's sums are not shipped, and without them its first steps are large:
-    to train further, compile with small steps, for example `keras.optimizers.Adam(1e-4)`.
+    Adagrad's sums are not shipped, and without them its first steps are large: to train further,
+    compile with small steps, for example `keras.optimizers.Adam(1e-4)`.
 
-    >>> load("aevb-mnist-2d").sample(3, mean=True).shape
+    Args:
+        name: one of `names()`.
+
+    Returns:
+        A `VAE`, `WakeSleep`, `FullVB` or `MonteCarloEM`.
+
+    Raises:
+        ValueError: for an unknown name.
+
+    >>> from vae_keras import pretrained
+    >>> pretrained.load("aevb-mnist-2d").sample(3, mean=True).shape
     (3, 784)
     """
     _check(name)

@@ -16,10 +16,14 @@ class Learned(keras.layers.Layer):
 
         VAE(encoder, decoder, prior=Learned(GaussianMixture(2, components=10)))
 
-    `layer`: gives the family and its event shape. `initializer`: of the unconstrained parameters w.
-    Default: N(0, 0.5^2), so that the components of a mixture start apart.
+    Args:
+        layer: a distribution layer, which gives the family and its event shape.
+        initializer: a Keras initialiser of the unconstrained parameters w. Default: N(0, 0.5^2), so
+            that the components of a mixture start apart.
+        kwargs: those of a Keras layer, such as `name`.
 
     >>> from vae_keras.layers import DiagonalGaussian
+    >>> from vae_keras.priors import Learned
     >>> prior = Learned(DiagonalGaussian(2), initializer="zeros")
     >>> print(prior.now().variance().numpy(), prior.count_params())  # log variances 0
     [1. 1.] 4

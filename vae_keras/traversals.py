@@ -29,12 +29,16 @@ def traversal(
         dims: which of the d dimensions, counted from 0. Default: all.
         values: the values that each of them takes.
 
-    Returns the means, (dims, values, *input), NumPy. Raises ValueError for more than one datapoint,
-    for a z that is not a vector, for a dimension that z does not have, and for a value without
-    density under the prior.
+    Returns:
+        The means, NumPy, (dims, values, *input).
 
-    >>> from vae_keras import VAE, networks
+    Raises:
+        ValueError: for more than one datapoint, for a z that is not a vector, for a dimension that
+            z does not have, and for a value without density under the prior.
+
     >>> import numpy as np
+    >>> from vae_keras import VAE, networks
+    >>> from vae_keras.traversals import traversal
     >>> vae = VAE(networks.gaussian_encoder(6, 8, 3), networks.bernoulli_decoder(3, 8, 6))
     >>> print(traversal(vae, np.ones(6), dims=[0, 2], values=[-1, 0, 1]).shape)
     (2, 3, 6)

@@ -1,19 +1,24 @@
 """The library's docstrings as reStructuredText for Sphinx, with links from names to their objects.
 
 A docstring is plain text for a reader of the code. Blocks are recognised by their look: an example
-that runs, indented code, a heading with indented entries, a table, or else prose.
+that runs, indented code, an indented formula, a heading with indented entries, a table, or else
+prose.
 """
 
+import ast
 import importlib
 import inspect
 import re
+import textwrap
 from typing import Any
 
+from numpy.typing import ArrayLike
 from sphinx.util.inspect import stringify_signature
 from sphinx.util.typing import stringify_annotation
 
 import vae_keras
 from vae_keras import typing
+from vae_keras.layers import keras  # `import keras` first would let TensorFlow print
 
 MODULES = [name for name in vae_keras.__all__ if inspect.ismodule(getattr(vae_keras, name))]
 OTHERS = (
@@ -22,7 +27,28 @@ OTHERS = (
 SHAPES = {  # name -> the type that it stands for
     name: alias for name, alias in vars(typing).items() if hasattr(alias, "__metadata__")
 }
+# What Sphinx spells out -> its name in the code.
+SPELT = {
+    stringify_annotation(one, "smart"): f"vae_keras.typing.{name}" for name, one in SHAPES.items()
+}
+SPELT[stringify_annotation(ArrayLike, "smart")] = "~numpy.typing.ArrayLike"
 KINDS = [name for name, kind in vars(typing).items() if kind in (typing.Decoding, typing.Encoding)]
+
+# The members of models and layers by group, in the order of their pages; all others are
+# "For subclasses".
+MEMBERS = {
+    "To use": (
+        "compile", "fit", "evaluate", "predict", "save", "export",
+        "encode", "decode", "prior", "elbo", "score", "reconstruct", "sample", "q_theta", "now",
+        "estimator", "examples_seen", "samples_evaluated", "set_evaluation_noise",
+        "forget_programs", "params_size", "event_shape",
+    ),
+    "As in Keras": (
+        "train_on_batch", "test_on_batch", "predict_on_batch", "make_train_function",
+        "reset_metrics", "get_config", "from_config", "build_from_config", "get_compile_config",
+        "compile_from_config", "compute_output_spec",
+    ),
+}  # fmt: skip
 
 
 def _public() -> dict[str, set[str]]:
@@ -51,7 +77,9 @@ def _block(block: str, home: str) -> str:
     if first.startswith((">>>", "===")):
         return block
     if first.startswith("    "):
-        return f".. code-block:: python\n\n{block}"
+        return f".. code-block:: python\n\n{block}" if _is_code(block) else _formula(block)
+    if first == "Returns:":
+        return f"**Returns:** {_prose(' '.join(map(str.strip, rest)), home)}"
     if rest and first.endswith(":") and all(line.startswith("    ") for line in rest):
         entries = re.split(r"\n {4}(?! )", "\n" + "\n".join(rest))[1:]
         parts = [entry.split(": ", 1) for entry in entries]
@@ -62,14 +90,37 @@ def _block(block: str, home: str) -> str:
     return _prose(block, home)
 
 
+def _is_code(block: str) -> bool:
+    """Whether an indented block is Python; if not, it is a formula."""
+    try:
+        ast.parse(textwrap.dedent(block))
+    except SyntaxError:
+        return False
+    return True
+
+
+def _formula(block: str) -> str:
+    """Formulas in plain characters, one a line, as LaTeX: E_q(z|x)[log p(x|z)] for example."""
+
+    def line(text: str) -> str:
+        text = re.sub(r"E_((?:\w+\([^()]*\))+)\[", r"E_{\1}[", text.strip())
+        text = text.replace("||", r"\,\Vert\,")
+        text = re.sub(r"(?<![\\\w])(log|theta|phi)(?![a-z])", r"\\\1 ", text)
+        text = re.sub(r"(?<![\\\w])(KL|mean)(?![a-z])", r"\\operatorname{\1}", text)
+        return re.sub(r" (maximises) ", r"\\text{ \1 }", text)
+
+    lines = " \\\\\n   ".join(map(line, block.strip("\n").split("\n")))
+    return f".. math::\n\n   {lines}"
+
+
 def _prose(text: str, home: str) -> str:
     """Words between backticks are code, or links to what they name; all else is plain text.
 
-    `home` is the full name of the object described, or of its class. A name may be a method of
-    that class, an object of the same module, or of another.
+    `home` is the full name of the object described, or of its class. A name may be an object of
+    the same module, or of another. A name with parentheses may be a method of that class, or of
+    another, `Trainer.fit()`; without them it is an argument or a metric of the same name.
     """
-    module, _, owner = home.rpartition(".") if home.count(".") > 1 else (home, "", "")
-    of_class = getattr(importlib.import_module(module), owner, None)
+    module = home.rpartition(".")[0] if home.count(".") > 1 else home
 
     def code(found: re.Match) -> str:
         called = found[2]
@@ -77,8 +128,11 @@ def _prose(text: str, home: str) -> str:
         targets = PUBLIC.get(named, set())
         target = f"{module}.{named}" if f"{module}.{named}" in targets else None
         target = target or (next(iter(targets)) if len(targets) == 1 else None)
-        if inspect.isclass(of_class) and is_own(getattr(of_class, named, None)):
-            target = f"{home}.{named}"
+        if "(" in called:
+            holder, _, method = named.rpartition(".")
+            holders = PUBLIC.get(holder, set()) if holder else {home}
+            (holder, *_) = *holders, home
+            target = described_at(holder, method) or target
         # The escaped spaces end the markup where there is no blank, and are not shown.
         return rf"\ :py:obj:`{called} <{target}>`\ " if target else rf"\ ``{called}``\ "
 
@@ -93,6 +147,12 @@ def _prose(text: str, home: str) -> str:
     )
 
 
+def _object(full: str) -> Any:
+    """The class or function of that full name; None for a module."""
+    module, _, name = full.rpartition(".")
+    return getattr(importlib.import_module(module), name) if full.count(".") > 1 else None
+
+
 def signature(
     app: Any, what: str, name: str, obj: Any, options: Any, arguments: str, returns: str
 ) -> tuple[str | None, str | None]:
@@ -103,9 +163,8 @@ def signature(
     """
 
     def named(text: str | None) -> str | None:
-        for shape, alias in SHAPES.items():
-            spelt = stringify_annotation(alias, "smart")
-            text = text.replace(spelt, f"vae_keras.typing.{shape}") if text else text
+        for spelt, name in SPELT.items():
+            text = text.replace(spelt, name) if text else text
         return text
 
     if what == "class" and arguments == "(*args, **kwargs)":
@@ -128,7 +187,7 @@ def bases(app: Any, name: str, obj: type, options: Any, found: list) -> None:
 
 def is_own(member: Any) -> bool:
     """Whether it is described in the library, and not of Keras, TFP or `tuple`."""
-    member = getattr(member, "fget", member)
+    member = getattr(member, "fget", getattr(member, "__func__", member))
     home = str(getattr(member, "__module__", ""))
     return home.startswith("vae_keras") and bool(getattr(member, "__doc__", ""))
 
@@ -136,3 +195,32 @@ def is_own(member: Any) -> bool:
 def inherited(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
     """Sphinx's event: skip what a class has from other libraries."""
     return None if is_own(obj) else True
+
+
+def is_defined_in(cls: type, name: str) -> bool:
+    """Whether `cls` itself has the member and describes it."""
+    return name in vars(cls) and is_own(vars(cls)[name])
+
+
+def described_at(full: str, name: str) -> str | None:
+    """The full name under which the site describes member `name` of the class `full`, if it does.
+
+    The page of a model or a layer has what it inherits only if it is for use.
+    """
+    bases = getattr(_object(full), "__mro__", ())
+    home = next((base for base in bases if is_defined_in(base, name)), None)
+    if home is None or name in MEMBERS["As in Keras"]:
+        return None
+    if name in MEMBERS["To use"] or keras.Layer not in bases:
+        return f"{full}.{name}"
+    public = PUBLIC.get(f"{home.__module__.split('.')[1]}.{home.__name__}", ())
+    return next((f"{one}.{name}" for one in public), None)
+
+
+def found_once(app: Any, env: Any) -> None:
+    """Sphinx's event: let a search find a method where it is defined, not where inherited."""
+    objects = env.get_domain("py").objects
+    for full, entry in objects.items():
+        home, _, name = full.rpartition(".")
+        if entry.objtype in ("method", "property") and not is_defined_in(_object(home), name):
+            objects[full] = entry._replace(aliased=True)  # linked to, but not searched

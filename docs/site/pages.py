@@ -9,6 +9,7 @@ import json
 import re
 import shlex
 import subprocess
+import textwrap
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,6 +30,11 @@ CONTENTS = Path(__file__).with_name("contents.md")
 FEW = 20  # rows that a table may have on a page
 PLANE = "docs/plane.html"  # a self-contained page: copied unchanged, to the same place
 FRAME = f'<iframe class="plane" src="{PLANE}" title="A plane to walk in"></iframe>'
+# The order of the menu; a figure that is not named here follows.
+ORDER = (
+    "fig_graphical_model", "fig_lower_bound", "fig_marginal_likelihood", "fig_manifold",
+    "fig_samples", "fig_full_vb", "fig_differences",
+)  # fmt: skip
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -39,7 +45,8 @@ def lay_out(tree: Path) -> None:
     for file in ("CONTRIBUTING.md", "CHANGELOG.md", *_below("docs", "*.md")):
         text = (ROOT / file).read_text()
         if file == "docs/figures.md":
-            text += _subpages(f"../reproduce/{name}" for name in paths.NAMES)
+            names = sorted(paths.NAMES, key=lambda name: (*ORDER, name).index(name))
+            text += _subpages(f"../reproduce/{name}" for name in names)
         _write(tree, file, text)
     first, *lessons = _below("notebooks", "*.ipynb")
     for file in (first, *lessons):
@@ -73,10 +80,13 @@ def _below(folder: str, pattern: str) -> list[str]:
 def _write(tree: Path, file: str, text: str) -> None:
     """Write a page, and copy what it links to; the README is the site's front page.
 
-    A link to the plane opens it; by default Sphinx would offer it for download.
+    A link to the plane opens the page of the site that holds it, and one to a module of the
+    library opens its description.
     """
     text = re.sub(r"(\]\((?:\.\./)*)README\.md", r"\1index.md", text)
-    text = re.sub(r"\[([^]]+)\]\(([\w./]*\bplane\.html)\)", r"<a href='\2'>\1</a>", text)
+    text = re.sub(r"\]\([\w./]*\bplane\.html\)", f"]({'../' * file.count('/')}plane.md)", text)
+    modules = "|".join(docstrings.MODULES)
+    text = re.sub(rf"(\]\((?:\.\./)*)vae_keras/({modules})\.py\)", r"\1api/\2.md)", text)
     folder = (ROOT / file).parent
     for target in set(re.findall(r"\]\(([^)#:\s]+)\)", text)):
         linked = (folder / target).resolve()
@@ -292,12 +302,13 @@ def _numbers(file: Path) -> list[str]:
 
 def api_pages() -> dict[str, str]:
     """Name -> text: the package, its modules, their classes, the shapes of `vae_keras.typing`."""
-    listed = [name for name in vae_keras.__all__ if inspect.isclass(getattr(vae_keras, name))]
-    homes = {name: next(iter(docstrings.PUBLIC[name])) for name in listed}
-    homes |= {name: f"vae_keras.{name}" for name in docstrings.MODULES}
-    rows = _contents({home: getattr(vae_keras, name) for name, home in homes.items()})
-    modules = _subpages(f"{name} <{name}>" for name in [*docstrings.MODULES, "typing"])
-    found = {"index": f"# The package vae_keras\n\n{vae_keras.__doc__}\n{rows}{modules}"}
+    models = [name for name in vae_keras.__all__ if name in vae_keras.models.__all__]
+    names = [*docstrings.MODULES, "typing"]
+    of_models = {f"vae_keras.models.{name}": getattr(vae_keras, name) for name in models}
+    of_modules = {f"vae_keras.{name}": getattr(vae_keras, name) for name in names}
+    tables = f"{_contents(of_models, 'model')}\n\n{_contents(of_modules, 'module')}"
+    menu = _subpages(f"{name} <{name}>" for name in names)
+    found = {"index": f"# The package vae_keras\n\n{vae_keras.__doc__}\n{tables}{menu}"}
     for name in docstrings.MODULES:
         found |= _module_pages(name)
     shapes = "\n".join(
@@ -324,27 +335,79 @@ def _module_pages(name: str) -> dict[str, str]:
     for full, value in values.items():
         one = full.rpartition(".")[2]
         if inspect.isclass(value) and not issubclass(value, (tuple, Exception)):
-            about = f".. autoclass:: {full}\n   :inherited-members:"
-            found[f"{name}/{one}"] = f"# {one}\n\n{_described(about)}\n"
+            found[f"{name}/{one}"] = f"# {name}.{one}\n\n{_described(_class(full, value))}\n"
         elif full in documented:
             lines.append(f".. auto{'class' if inspect.isclass(value) else 'function'}:: {full}")
         else:  # a list of names, or a dict by name
             names = ", ".join(f"``{each!r}``" for each in value)
             lines.append(f".. py:data:: {one}\n\n   {names}")
     about = _described(f".. automodule:: vae_keras.{name}\n   :no-members:")
-    text = f"# vae_keras.{name}\n\n{about}\n\n{_contents(documented)}\n\n"
+    text = f"# vae_keras.{name}\n\n{about}\n\n{_contents(documented, 'name')}\n\n"
+    text += _trained() if name == "pretrained" else ""
     text += _described("\n\n".join(lines)) if lines else ""
     return {name: text + (_subpages(found) if found else "")} | found
+
+
+def _class(full: str, cls: type) -> str:
+    """The directive of a class: of a model or a layer with its members by `docstrings.MEMBERS`."""
+    if not issubclass(cls, docstrings.keras.Layer):
+        return f".. autoclass:: {full}\n   :inherited-members:"
+    own = [name for name in dir(cls) if name[0] != "_" and _is_described(cls, name)]
+    if issubclass(cls, vae_keras.layers.DistributionLayer):
+        own.append("event_shape")  # which `__init__` sets
+    groups = {title: [n for n in names if n in own] for title, names in docstrings.MEMBERS.items()}
+    rest = [name for name in own if not any(name in names for names in groups.values())]
+    source = inspect.getsource(cls)
+    here = [name for name in rest if docstrings.is_defined_in(cls, name)]
+    here.sort(key=lambda name: source.index(f"def {name}("))
+    inherited = [
+        f":py:obj:`~{target}`" if (target := docstrings.described_at(full, name)) else f"``{name}``"
+        for name in rest
+        if name not in here
+    ]
+    parts = [f".. autoclass:: {full}\n   :no-members:"]
+    for title, names in (("To use", groups["To use"]), ("For subclasses", here)):
+        parts += [f".. rubric:: {title}"] * bool(names or (inherited and names is here))
+        parts += [_member(cls, name) for name in names]
+    parts += [f"Inherited: {', '.join(inherited)}."] * bool(inherited)
+    if names := groups["As in Keras"]:
+        parts += [".. rubric:: As in Keras", ", ".join(f"``{name}``" for name in names)]
+    return parts[0] + "".join(f"\n\n{textwrap.indent(part, '   ')}" for part in parts[1:])
+
+
+def _is_described(cls: type, name: str) -> bool:
+    return any(docstrings.is_defined_in(base, name) for base in cls.__mro__)
+
+
+def _member(cls: type, name: str) -> str:
+    """The directive of a member; in the general index only where it is defined."""
+    value = inspect.getattr_static(cls, name, None)
+    kind = {property: "property", type(None): "attribute"}.get(type(value), "method")
+    here = docstrings.is_defined_in(cls, name)
+    return f".. auto{kind}:: {name}" + ("" if here else "\n   :no-index-entry:")
+
+
+def _trained() -> str:
+    """The table of the models that `pretrained` has."""
+    rows = []
+    for name in vae_keras.pretrained.names():
+        about = vae_keras.pretrained.about(name)
+        run, bound = about["experiment"], about.get("lower_bound")
+        marginal = about.get("marginal_log_likelihood")
+        rows.append((f"`{name}`", about["data"], run["latent_dim"], bound, marginal))
+    columns = ["model", "data", "$N_z$", "lower bound", "log p(x), appendix D"]
+    words = "In nats per datapoint of the test set; the last column, of its first 1,000 points."
+    return f"{_table(pd.DataFrame(rows, columns=columns))}\n\n{words}\n\n"
 
 
 def _described(directive: str) -> str:
     return f"```{{eval-rst}}\n{directive}\n```"
 
 
-def _contents(documented: dict[str, Any]) -> str:
+def _contents(documented: dict[str, Any], what: str) -> str:
     """A table: full names, as links, and what each is."""
     rows = (f"| {{py:obj}}`~{full}` | {_summary(value)} |" for full, value in documented.items())
-    return "\n".join(["| | |", "| --- | --- |", *rows])
+    return "\n".join([f"| {what} | what it is |", "| --- | --- |", *rows])
 
 
 def _place(name: str, source: str) -> int:

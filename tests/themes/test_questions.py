@@ -16,8 +16,9 @@ from vae_keras import marginal_likelihood
 from vae_keras.layers import TFPDistribution
 from vae_keras.reproduction import paths
 
-QUESTIONS, EXAMPLES, OWN = (
-    paths.ROOT / "docs" / f"{name}.md" for name in ("questions", "examples", "own_model")
+DOCS = paths.ROOT / "docs"
+QUESTIONS, EXAMPLES, OWN, LIKELIHOOD, DATA = (
+    DOCS / f"{name}.md" for name in ("questions", "examples", "own_model", "likelihood", "data")
 )
 BLOCK = re.compile(r"```python\n(.*?)```(?:\n+```text\n(.*?)```)?", re.DOTALL)
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
@@ -130,10 +131,13 @@ def test_every_question_has_an_answer_that_runs(monkeypatch, tmp_path):
     assert all(0 < n < 10 for n in used)
     assert set(np.unique(values["x_test"])) == {0, 1}
     assert values["means"].shape == (16, 784)
+    ends = values["between"].numpy()[[0, -1]]
+    np.testing.assert_allclose(ends, values["vae"].reconstruct(x[:2]), atol=1e-4)
+    assert values["loaded"].samples_evaluated == 1.25 * values["vae"].samples_evaluated
 
 
 @pytest.mark.long
-def test_a_model_of_ones_own_from_pictures_to_a_page(monkeypatch, tmp_path):
+def test_a_model_of_ones_own_from_images_to_a_page(monkeypatch, tmp_path):
     """Then the command of the page's end, on what its blocks have written."""
     keras.config.disable_interactive_logging()  # a progress bar is nothing that a block prints
     try:
@@ -147,10 +151,14 @@ def test_a_model_of_ones_own_from_pictures_to_a_page(monkeypatch, tmp_path):
     above, below = np.split(last, 2)
     np.testing.assert_allclose(above, np.hstack(x[:10, ..., 0]), atol=1 / 255)
     assert np.corrcoef(above.ravel(), below.ravel())[0, 1] > 0.6
-    # The same pictures are not in both sets.
+    # The images of the page are those that its blocks write, with other noise.
+    for name in ("reconstructions_10", "traversals", "samples"):
+        shown = keras.utils.load_img(DOCS / f"own_{name.removesuffix('_10')}.png")
+        assert shown.size == keras.utils.load_img(tmp_path / f"{name}.png").size
+    # The same images are not in both sets.
     train = np.concatenate(list(values["train"]))
     assert (len(train), len(x)) == (2000, 500)
-    assert not {picture.tobytes() for picture in train} & {picture.tobytes() for picture in x}
+    assert not {image.tobytes() for image in train} & {image.tobytes() for image in x}
     np.testing.assert_allclose(values["answer"], vae.reconstruct(x[:2]), atol=1e-4)
 
     (command,) = re.findall(r"```bash\n.*python docs/plane.py (.*)\n```", OWN.read_text())
@@ -162,11 +170,46 @@ def test_a_model_of_ones_own_from_pictures_to_a_page(monkeypatch, tmp_path):
     np.testing.assert_allclose(codes, vae.encode(x).mean(), atol=0.01)
 
 
-def test_the_tests_that_the_answers_name_are_there():
-    tests = "\n".join(file.read_text() for file in (paths.ROOT / "tests").rglob("test_*.py"))
-    for page in (QUESTIONS, EXAMPLES, OWN):
-        for name in re.findall(r"`(test_\w+)`", page.read_text()):
-            assert f"def {name}(" in tests, name
+@pytest.mark.long
+def test_other_images_need_the_changes_that_the_table_names(monkeypatch, tmp_path):
+    """64 x 64 in colour, too many for memory: all of the table's changes together."""
+    monkeypatch.chdir(tmp_path)
+    make, data, model, training = (code for code, _ in blocks(OWN)[:4])
+    line = "        convolution(keras.layers.{}, {}),\n".format
+    down, up = line("Conv2D", 16), line("Conv2DTranspose", 16)
+    changes = {
+        '"grayscale"': '"rgb"',
+        "(28, 28, 1)  #": "(64, 64, 3)  #",
+        ".cache()": "",
+        re.search(r"train = train\.shuffle.*", data)[0]: "train = train.prefetch(1)",
+        "x_test = np.concatenate(list(test))": "x_test = next(iter(test)).numpy()",
+        re.search(r"small = .*", model)[0]: "small = (shape[0] // 8, shape[1] // 8, 32)",
+        down: down + line("Conv2D", 32),
+        up: line("Conv2DTranspose", 32) + up,
+    }
+    code = "\n".join([make.replace("[:2500]", "[:100]"), data, model, training])
+    code = code.replace("epochs = 10", "epochs = 1")
+    for old, new in changes.items():
+        assert code.count(old) == 1, old
+        code = code.replace(old, new)
+        new = new.strip()
+        assert not new or all(part.strip(" ,#") in OWN.read_text() for part in new.split("\n"))
+    values = {}
+    printed_by(code, values)
+    assert values["x_test"].shape == (20, 64, 64, 3)
+    shown = keras.utils.load_img("reconstructions_01.png")
+    assert shown.size == (640, 128)
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore:the two estimators differ")
+def test_the_example_of_log_p_of_x(monkeypatch, tmp_path):
+    run_page(blocks(LIKELIHOOD), monkeypatch, tmp_path)
+
+
+@pytest.mark.real_data
+def test_the_example_of_data(monkeypatch, tmp_path):
+    run_page(blocks(DATA), monkeypatch, tmp_path)
 
 
 def test_numbers_that_do_not_hold_are_seen():

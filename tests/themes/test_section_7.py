@@ -1,6 +1,6 @@
-"""The models of lesson 12, read from its cells, where they are exact.
+"""The models of lessons 12 and 13, read from their cells, where they are exact.
 
-What they learn is asserted where test_teaching.py runs the lesson.
+What they learn is asserted where test_teaching.py runs the lessons.
 """
 
 import keras
@@ -16,23 +16,39 @@ from vae_keras import layers, priors
 from vae_keras.reproduction import paths
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*EMBEDDED DATA stand in")
-LESSON = paths.ROOT / "notebooks" / "12_what_the_paper_left_for_later.ipynb"
-CELLS = {
-    cell.id.rpartition("later-")[2]: cell.source
-    for cell in nbformat.read(LESSON, as_version=4).cells
-    if cell.cell_type == "code"
+LESSONS = {
+    "later": (
+        "12_what_the_paper_left_for_later",
+        ("1", "2", "4", "10-stacked", "10", "10-dynamics", "21", "21-given"),
+    ),
+    "labels": ("13_few_labels", ("1", "2", "7", "9")),
 }
+
+
+def definitions(lesson):
+    """What the lesson defines: its classes, beside what it begins with."""
+    name, wanted = LESSONS[lesson]
+    file, found = paths.ROOT / "notebooks" / f"{name}.ipynb", {}
+    cells = {
+        cell.id.rpartition(f"{lesson}-")[2]: cell.source
+        for cell in nbformat.read(file, as_version=4).cells
+        if cell.cell_type == "code"
+    }
+    with pytest.MonkeyPatch.context() as patch, plt.rc_context():  # lesson 12 sets a style
+        patch.chdir(file.parent)
+        for cell in wanted:
+            exec(cells[cell].replace("%matplotlib inline", ""), found)
+    return found
 
 
 @pytest.fixture(scope="module")
 def defined():
-    """What the lesson defines: its classes, beside what it begins with."""
-    found = {}
-    with pytest.MonkeyPatch.context() as patch, plt.rc_context():  # the lesson sets a style
-        patch.chdir(LESSON.parent)
-        for name in ("1", "2", "4", "10", "10-dynamics", "21", "21-given", "25"):
-            exec(CELLS[name].replace("%matplotlib inline", ""), found)
-    return found
+    return definitions("later")
+
+
+@pytest.fixture(scope="module")
+def of_labels():
+    return definitions("labels")
 
 
 def test_a_chain_is_the_product_of_its_steps(defined):
@@ -78,8 +94,12 @@ def test_with_the_exact_posterior_each_draw_has_the_log_p_of_a_kalman_filter(def
     np.testing.assert_allclose(found, np.tile(exact, (50, 1)), atol=1e-3)
 
 
-def test_m2_sums_over_the_labels_that_it_does_not_know(defined):
-    """A decoder that ignores z, and the exact q(y|x): then the bound is log p(x)."""
+@pytest.mark.parametrize("given", ["defined", "of_labels"])
+def test_m2_sums_over_the_labels_that_it_does_not_know(given, of_labels, request):
+    """A decoder that ignores z, and the exact q(y|x): then the bound is log p(x).
+
+    `Given` is defined in both lessons.
+    """
     means = np.random.default_rng(0).normal(size=(10, 3)).astype("float32")
     zeros = np.zeros((2, 3), "float32")  # from z
     encoder = keras.Sequential(
@@ -89,10 +109,11 @@ def test_m2_sums_over_the_labels_that_it_does_not_know(defined):
     of_x = keras.Sequential([keras.Input((12,)), keras.layers.Dense(3)])
     of_x.add(layers.TFPDistribution("Normal", 3, fixed={"scale": 1.0}))
     of_x.layers[0].set_weights([np.concatenate([zeros, means]), np.zeros(3)])
-    decoder = keras.Sequential([keras.Input((2,)), defined["Given"](13, of_x)])
+    layer = request.getfixturevalue(given)["Given"]
+    decoder = keras.Sequential([keras.Input((2,)), layer(13, of_x)])
     classifier = keras.Sequential([keras.Input((3,)), keras.layers.Dense(10)])
     classifier.layers[0].set_weights([means.T, -0.5 * np.sum(means**2, axis=1)])
-    model = defined["M2"](encoder, decoder, classifier, seed=0)
+    model = of_labels["M2"](encoder, decoder, classifier, seed=0)
     assert {id(w) for w in classifier.trainable_weights} < {
         id(w) for w in model.trainable_variables
     }

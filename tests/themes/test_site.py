@@ -98,6 +98,10 @@ def test_a_widget_is_shown_as_it_was_stored(number, settings):
         ("by `Bernoulli(2)`", r"by \ :py:obj:`Bernoulli(2) <vae_keras.layers.Bernoulli>`\ "),
         (">>> 2 * 3\n6", ">>> 2 * 3\n6"),
         ("Thus:\n\n    f(*a)", "Thus:\n\n.. code-block:: python\n\n    f(*a)"),
+        ("Say:\n\n    E_q(z|x)[log p(x|z)] - KL(q || p)",
+         "Say:\n\n.. math::\n\n   "
+         r"E_{q(z|x)}[\log  p(x|z)] - \operatorname{KL}(q \,\Vert\, p)"),
+        ("Returns:\n    All: (N,), nats,\n    of x.", "**Returns:** All: (N,), nats, of x."),
         ("Args:\n    a: one\n        more.\n    b: *two.",
          "**Args:**\n\n``a``\n    one more.\n\n``b``\n    \\*two."),
     ],
@@ -106,6 +110,36 @@ def test_a_docstring_says_what_it_said(docstring, rst):
     lines = docstring.split("\n")
     docstrings.as_rst(None, "module", "vae_keras.layers", None, None, lines)
     assert "\n".join(lines).rstrip("\n") == rst
+
+
+@pytest.mark.parametrize(
+    ("called", "target"),
+    [
+        ("elbo", None),  # a metric
+        ("elbo()", "models.VAE.elbo"),
+        ("Trainer.fit()", "models.Trainer.fit"),
+        ("record_bound()", "models.AutoEncoder.record_bound"),  # not on the page of VAE
+        ("get_config()", None),  # Keras's
+    ],
+)
+def test_a_method_is_linked_where_it_is_called(called, target):
+    lines = [f"See `{called}`"]
+    docstrings.as_rst(None, "class", "vae_keras.models.VAE", None, None, lines)
+    shown = f":py:obj:`{called} <vae_keras.{target}>`" if target else f"``{called}``"
+    assert lines[0] == rf"See \ {shown}\ "
+
+
+def test_the_groups_of_members_name_what_is_there():
+    """Each name of the list is a member of a model or a layer; no member is in two groups."""
+    public = [
+        getattr(module, name)
+        for module in (vae_keras.models, vae_keras.layers, vae_keras.priors)
+        for name in module.__all__
+    ]
+    names = [name for group in docstrings.MEMBERS.values() for name in group]
+    assert len(set(names)) == len(names)
+    missing = [name for name in names if not any(hasattr(cls, name) for cls in public)]
+    assert missing == ["event_shape"]  # which a layer's `__init__` sets
 
 
 # -------------------------------------------------------------------------------- the site, built
@@ -219,6 +253,43 @@ def test_a_class_has_a_page_with_all_of_its_methods(site):
         assert f"vae_keras.models.VAE.{method}" in page.ids, method
         assert f"#vae_keras.models.VAE.{method}" in page.links, method
     assert "vae_keras.models.VAE.summary" not in page.ids  # which is Keras's
+    # Those for subclasses only where they are defined, with a link to them.
+    assert "vae_keras.models.VAE.train_step" in page.ids
+    assert "vae_keras.models.VAE.record_bound" not in page.ids
+    assert "AutoEncoder.html#vae_keras.models.AutoEncoder.record_bound" in page.links
+
+
+@pytest.mark.long
+def test_a_layer_page_has_the_sizes(site):
+    ids = site["api/layers/Bernoulli.html"].ids
+    for name in ("params_size", "event_shape"):
+        assert f"vae_keras.layers.Bernoulli.{name}" in ids
+    assert "vae_keras.layers.Bernoulli.compute_output_spec" not in ids
+
+
+@pytest.mark.long
+def test_each_trained_model_is_listed_with_its_quality(site):
+    text = site["api/pretrained.html"].file.read_text()
+    rows = [row.get_text(" ") for row in BeautifulSoup(text, "html.parser").find_all("tr")]
+    for name in vae_keras.pretrained.names():
+        about = vae_keras.pretrained.about(name)
+        (row,) = (row for row in rows if name in row)
+        assert str(about.get("lower_bound", about.get("marginal_log_likelihood"))) in row
+
+
+@pytest.mark.long
+def test_the_figures_are_in_their_order(site):
+    text = site["docs/figures.html"].file.read_text()
+    found = re.findall(r'toctree-l2[^>]*><a[^>]*href="../reproduce/(fig_\w+)\.html', text)
+    assert found == list(pages.ORDER)
+    assert sorted(found) == paths.NAMES
+
+
+@pytest.mark.long
+def test_links_to_the_plane_and_to_modules_open_pages_of_the_site(site):
+    links = site["docs/data.html"].links
+    assert "../api/datasets.html" in links
+    assert not [name for name, p in site.items() if any("docs/plane.html" in x for x in p.links)]
 
 
 @pytest.mark.long
@@ -337,12 +408,52 @@ def test_the_front_page_holds_the_plane(opened, width):
 
 
 @pytest.mark.long
+def test_the_plane_takes_the_theme_of_the_page(opened):
+    """Which the reader may change; its own title is left out there, and not without a page."""
+    page = opened("plane.html")
+    root = page.frame_locator("iframe.plane").locator("html")
+    expect(page.frame_locator("iframe.plane").locator("h1")).to_be_hidden()
+    colours = {}
+    for _ in range(3):
+        page.locator(".theme-toggle:visible").first.click()
+        theme = page.evaluate("document.body.dataset.theme")
+        expect(root).to_have_attribute("data-theme", theme)
+        colours[theme] = root.evaluate("() => getComputedStyle(document.body).backgroundColor")
+    assert colours["light"] == colours["auto"] == "rgb(255, 255, 255)"  # the browser's is light
+    assert colours["dark"] != colours["light"]
+    expect(opened("docs/plane.html").locator("h1")).to_be_visible()
+
+
+@pytest.mark.long
+def test_a_line_of_code_has_room(opened):
+    """88 characters on a screen 1280 pixels wide; a longer one scrolls, and does not wrap."""
+    page = opened("api/models/VAE.html", 1280)
+    room = page.locator("pre").first.evaluate(
+        """pre => {
+          const line = document.createElement("span"), style = getComputedStyle(pre);
+          line.textContent = "x".repeat(88);
+          pre.append(line);
+          const inner = pre.clientWidth - parseFloat(style.paddingLeft) * 2;
+          return [style.whiteSpace, inner - line.getBoundingClientRect().width];
+        }"""
+    )
+    assert room[0] == "pre"
+    assert room[1] >= 0
+
+
+@pytest.mark.long
 def test_a_search_finds(opened):
     page = opened("search.html?q=reparameterisation")
     expect(page.locator("#search-results li").first).to_be_visible(timeout=20_000)
     expect(page.locator("#search-results")).to_contain_text("3. The reparameterisation trick")
     page = opened("search.html?q=sgvb_b")
     expect(page.locator("#search-results")).to_contain_text("vae_keras.bounds", timeout=20_000)
+    # A method, once: where it is defined.
+    page = opened("search.html?q=elbo")
+    found = page.locator("#search-results li", has_text="models.")
+    expect(found.first).to_contain_text("vae_keras.models.AutoEncoder.elbo", timeout=20_000)
+    methods = page.locator("#search-results").get_by_text(re.compile(r"models\.\w+\.elbo\b"))
+    assert methods.count() == 1
 
 
 @pytest.mark.long

@@ -23,7 +23,7 @@ from vae_keras.reproduction import paper, paths
 
 COLAB = paths.ROOT / "docs" / "colab.ipynb"
 NOTEBOOKS = sorted((paths.ROOT / "notebooks").glob("*.ipynb"))
-WEIGHTY = ("01", "04", "05", "07", "08", "10", "06", "11", "12")  # long: in kernels alone
+WEIGHTY = ("01", "04", "05", "07", "08", "10", "06", "11", "12", "13")  # long: in kernels alone
 FIGURES = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -40,7 +40,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 EMBEDDED = "EMBEDDED DATA stand in"  # the one warning that a reader is to see, where it is so
 
 
-# What lesson 12's models learn, beside their exact answers, after the cell with this number.
+# What the models of lessons 12 and 13 learn, after the cell with this number.
 CHECKS = {
     "12-8": """
         assert exact.std() / np.sqrt(len(exact)) < 0.5
@@ -70,6 +70,9 @@ CHECKS = {
     "12-23": """
         assert -2 * rows["with z"][2] < rows["with z"][1] < 0.05
         assert rows["Gaussian"][1] > 0.3
+    """,
+    "13-12": """
+        assert np.mean(by_m2 != data.y_test) < 0.6 * np.mean(by_codes != data.y_test)
     """,
 }
 
@@ -243,6 +246,8 @@ SAID = [
     ("01", "still miss by 18 nats", r"100,000 draws: RMS error N", lambda n: round(n) == 18),
     ("01", "All 30 of these estimates", r"30 of 30 estimates too (low)", lambda _: True),
     ("01", "arrive after 15 steps", r"A arrives after N", lambda n: n == 15),
+    ("01", "do not arrive in 400 steps", r"^B: .* (does not arrive)\nC: .* (does not arrive)",
+     lambda *_: True),
     (
         "01", "falls from 0.36 at step 100 to 0.25 at step 400", r"C: distance N after 100 \S+ N",
         lambda *found: found == (0.36, 0.25),
@@ -254,6 +259,9 @@ SAID = [
     ("02", "check that no $s$ within 10%", r"formula N, highest of 11 on the line N",
      lambda a, b: a == b),
     ("03", "about fifty times as large", r"ratio of the variances N", lambda n: 45 < n < 55),
+    ("03", "without the 4% that lie above 40, its mean is 0.8 and not 3",
+     r"N% of the draws are above 40; the mean of the others is N",
+     lambda share, mean: (round(share), round(mean, 1)) == (4, 0.8)),
     (
         "03", "to within two standard errors", r"^reparameterised +N +N .*\nscore function +N +N ",
         lambda a, of_a, b, of_b: abs(a - 3) < 2 * of_a and abs(b - 3) < 2 * of_b,
@@ -271,6 +279,10 @@ SAID = [
         for q in ("little, rough q", "much, rough q", "much, exact q")
     ),
     ("04", "next to no noise by either", r"^0 +N +N +N", lambda _, a, b: max(a, b) < 0.1),
+    ("04", "agree with the formulas to within 3%. At $w = 2$ and $\\sigma = 0.3$ the gradient of B",
+     r"^2.0 0.3 +N +N +N +N\n0.5 0.2 +N +N +N +N",
+     lambda *n: n[2] < n[0] and n[4] < n[6]
+     and all(a == pytest.approx(b, rel=0.03) for a, b in zip(n[::2], n[1::2], strict=True))),
     *(
         ("04", "less noise at 1,000 training samples and from 20,000 on, B at 5,000",
          rf"^{samples} +N +N +N", lambda _, a, b, ahead=ahead: (a < b) == (ahead == "A"))
@@ -297,6 +309,9 @@ SAID = [
     ("05", "so it is the higher one", r"^60000 +N +N +N +N", lambda *n: n[3] > n[2]),
     ("05", "equals `reconstruction` minus `kl`", r"^60000 +N +N +N",
      lambda a, kl, elbo: a - kl == pytest.approx(elbo, abs=0.11)),
+    ("05", "It is 16.9 nats here, against 24.2 in the stored model",
+     r"^180000 +N +N (?:.*\n)+?stored model, test digits: KL N nats",
+     lambda _, here, stored: (here, stored) == (16.9, 24.2)),
     ("07", "AEVB is 20 nats ahead at 3,000", r"^3000 +N +N +N +N",
      lambda _, aevb, __, wake_sleep: round(aevb - wake_sleep) == 20),
     ("07", "wake-sleep is ahead, by 2 and 6 nats", r"^10000 +N +N +N +N\n30000 +N +N +N +N",
@@ -307,6 +322,27 @@ SAID = [
      lambda a, b: abs(a - b) < 0.1),
     ("07", "to within half a nat for five in six digits", r"sampling for N%",
      lambda n: 80 <= n <= 86),
+    (
+        "07", "is 11 nats below the two other seeds, and 6 to 8 below the seeds of wake-sleep",
+        r"^1000000 +aevb +N +N +N\n +wake_sleep +N +N +N",
+        lambda a, lags, b, *asleep: (round(min(a, b) - lags) == round(max(a, b) - lags) == 11)
+        and (round(min(asleep) - lags), round(max(asleep) - lags)) == (6, 8),
+    ),
+    (
+        "07", "within 2.5 nats of the other two, and all seeds of AEVB are above all of wake-sleep",
+        r"^10000000 +aevb +N +N +N\n +wake_sleep +N +N +N",
+        lambda a, lags, b, *asleep: round(max(a, b) - lags, 1) <= 2.5 and lags > max(asleep),
+    ),
+    (
+        "07", "the training set is 19 to 29 nats above the test set",
+        r"^1000 +aevb +N +N .*\n +mcem +N +N .*\n +wake_sleep +N +N ",
+        lambda *n: [int(b - a) for a, b in zip(n[::2], n[1::2], strict=True)] == [28, 23, 19],
+    ),
+    ("07", "In the paper the first of these leads is 0.9 nats",
+     r"^50000 +aevb +N +N +N .*\n.*\n +wake_sleep +N +N +N",
+     lambda *n: round(n[2] - n[5], 1) == 0.9),
+    ("07", "our AEVB lies 4.5 nats above it", r"^50000 +aevb +N +N +N ",
+     lambda ours, _, theirs: round(ours - theirs, 1) == 4.5),
     ("07", "The lower bound is 1.8 nats below", r"sampling +mean N nats\n.*\nlower bound +mean N",
      lambda a, b: round(a - b, 1) == 1.8),
     ("08", "it is 43 nats higher", r"^Poisson +N\nnegative binomial +N",
@@ -322,6 +358,23 @@ SAID = [
     ("08", "is 3 nats behind at $K = 1$",
      r"^lower bound, L = 10: N nats at K = 1, N .*\nimportance-weighted, K = 10: N \D+ 1, N ",
      lambda a, at_5, b, weighted: round(a - b) == 3 and weighted > at_5),
+    (
+        "08", "After 40 epochs 98% of the variance of the codes is along one line",
+        r"^40 +N +N +N$", lambda share, off, _: (round(share), off) == (98, 0.8),
+    ),
+    (
+        "08", "is 60%, the mean code is 0.1 from the centre, and the bound is 27 nats higher",
+        r"^40 +N +N +N\n100 +N +N +N$",
+        lambda *n: (round(n[3]), n[4], round(n[5] - n[2])) == (60, 0.1, 27),
+    ),
+    ("09", "has $z_1 = -3.34$, far out in the tail: only 0.0004 of the prior",
+     r"the first code: \[N +N\] at the quantiles \[N", lambda *n: (n[0], n[2]) == (-3.34, 0.0004)),
+    (
+        "09", "It is 1.88 long, and every later step at most 0.4. The straight walk has steps of 0.44",
+        r"^straight +: steps of \[" + " +".join("N" * 8) + r"\]\n"
+        r"by quantiles: steps of \[" + " +".join("N" * 8) + r" *\]",
+        lambda *n: set(n[:8]) == {0.44} and n[8] == 1.88 and max(n[9:]) <= 0.4,
+    ),
     ("09", "standard deviation is 1.25, not 1", r"of the codes: \[\S+ N\]", lambda n: n == 1.25),
     ("10", "within two nats of the paper's", r"Face: untrained N nats", lambda n: abs(n + 528) < 2),
     ("10", "nothing happens for 100 minibatches", r"^sums from 0, warm-up of 100 +N",
@@ -348,13 +401,33 @@ SAID = [
     ("06", "a bound of -18 nats", r"^wake-sleep 1 +N", lambda n: round(n) == -18),
     (
         "06", "at $s = 1.61$. There $\\log p_\\theta(\\mathbf{x})$ is 0.45 nats lower",
-        r"true s: log p\(x\) = N(?:.*\n)+?wake-sleep 1(?:.*\n){3} +4 +N +N +N +N",
+        r"true s: log p\(x\) = N(?:.*\n)+?wake-sleep 1(?:.*\n){5} +40 +N +N +N +N",
         lambda *n: (round(n[3], 2), round(n[0] - n[4], 2)) == (1.61, 0.45),
     ),
+    ("06", "until $s$ is at rest", r"^wake-sleep: in .* by N\nthe bound: in .* by N",
+     lambda *n: max(n) == 0),
     (
-        "06", "rounds it is 0.395, and $\\log p_\\theta(\\mathbf{x})$ is 0.01 nats lower",
-        r"true s: log p\(x\) = N(?:.*\n)+the bound +1.*\n(?:.*\n){2} +4 +N +N +N +N",
-        lambda *n: (n[3], round(n[0] - n[4], 2)) == (0.395, 0.01),
+        "06", "it is 0.395 after four rounds, 0.514 after twelve, and 0.678 at rest",
+        r"^the bound +1.*\n(?:.*\n){2} +4 +\S+ +\S+ +N .*\n +12 +\S+ +\S+ +N .*\n"
+        r" +40 +\S+ +\S+ +N ",
+        lambda *s: s == (0.395, 0.514, 0.678),
+    ),
+    (
+        "06", "$\\log p_\\theta(\\mathbf{x})$ is 0.11 nats lower there",
+        r"true s: log p\(x\) = N(?:.*\n)+the bound +1.*\n(?:.*\n){4} +40 +\S+ +\S+ +\S+ +N",
+        lambda true, rest: round(true - rest, 2) == 0.11,
+    ),
+    ("06", "the bound rises by 0.07 nats", r"^the bound +1 +N .*\n(?:.*\n){4} +40 +\S+ +N ",
+     lambda a, b: round(b - a, 2) == 0.07),
+    (
+        "06", "falls by 0.11: the gap shrinks by 0.18",
+        r"true s: log p\(x\) = N(?:.*\n)+the bound +1 +N .*\n(?:.*\n){4} +40 +\S+ +N +\S+ +N",
+        lambda true, a, b, rest: round(b - a + true - rest, 2) == 0.18,
+    ),
+    (
+        "06", "about a quarter of the nats that wake-sleep costs",
+        r"true s: log p\(x\) = N(?:.*\n)+?wake-sleep 1(?:.*\n){5} +40 .* N\n(?:.*\n){5} +40 .* N$",
+        lambda true, a, b: 0.2 < (true - b) / (true - a) < 0.3,
     ),
     *(
         ("06", "gradients lie within 0.02 of the exact ones", rf"^{x} +N +N +N +N +N +N",
@@ -373,8 +446,17 @@ SAID = [
     ("06", "0.6 nats below the best decoder that ignores",
      r"ignores z: log p\(x\) = N nats\n(?:.*\n)+wake-sleep +N ",
      lambda a, b: round(a - b, 1) == 0.6),
-    ("06", "about eleven times as long as AEVB", r"^AEVB .* N\n.* N\nMonte Carlo EM .* N$",
-     lambda a, _, c: round(c / a) == 11),
+    (
+        "06", "with standard deviation 0.02 over the digits, and AEVB's has 1.07",
+        r"^AEVB +\S+ +\S+ +N .*\nwake-sleep +\S+ +\S+ +N ", lambda *n: n == (1.07, 0.02),
+    ),
+    (
+        "06", "a standard deviation of 1.13, and $\\log p_\\theta(\\mathbf{x})$ is -193.6 nats",
+        r"^sd of codes at first N, after 30,000 evaluations N\nlog p\(x\) = N nats",
+        lambda *n: n == (0.01, 1.13, -193.6),
+    ),
+    ("06", "more than five times as long as AEVB", r"^AEVB .* N\n.* N\nMonte Carlo EM .* N$",
+     lambda a, _, c: c > 5 * a),
     (
         "11", "four of 20 latent variables are used, and the other 16 have collapsed",
         r"^step 0.01 +N +N +N", lambda _, __, used: used == 4,
@@ -389,6 +471,22 @@ SAID = [
         "11", "there are 14 in use, and the bound is 17 nats higher than with 0.01, but 11 lower",
         r"^step 0.01 +N .*\n.*warm-up +N .*\nstep 0.003 +N +N +N",
         lambda a, warm, b, _, used: (round(b - a), round(warm - b), used) == (17, 11, 14),
+    ),
+    *(
+        ("11", sentence, rf"{run} +30 +N +N +N\n(?:.*\n) +200 +N +N +N", holds)
+        for sentence, run, holds in (
+            ("within 30 minibatches, to 1.2 nats with 0.01", "^step 0.01", lambda *n: n[0] == 1.2),
+            ("nine with 0.01, of which four remain", "^step 0.01", lambda *n: n[5] == 9),
+            ("to 0.6 nats with 0.003", "^step 0.003", lambda *n: n[0] == 0.6),
+            ("With 0.003 no variable is in use", "^step 0.003", lambda *n: n[2] == 0),
+            ("200 minibatches 19 variables are in", "^step 0.003", lambda *n: n[5] == 19),
+            ("the KL is 9.7 nats at 30 minibatches", "^.*warm-up", lambda *n: n[0] == 9.7),
+        )
+    ),
+    (
+        "11", "and the gain is the largest at each of the three",
+        r"gain  used\n(?:.*\n)" + r".* +\d+ +\S+ +N +\d+\n" * 8 + r".* +\d+ +\S+ +N +\d+",
+        lambda *n: all(n[3 + i] > max(n[i], n[6 + i]) for i in range(3)),
     ),
     ("11", "passes 11,000 nats", r"^sd free: bound N nats", lambda n: n > 11_000),
     ("11", "falls to $10^{-5}$", r"^sd free: .* smallest sd 1e-N",
@@ -433,11 +531,11 @@ SAID = [
         lambda *n: n == (0.03, 0.037, 0.125),
     ),
     ("12", "turns by 0.56 radians a picture", r"turns by N radians", lambda n: n == 0.56),
-    ("12", "is 30.7 for the nearest code of M1 (28.3 to 33.8)", r"^M1, nearest code +N +N +N",
+    ("13", "is 30.7 for the nearest code of M1 (28.3 to 33.8)", r"^M1, nearest code +N +N +N",
      lambda *n: n == (30.72, 28.33, 33.82)),
-    ("12", "10.6 for M1 + M2 (9.3 to 12.0)", r"^M1 \+ M2 +N +N +N",
+    ("13", "10.6 for M1 + M2 (9.3 to 12.0)", r"^M1 \+ M2 +N +N +N",
      lambda *n: n == (10.63, 9.28, 12.01)),
-    ("12", "7.3 points behind", r"^M1 \+ M2 +N(?:.*\n)+published: M1 \+ M2 +N",
+    ("13", "7.3 points behind", r"^M1 \+ M2 +N(?:.*\n)+published: M1 \+ M2 +N",
      lambda a, b: round(a - b, 1) == 7.3),
     (
         "12", "The other 0.053 of the 0.227 nats to the true density",
@@ -456,8 +554,8 @@ SAID = [
     ("12", "The Gaussian is 0.46 nats behind", r"^Gaussian +N +N",
      lambda _, gap: round(gap, 2) == 0.46),
     ("12", "less than a twentieth of a nat behind", r"^with z +N +N", lambda _, gap: gap < 0.05),
-    ("12", "30% of the test digits are wrong", r"nearest code: N%", lambda n: round(n) == 30),
-    ("12", "and 10% are wrong", r"^M1 \+ M2: N%", lambda n: round(n) == 10),
+    ("13", "30% of the test digits are wrong", r"nearest code: N%", lambda n: round(n) == 30),
+    ("13", "and 10% of the test digits are wrong", r"^M1 \+ M2: N%", lambda n: round(n) == 10),
 ]  # fmt: skip
 
 
@@ -496,12 +594,23 @@ def away(table, **where):
     return table.groupby(columns).difference.agg(lambda d: np.sqrt(np.mean(d**2)))
 
 
-def test_the_committed_tables_have_the_numbers_that_notebook_9_names():
+def test_the_committed_tables_have_the_numbers_that_lesson_10_names():
     text, _ = stored("10")
     table = pd.read_csv(paths.ROOT / "benchmarks" / "recipe" / "recipe.csv")
-    assert "up to 42 nats away on digits and 150 on faces" in text
-    assert round(away(table, dataset="mnist").max()) == 42
-    assert round(away(table, dataset="frey_face").max()) == 150
+    # The heat map: one change from the recipe. Wake-sleep without the factor differs in more.
+    of_aevb = (table.algorithm == "aevb") & (table.variation == "step 0.02")
+    of_aevb &= (table.dataset == "mnist") | (table.latent_dim > 2)
+    one_change = table[table.variation.str.endswith(", slow") | of_aevb]
+    assert "up to 19 nats away on digits and 150 on faces" in text
+    assert round(away(one_change, dataset="mnist").max()) == 19
+    assert round(away(one_change, dataset="frey_face").max()) == 150
+    digits = away(one_change, dataset="mnist").unstack("variation")
+    assert "the factor 0.1 changes no panel by more than 4 nats" in text
+    factor = digits["step 0.02, slow"] - digits["step 0.02"]
+    assert (len(factor.dropna()), factor.abs().max() < 4) == (4, True)
+    assert "instead of 50,000 the distance changes by less than a nat" in text
+    more = digits["step 0.02, N = 60,000, slow"] - digits["step 0.02, slow"]
+    assert (len(more.dropna()), more.abs().max() < 1) == (2, True)
     assert "a warm-up of 10 lies 110 nats from the paper" in text
     faces = away(table, algorithm="wake_sleep", dataset="frey_face", latent_dim=10)
     assert round(faces["step 0.02, warm-up 10, slow"].item()) == 110
@@ -516,16 +625,25 @@ def test_the_committed_tables_have_the_numbers_that_notebook_9_names():
     assert (max(near) < 5, round(far)) == (True, 14)
     assert "On faces with 20 it was 20 nats off" in text
     assert round(asleep["step 0.01", "wake_sleep", "frey_face", 20]) == 20
-    assert (
-        "up to 8 nats on digits and up to 46 on faces, and for the recipe itself up to 19" in text
-    )
-    names = list(dict.fromkeys(table.variation.sort_values()))
-    slow = [name for name in names if name.endswith(", slow")]
-    of_three = table[table.variation.isin(slow[slow.index("step 0.02, M = 100, slow") :])]
-    assert set(of_three.seeds) == {3}
+    assert "0.02, all panels of digits lie within 3 nats of the paper" in text
+    ours = asleep["step 0.02, slow"].xs("mnist", level="dataset")
+    assert (len(ours), ours.max() < 3) == (4, True)
+    assert "with a step of 0.01 the factor brings no panel of digits nearer" in text
+    both = (asleep[name].xs("mnist", level="dataset") for name in ("step 0.01, slow", "step 0.01"))
+    assert np.subtract(*both).gt(0).tolist() == [True] * 4
+    assert "hollow circles are one seed" in text
+    hollow = (table.algorithm == "wake_sleep") & (table.variation == "step 0.02")
+    assert set(table[hollow].seeds) == {1}
+    assert "with the step size 0.01 are of one seed, and all others are means of three" in text
+    of_one = one_change[one_change.variation == "step 0.01, slow"]
+    of_three = one_change.drop(of_one.index)
+    assert (set(of_one.seeds), set(of_three.seeds)) == ({1}, {3})
+    assert "is up to 20 nats on digits and up to 46 on faces, and for the recipe itself up" in text
     spread = of_three.groupby("dataset").spread.max().round()
-    assert (spread.mnist, spread.frey_face) == (8, 46)
-    assert round(of_three[of_three.variation == "step 0.02, slow"].spread.max()) == 19
+    assert (spread.mnist, spread.frey_face) == (20, 46)
+    assert "for the recipe itself up to 8 and 19" in text
+    spread = table[table.variation == "step 0.02, slow"].groupby("dataset").spread.max().round()
+    assert (spread.mnist, spread.frey_face) == (8, 19)
 
 
 def test_the_papers_points_are_as_notebooks_6_and_9_say():
@@ -577,5 +695,5 @@ def test_the_papers_points_are_as_notebooks_6_and_9_say():
     large, small = ends[50_000], ends[1000]
     assert "is 5 nats above wake-sleep's and 29 above Monte Carlo EM's" in text
     assert (round(large.aevb - large.wake_sleep), round(large.aevb - large.mcem)) == (5, 29)
-    assert "on the test set they end within 1.5 nats of each other" in text
+    assert "On the test set they end within 1.5 nats of each other" in text
     assert small.max() - small.min() < 1.5

@@ -45,8 +45,11 @@ class AutoEncoder(LatentVariableModel):
     per datapoint: `elbo` = `reconstruction` - `kl`, and `loss` = `weight_decay` - `elbo` (plus the
     networks' own regularisers, if any). Targets y are ignored: learning is unsupervised.
 
-    All arguments are fixed once the model is made. Raises ValueError, before any training, if the
-    networks do not fit together or the model cannot read the data.
+    All arguments are fixed once the model is made.
+
+    Raises:
+        ValueError: before any training, if the networks do not fit together or the model cannot
+            read the data.
 
     A subclass must implement:
         train_step(data): learn from a minibatch, as described in `Trainer`. It may return the
@@ -74,7 +77,7 @@ class AutoEncoder(LatentVariableModel):
     >>> import tensorflow as tf
     >>> from vae_keras import networks
     >>> from vae_keras.bounds import Bound
-    >>> from vae_keras.models import datapoints
+    >>> from vae_keras.models import AutoEncoder, datapoints
     >>> class ScoreFunction(AutoEncoder):
     ...     def train_step(self, data):
     ...         x = datapoints(data)
@@ -174,7 +177,24 @@ class AutoEncoder(LatentVariableModel):
         """Raise ValueError if this algorithm cannot learn with `posterior`."""
 
     def encode(self, x: Minibatch, training: bool = False) -> tfd.Distribution:
-        """q(z|x) for x of shape (M, *input); `training` is as in a Keras layer."""
+        """q(z|x), the encoder's distribution.
+
+        Args:
+            x: (M, *input), uint8 pixels or numbers.
+            training: as in a Keras layer, for Dropout and the like.
+
+        Returns:
+            A TFP distribution of batch shape (M,) over `latent`: `.mean()` and `.sample()` are
+            (M, *latent).
+
+        >>> import numpy as np
+        >>> from vae_keras import VAE, networks
+        >>> encoder = networks.gaussian_encoder(3, 8, 2, stddev=0.0)  # q(z|x) = N(0, I) for every x
+        >>> vae = VAE(encoder, networks.bernoulli_decoder(2, 8, 3))
+        >>> q = vae.encode(np.ones((1, 3)))
+        >>> print(q.mean().numpy(), q.stddev().numpy())
+        [[0. 0.]] [[1. 1.]]
+        """
         return run(self.encoder, self.read(x), training)
 
     def call(self, x: Minibatch) -> tf.Tensor:
@@ -189,7 +209,16 @@ class AutoEncoder(LatentVariableModel):
         return self.decode(z, training)
 
     def bound(self, x: Minibatch, n_samples: int | None = None, training: bool = False) -> Bound:
-        """Estimate the lower bound and its terms, each (M,), with L = n_samples fresh samples."""
+        """Estimate the lower bound and its terms with fresh samples.
+
+        Args:
+            x: a minibatch, (M, *input).
+            n_samples: L. Default: the model's.
+            training: whether networks and noise are those of training.
+
+        Returns:
+            A `Bound` of three tensors, each (M,), nats.
+        """
         n_samples = self.n_samples if n_samples is None else n_samples
         n_samples = _checks.count("n_samples (L)", n_samples)
         x = self.read(_inputs.checked_values(self, x))
@@ -216,22 +245,73 @@ class AutoEncoder(LatentVariableModel):
     ) -> dict[str, tf.Tensor]:
         """Add a minibatch's bound to the metrics and return their values.
 
-        `objective`: the bound to compute the loss from, if not `bound` itself.
+        Args:
+            bound: the result of `bound()`.
+            decay: the result of `decay()`.
+            objective: the bound to compute the loss from, if another.
+
+        Returns:
+            The means since the epoch began, by the name of the metric.
         """
         loss = self.loss_of(bound if objective is None else objective, decay)
         return self.record(tf.shape(bound.elbo)[0], (loss, *bound, decay))
 
     def elbo(self, x: Data, n_samples: int = 1, batch_size: int = 1000) -> Nats:
-        """The lower bound of each datapoint in nats, (N,), estimated with `n_samples` samples."""
+        """Estimate the lower bound of log p(x) for each datapoint, with fresh noise.
+
+        Args:
+            x: the data, as in `fit()`.
+            n_samples: L, the number of samples of z per datapoint.
+            batch_size: datapoints at a time, fewer if `n_samples` is large.
+
+        Returns:
+            NumPy, (N,), nats.
+
+        Raises:
+            ValueError: for numbers below 1, and for data that the model cannot read.
+
+        >>> import numpy as np
+        >>> from vae_keras import VAE, networks
+        >>> encoder = networks.gaussian_encoder(3, 8, 2, stddev=0.0)  # q(z|x) = N(0, I), so KL = 0
+        >>> vae = VAE(encoder, networks.bernoulli_decoder(2, 8, 3, stddev=0.0))  # p(x_i) = 1/2
+        >>> print(vae.elbo(np.ones((2, 3))).round(3))  # 3 log(1/2)
+        [-2.079 -2.079]
+        """
         n_samples = _checks.count("n_samples (L)", n_samples)
         size = min(_checks.count("batch_size", batch_size), max(1, MOST_CODES // n_samples))
         settings = ("elbo", n_samples)
         return self._measured(settings, lambda x: self.bound(x, n_samples).elbo, x, size)
 
     def score(self, x: Data) -> Nats:
-        """The score by which step sizes are compared: the lower bound, (N,)."""
+        """The value to choose a step size by: the lower bound `elbo(x)` of each datapoint.
+
+        Every model of the library has a score. A `MonteCarloEM` has no bound, and uses log p(x, z).
+
+        Args:
+            x: the data, as in `fit()`.
+
+        Returns:
+            NumPy, (N,), nats.
+        """
         return self.elbo(x)
 
     def reconstruct(self, x: Data) -> np.ndarray:
-        """The mean of p(x|z) at the mean of q(z|x), of x's shape."""
+        """The mean of p(x|z) at the mean of q(z|x), for each datapoint x.
+
+        Args:
+            x: the data, as in `fit()`.
+
+        Returns:
+            NumPy, (N, *input).
+
+        Raises:
+            ValueError: for data that the model cannot read.
+
+        >>> import numpy as np
+        >>> from vae_keras import VAE, networks
+        >>> decoder = networks.bernoulli_decoder(2, 8, 3, stddev=0.0)  # each p(x_i = 1) = 1/2
+        >>> vae = VAE(networks.gaussian_encoder(3, 8, 2), decoder)
+        >>> print(vae.reconstruct(np.ones((1, 3))))
+        [[0.5 0.5 0.5]]
+        """
         return self.predict(x, verbose=0)

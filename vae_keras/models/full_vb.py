@@ -31,19 +31,21 @@ class FullVB(VAE):
 
     Args:
         encoder, decoder, prior, estimator, n_samples, seed: as in `VAE`.
-        kl_weight: as in `VAE`, for the KL of q(z|x) only; the KL of q(theta) has weight 1.
         n_train: N, the number of training datapoints, over which the KL of q(theta) is spread.
         weight_decay: w adds w/2 |phi|^2 over the encoder's parameters to the loss.
+        kl_weight: as in `VAE`, for the KL of q(z|x) only; the KL of q(theta) has weight 1.
+        kwargs: those of `keras.Model`, such as `name`.
 
     The metrics are those of `VAE`, in nats per datapoint with theta drawn from q(theta), except
     that `kl_parameters` replaces `weight_decay`. It is KL(q(theta) || p(theta)) / N plus the
-    encoder's weight decay. `decode`, `sample` and `predict` use the means.
+    encoder's weight decay. `decode()`, `sample()` and `predict()` use the means.
 
-    Raises ValueError as `VAE` does, for n_train below 1, and for a decoder with frozen weights,
-    non-trainable state or regularisers.
+    Raises:
+        ValueError: as `VAE` does; for `n_train` below 1; and for a decoder with frozen weights,
+            non-trainable state or regularisers.
 
     >>> import numpy as np
-    >>> from vae_keras import networks
+    >>> from vae_keras import FullVB, networks
     >>> encoder = networks.gaussian_encoder(n_pixels=6, hidden=8, latent_dim=2)
     >>> decoder = networks.bernoulli_decoder(latent_dim=2, hidden=8, n_pixels=6)
     >>> model = FullVB(encoder, decoder, n_train=200)

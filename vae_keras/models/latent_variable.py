@@ -27,8 +27,11 @@ class LatentVariableModel(Trainer):
             and a learned prior's parameters are excluded.
         seed: seed of the noise; None: drawn from Python's generator.
 
-    Networks and settings are fixed, since compiled programs hold them: setting one again raises
-    AttributeError. Raises ValueError for a negative `weight_decay` or an invalid seed.
+    Networks and settings are fixed, since compiled programs hold them.
+
+    Raises:
+        ValueError: for a negative `weight_decay` or an invalid seed.
+        AttributeError: if a network or a setting is set again.
 
     A subclass must implement:
         METRICS: the names of the values that its steps pass to `record`, `loss` first.
@@ -115,7 +118,23 @@ class LatentVariableModel(Trainer):
         return intensities(x, self.pixels)
 
     def decode(self, z: Codes, training: bool = False) -> tfd.Distribution:
-        """p(x|z) for z of shape (M, *latent); `training` is as in a Keras layer."""
+        """p(x|z), the decoder's distribution.
+
+        Args:
+            z: (M, *latent).
+            training: as in a Keras layer, for Dropout and the like.
+
+        Returns:
+            A TFP distribution of batch shape (M,) over `input`: `.mean()` is (M, *input),
+            `.log_prob(x)` is (M,), nats.
+
+        >>> import numpy as np
+        >>> from vae_keras import VAE, networks
+        >>> decoder = networks.bernoulli_decoder(2, 8, 3, stddev=0.0)  # each p(x_i = 1) = 1/2
+        >>> vae = VAE(networks.gaussian_encoder(3, 8, 2), decoder)
+        >>> print(vae.decode(np.zeros((1, 2))).mean().numpy())
+        [[0.5 0.5 0.5]]
+        """
         return run(self.decoder, z, training)
 
     def decay(self, variables: list[keras.Variable]) -> tf.Tensor:
@@ -168,7 +187,25 @@ class LatentVariableModel(Trainer):
             return np.concatenate([compiled(batch).numpy() for batch in batches])
 
     def sample(self, n: int, mean: bool = False) -> np.ndarray:
-        """Draw `n` datapoints x from p(z) p(x|z); with `mean`, E[x|z] at z from p(z) (figure 5)."""
+        """Draw datapoints from the model: z from p(z), then x from p(x|z).
+
+        Args:
+            n: the number of datapoints.
+            mean: True: give E[x|z] in place of a draw of x, as in figure 5.
+
+        Returns:
+            NumPy, (n, *input).
+
+        Raises:
+            ValueError: for n below 1, and for a model that has no weights yet.
+
+        >>> from vae_keras import VAE, networks
+        >>> decoder = networks.bernoulli_decoder(2, 8, 3, stddev=0.0)  # each p(x_i = 1) = 1/2
+        >>> vae = VAE(networks.gaussian_encoder(3, 8, 2), decoder)
+        >>> print(vae.sample(2, mean=True))
+        [[0.5 0.5 0.5]
+         [0.5 0.5 0.5]]
+        """
         n = _checks.count("n", n)
         if not self.built:
             raise ValueError(
@@ -225,5 +262,10 @@ def _sum_of_squares(w):
 
 
 def datapoints(data: Any) -> Minibatch:
-    """The x of a minibatch x, (x,) or (x, y)."""
+    """The x of a minibatch x, (x,) or (x, y), the argument of a `train_step`.
+
+    >>> from vae_keras.models import datapoints
+    >>> datapoints(("x", "y"))
+    'x'
+    """
     return keras.utils.unpack_x_y_sample_weight(data)[0]

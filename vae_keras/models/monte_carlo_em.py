@@ -25,9 +25,6 @@ class MonteCarloEM(LatentVariableModel):
     size, which is continually adapted to the target acceptance rate. Ten or more chains preserve
     p(z|x); a single chain has up to 3% too little variance.
 
-    `samples_evaluated` counts evaluations of p(x|z) for a training point: `leapfrog_steps` +
-    `updates` per visit of a datapoint, 15 in the paper, where AEVB and wake-sleep count 1.
-
     Args:
         decoder: a Keras model that ends in a distribution layer: z of shape (M, latent) -> p(x|z).
             Its log density must be differentiable in z.
@@ -37,17 +34,30 @@ class MonteCarloEM(LatentVariableModel):
         leapfrog_steps, updates: the numbers per visit.
         acceptance: the target rate of accepted transitions, to which the step size is adapted.
         weight_decay, seed: as in `VAE`.
+        kwargs: those of `keras.Model`, such as `name`.
 
-    `fit` takes an array of `n_train` rows, in the same order each time, or a `tf.data` stream of
+    `fit()` takes an array of `n_train` rows, in the same order each time, or a `tf.data` stream of
     minibatches (x, row numbers), int32 or int64, each row once per minibatch (class labels would
     repeat). With ``shuffle="replacement"``, a row of an array may be drawn twice: both draws start
     from the state of its chain, and the chain continues from one of them. The metrics are in nats
     per datapoint, at the z drawn: `log_joint` = log p(x, z), `reconstruction` = log p(x|z), and
-    `loss` = `weight_decay` - `log_joint`; `acceptance` is the rate reached. `evaluate` and
-    `predict` draw z from new short chains.
+    `loss` = `weight_decay` - `log_joint`; `acceptance` is the rate reached. `evaluate()` and
+    `predict()` draw z from new short chains.
 
-    Raises ValueError, before any training, for settings out of range, for a decoder without a
-    gradient in z, and for data that do not fit.
+    `samples_evaluated` counts evaluations of p(x|z) for a training point: `leapfrog_steps` +
+    `updates` per visit of a datapoint, 15 in the paper, where AEVB and wake-sleep count 1.
+
+    Raises:
+        ValueError: before any training, for settings out of range, for a decoder without a gradient
+            in z, and for data that do not fit.
+
+    >>> import numpy as np
+    >>> from vae_keras import MonteCarloEM, networks
+    >>> model = MonteCarloEM(networks.bernoulli_decoder(2, 8, 3), n_train=20)
+    >>> model.compile()
+    >>> history = model.fit(np.ones((20, 3)), verbose=0)
+    >>> print(model.samples_evaluated)  # 20 visits
+    300
     """
 
     NETWORKS = ("decoder",)
@@ -164,7 +174,19 @@ class MonteCarloEM(LatentVariableModel):
         return tf.gather(x, rows), rows
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        """As in Keras; see `Trainer.fit`, and the class for the data that it takes."""
+        """Train on x, as `Trainer.fit()` does.
+
+        Args:
+            x: an array of `n_train` rows, or a `tf.data` stream of minibatches (x, row numbers).
+            args, kwargs: as in `Trainer.fit()`.
+
+        Returns:
+            Keras's `History`, as there.
+
+        Raises:
+            ValueError: as there, and for data without row numbers or with another number of rows.
+            NonFiniteBoundError: as there.
+        """
         x = _checks.one_input(x)
         if isinstance(x, tf.data.Dataset):
             _checks.check_rows_spec(x)
@@ -184,7 +206,11 @@ class MonteCarloEM(LatentVariableModel):
         return super().fit(x, *args, **kwargs)
 
     def infer(self, x: Minibatch) -> tuple[Codes, tf.Tensor]:
-        """Draw z from p(z|x) for each x with new chains: z, (M, d), and the acceptance."""
+        """Draw z from p(z|x) for each x, with new chains.
+
+        Returns:
+            z, (M, d), and the mean acceptance rate, a scalar.
+        """
         start = mcmc.begin(self, self.read(x), self.noise_seed())
         z, log_accept = tfp.mcmc.sample_chain(
             1,
@@ -208,7 +234,19 @@ class MonteCarloEM(LatentVariableModel):
         return self.record_z(self.measure(x, z), acceptance)
 
     def score(self, x: Data, batch_size: int = 1000) -> Nats:
-        """The score by which step sizes are compared: log p(x, z) at a z from p(z|x), (N,)."""
+        """The value to choose a step size by: log p(x, z) at a z drawn from p(z|x), for each
+        datapoint.
+
+        Args:
+            x: the data, as in `Trainer.fit()`.
+            batch_size: datapoints at a time.
+
+        Returns:
+            NumPy, (N,), nats.
+
+        Raises:
+            ValueError: for data that the model cannot read.
+        """
 
         def log_joint(x):
             return mcmc.log_joint(self, self.read(x), self.infer(x)[0])

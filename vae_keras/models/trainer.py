@@ -49,7 +49,8 @@ class Trainer(keras.Model):
         set_evaluation_noise: to repeat a measurement with the same noise.
         forget_programs: to call after a change that no compiled program can detect.
 
-    Raises ValueError for a seed that is not a non-negative integer.
+    Raises:
+        ValueError: for a seed that is not a non-negative integer.
     """
 
     evaluations = 1
@@ -121,15 +122,23 @@ class Trainer(keras.Model):
         jit_compile: bool | str = "auto",
         **kwargs: Any,
     ) -> None:
-        """As in Keras; the default optimiser is the paper's Adagrad with step size 0.02.
+        """Set the optimiser and how the steps are compiled, as in Keras.
 
-        `jit_compile`: "auto" compiles with XLA, also on a CPU, unless several devices share the
-        work or the model has convolutions on a CPU. Use False for networks that XLA cannot compile.
-        `steps_per_execution`: "auto" lets `fit` on an array run up to 100 minibatches per call of
-        the compiled program, 1,000 on a GPU; batch-level callbacks run once per call. Everything
-        else runs one minibatch at a time.
-        Drops earlier compiled programs (`forget_programs`). Raises ValueError if `loss` or metrics
-        are given (the loss is the negative bound), and for devices that cannot share the work.
+        Drops earlier compiled programs, as `forget_programs()` does.
+
+        Args:
+            optimizer: as in Keras. Default: the paper's Adagrad with step size 0.02.
+            steps_per_execution: minibatches per call of the compiled program. "auto": when `fit()`
+                reads an array, up to 100, or 1,000 on a GPU; else 1. Batch-level callbacks run once
+                per call.
+            jit_compile: "auto" compiles with XLA, also on a CPU, unless several devices share the
+                work or the model has convolutions on a CPU. Use False for networks that XLA cannot
+                compile.
+            kwargs: as in Keras, for example `run_eagerly`.
+
+        Raises:
+            ValueError: if `loss` or metrics are given (the loss is the negative bound), or for
+                devices that cannot share the work.
         """
         _inputs.check_objective(**kwargs)
         by_xla = _replicas.by_xla(self, jit_compile)
@@ -190,18 +199,41 @@ class Trainer(keras.Model):
         steps_per_epoch: int | None = None,
         **kwargs: Any,
     ) -> keras.callbacks.History:
-        """As in Keras; batch_size M defaults to 100 for arrays. Targets y are ignored.
+        """Train on x, as in Keras. Targets y are ignored.
 
-        An array's rows are reshuffled in each epoch; the order depends only on `seed` and
-        `examples_seen`. With `steps_per_epoch`, an epoch ends after that many minibatches. Two
-        further values of `shuffle` give an endless order, in whole minibatches. It continues after
-        `examples_seen` rows, however it is divided into epochs or calls of `fit`. "replacement"
-        draws each row independently, so that a row may come twice or not at all; "passes" makes
-        pass after pass.
+        Args:
+            x: an array (N, *input), or a `tf.data.Dataset`, PyDataset or generator of minibatches.
+            batch_size: M, for an array. Default: 100.
+            callbacks, validation_data: as in Keras.
+            validation_split: the share of an array, from its end, to validate on and not to train
+                on.
+            shuffle: True: an array's rows come in a new order in each epoch, which depends only on
+                `seed` and `examples_seen`. False: in their own order. "replacement" and "passes":
+                see below.
+            steps_per_epoch: the number of minibatches in an epoch. Default: all of them.
+            kwargs: as in Keras, for example `epochs` (default 1) and `verbose` (0: silent).
 
-        Raises ValueError, before training, for data that the model cannot read, and
-        `NonFiniteBoundError` if the bound becomes NaN or infinite: the model then has the last kept
-        copy of the weights with which it was finite.
+        Two values of `shuffle` give an endless order, in whole minibatches: "replacement" draws
+        each row independently, so that a row may come twice or not at all; "passes" makes pass
+        after pass. The order continues after `examples_seen` rows, however it is divided into
+        epochs or calls of `fit`.
+
+        Returns:
+            Keras's `History`. Its `history` maps each metric to a list of one value per epoch, nats
+            per datapoint.
+
+        Raises:
+            ValueError: before training, for data that the model cannot read.
+            NonFiniteBoundError: if the bound becomes NaN or infinite. The model then has the last
+                kept copy of the weights with which it was finite.
+
+        >>> import numpy as np
+        >>> from vae_keras import VAE, networks
+        >>> vae = VAE(networks.gaussian_encoder(3, 8, 2), networks.bernoulli_decoder(2, 8, 3))
+        >>> vae.compile()
+        >>> history = vae.fit(np.ones((200, 3)), epochs=4, verbose=0).history
+        >>> print(len(history["elbo"]), vae.examples_seen)
+        4 800
         """
         _inputs.check_use(self, "fit", **kwargs)
         devices = _replicas.count(self)
@@ -244,7 +276,29 @@ class Trainer(keras.Model):
     def evaluate(
         self, x: Any = None, y: Any = None, batch_size: int | None = None, **kwargs: Any
     ) -> Any:
-        """As in Keras: the mean bound and its terms. batch_size defaults to 1000 for arrays."""
+        """Measure the model's metrics on x, as in Keras.
+
+        Args:
+            x: as in `fit()`. Targets y are ignored.
+            batch_size: for an array. Default: 1000.
+            kwargs: as in Keras, for example `return_dict` and `verbose`.
+
+        Returns:
+            The means over the datapoints, nats per datapoint: a list with `loss` first, or with
+            `return_dict=True` a dict by the name of the metric.
+
+        Raises:
+            ValueError: for a model that is not compiled, and for data that the model cannot read.
+
+        >>> import numpy as np
+        >>> from vae_keras import VAE, networks
+        >>> encoder = networks.gaussian_encoder(3, 8, 2, stddev=0.0)  # q(z|x) = N(0, I)
+        >>> vae = VAE(encoder, networks.bernoulli_decoder(2, 8, 3, stddev=0.0))  # p(x_i) = 1/2
+        >>> vae.compile()
+        >>> found = vae.evaluate(np.ones((5, 3)), verbose=0, return_dict=True)
+        >>> print(round(found["elbo"], 3), found["kl"])  # 3 log(1/2)
+        -2.079 0.0
+        """
         _inputs.check_use(self, "evaluate", **kwargs)
         # Within `fit`, Keras would cache a data set with `fit`'s steps_per_execution.
         if not kwargs.pop("_use_cached_eval_dataset", False):
@@ -254,7 +308,19 @@ class Trainer(keras.Model):
             return super().evaluate(x, batch_size=_inputs.batch_size(x, batch_size), **kwargs)
 
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
-        """As in Keras: `call` for each datapoint. batch_size defaults to 1000 for arrays."""
+        """`call(x)` for each datapoint, as in Keras. For an `AutoEncoder`: its reconstruction.
+
+        Args:
+            x: as in `fit()`.
+            batch_size: for an array. Default: 1000.
+            kwargs: as in Keras, for example `verbose`.
+
+        Returns:
+            NumPy, (N, *input) for the models of the library.
+
+        Raises:
+            ValueError: for data that the model cannot read.
+        """
         _replicas.count(self)
         x = _inputs.checked(self, x)
         with _streams.refusals():
@@ -278,7 +344,17 @@ class Trainer(keras.Model):
         return super().predict_on_batch(_inputs.checked_array(self, x))
 
     def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """As in Keras, in the .keras format only: raises ValueError for HDF5."""
+        """Save the model, its optimiser and its noise, as in Keras.
+
+        `keras.saving.load_model` loads it, once `vae_keras` is imported.
+
+        Args:
+            filepath: a name that ends in .keras.
+            args, kwargs: as in Keras, for example `overwrite`.
+
+        Raises:
+            ValueError: for HDF5, which cannot hold the model, and for a prior that cannot be saved.
+        """
         if str(filepath).endswith((".h5", ".hdf5")):
             raise ValueError(
                 f"{filepath} would be HDF5, which cannot hold this model: save as .keras"
@@ -286,7 +362,13 @@ class Trainer(keras.Model):
         super().save(filepath, *args, **kwargs)
 
     def export(self, filepath: str, format: str = "tf_saved_model", **kwargs: Any) -> Any:
-        """As in Keras: exports `call` for float32 batches of any size."""
+        """Export `call` for float32 batches of any size, as in Keras.
+
+        Args:
+            filepath: the folder to write.
+            format: as in Keras. Default: a TensorFlow SavedModel.
+            kwargs: as in Keras.
+        """
         # Keras exports only what has been called: traced here, since HMC is slow if run eagerly.
         tf.function(self).get_concrete_function(tf.TensorSpec((None, *self.event_shape)))
         batch = keras.InputSpec(shape=(None, *self.event_shape), dtype="float32")

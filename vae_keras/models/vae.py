@@ -21,6 +21,10 @@ class VAE(AutoEncoder):
 
         L(x) = E_q(z|x)[log p(x|z)] - KL(q(z|x) || p(z))
 
+    You call `compile()`, `fit()`, `evaluate()`, `predict()`, `save()`, `export()`, `encode()`,
+    `decode()`, `elbo()`, `reconstruct()` and `sample()`. `AutoEncoder` describes the data and the
+    metrics in full.
+
     Args:
         encoder: q(z|x), a Keras model with one input that ends in a distribution layer.
         decoder: p(x|z), a Keras model of z that ends in a distribution layer over x.
@@ -34,22 +38,19 @@ class VAE(AutoEncoder):
             or a `keras.optimizers.schedules.LearningRateSchedule`, called with the number of
             iterations of the optimiser, counted from 0.
         seed: seed of the noise. Default: drawn from Python's generator.
+        kwargs: those of `keras.Model`, such as `name`.
 
-    You call `compile`, `fit`, `evaluate`, `predict`, `save` and `export` (see `Trainer`), `encode`,
-    `elbo`, `score` and `reconstruct` (`AutoEncoder`), and `decode` and `sample`
-    (`LatentVariableModel`). `kwargs` are those of `keras.Model`, such as `name`.
+    `kl_weight` does not change the metrics `elbo`, `reconstruction` and `kl`. In training, `loss`
+    is `weight_decay` - (`reconstruction` - w `kl`). Evaluation measures the bound: there `loss` is
+    `weight_decay` - `elbo`.
 
-    `AutoEncoder` describes the arguments and metrics in full. `kl_weight` does not change the
-    metrics `elbo`, `reconstruction` and `kl`. In training, `loss` is `weight_decay` -
-    (`reconstruction` - w `kl`). Evaluation measures the bound: there `loss` is `weight_decay` -
-    `elbo`.
-
-    Raises ValueError as `AutoEncoder` does; for a posterior that is not reparameterised; for a
-    `kl_weight` that is negative, not finite or not a number; and for a `kl_weight` other than 1
-    with estimator IW, whose bound has no separate KL term.
+    Raises:
+        ValueError: as `AutoEncoder` does; for a posterior that is not reparameterised; for a
+            `kl_weight` that is negative, not finite or not a number; and for a `kl_weight` other
+            than 1 with estimator IW, whose bound has no separate KL term.
 
     >>> import numpy as np
-    >>> from vae_keras import networks
+    >>> from vae_keras import VAE, networks
     >>> encoder = networks.gaussian_encoder(n_pixels=6, hidden=8, latent_dim=2)
     >>> vae = VAE(encoder, networks.bernoulli_decoder(latent_dim=2, hidden=8, n_pixels=6))
     >>> vae.compile()
@@ -101,7 +102,7 @@ class VAE(AutoEncoder):
         return self.record_bound(bound, decay, objective)
 
     def objective(self, bound: Bound) -> Bound:
-        """The training objective: `bound`, with reconstruction - w KL as its `elbo`."""
+        """What training maximises: `bound`, with reconstruction - w KL as its `elbo`."""
         if self.kl_weight == 1:
             return bound
         weight = self.kl_weight

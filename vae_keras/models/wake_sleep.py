@@ -20,23 +20,26 @@ class WakeSleep(AutoEncoder):
     trains the encoder phi on dreams, one per datapoint: z and x drawn from p(z) p(x|z) with the
     updated decoder.
 
-        theta maximises E_q(z|x)[log p(x|z)];    phi maximises E_p(z)p(x|z)[log q(z|x)]
+        theta maximises E_q(z|x)[log p(x|z)]
+        phi maximises E_p(z)p(x|z)[log q(z|x)]
 
     Each phase updates only its own parameters, and together they do not maximise one objective. The
-    metrics are still the lower bound and its terms.
+    metrics are still the lower bound and its terms. The posterior need not be reparameterised.
 
     Args:
         encoder, decoder, estimator, n_samples, weight_decay, seed: as in `AutoEncoder`.
         prior: p(z), a fixed TFP distribution. Default: N(0, I).
         clip: (low, high), the range of the data, to which dreams are clipped if p(x|z) exceeds it,
             as a Gaussian over pixels does. Default None: no clipping.
+        kwargs: those of `keras.Model`, such as `name`.
 
-    The posterior need not be reparameterised. Raises ValueError as `AutoEncoder` does, for a
-    learned prior, for a `clip` whose low is not below high, and for an optimiser that accumulates
-    gradients, which would mix those of the two phases.
+    Raises:
+        ValueError: as `AutoEncoder` does; for a learned prior; for a `clip` whose low is not below
+            high; and, when compiled, for an optimiser that accumulates gradients, which would mix
+            those of the two phases.
 
     >>> import numpy as np
-    >>> from vae_keras import networks
+    >>> from vae_keras import WakeSleep, networks
     >>> encoder = networks.gaussian_encoder(n_pixels=6, hidden=8, latent_dim=2)
     >>> decoder = networks.bernoulli_decoder(latent_dim=2, hidden=8, n_pixels=6)
     >>> model = WakeSleep(encoder, decoder)
@@ -77,7 +80,11 @@ class WakeSleep(AutoEncoder):
         self.clip = None if clip is None else tuple(clip)
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """As in `Trainer`; raises ValueError for an optimiser that accumulates gradients."""
+        """As `Trainer.compile()`.
+
+        Raises:
+            ValueError: as there, and for an optimiser that accumulates gradients.
+        """
         super().compile(*args, **kwargs)
         optimizer: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         if optimizer.gradient_accumulation_steps:

@@ -1,0 +1,9 @@
+// The plane is a page of its own in a frame: it is told which theme the reader has chosen.
+document.addEventListener("DOMContentLoaded", () => {
+  const frame = document.querySelector("iframe.plane");
+  if (!frame) return;
+  const tell = () => frame.contentWindow.postMessage({theme: document.body.dataset.theme}, "*");
+  frame.addEventListener("load", tell);
+  new MutationObserver(tell).observe(document.body, {attributeFilter: ["data-theme"]});
+  tell(); // the frame may have loaded already
+});
