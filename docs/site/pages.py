@@ -345,7 +345,8 @@ def _module_pages(name: str) -> dict[str, str]:
     text = f"# vae_keras.{name}\n\n{about}\n\n{_contents(documented, 'name')}\n\n"
     text += _trained() if name == "pretrained" else ""
     text += _described("\n\n".join(lines)) if lines else ""
-    return {name: text + (_subpages(found) if found else "")} | found
+    menu = (f"{page.rpartition('/')[2]} <{page}>" for page in found)
+    return {name: text + (_subpages(menu) if found else "")} | found
 
 
 def _class(full: str, cls: type) -> str:

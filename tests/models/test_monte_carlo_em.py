@@ -67,7 +67,7 @@ def test_each_chain_follows_the_posterior_of_its_own_datapoint():
 @pytest.mark.first(1)
 @pytest.mark.parametrize(("n_train", "variance"), [(1, 0.975), (10, 1.0)])
 def test_one_chain_is_a_little_too_narrow_and_ten_are_not(n_train, variance):
-    """As the class and docs/likelihood.md say of a step size that is adapted for ever."""
+    """As the class and docs/accuracy.md say of a step size that is adapted for ever."""
     oracle = LinearGaussian(w=np.ones((5, 1)) / 5**0.5)
     x = tf.constant(oracle.draw(n_train))
     model = mcem(oracle, n_train)
