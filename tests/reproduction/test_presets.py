@@ -73,7 +73,7 @@ def test_a_preset_of_ones_own(own):
         ({"seeds": [-1]}, r"seeds is \[-1\], but must be a list of whole numbers of at least 0"),
         ({"n_train": "left out"}, "it lacks n_train, and has"),
         ({"colour": 3}, "it lacks none, and has .*colour"),
-        ({"samples_of_other_seeds": 1.5}, "samples_of_other_seeds is 1.5, but must be a whole"),
+        ({"samples_of_other_seeds": 1.5}, "samples_of_other_seeds is 1.5, but must be an int"),
     ],
 )
 def test_a_preset_that_is_none(own, changes, message):
