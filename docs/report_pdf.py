@@ -16,7 +16,7 @@ STYLE = """
 body { font: 10pt/1.4 "DejaVu Serif", Georgia, serif; hyphens: auto }
 h1 { font-size: 17pt } h2 { font-size: 12.5pt; break-after: avoid }
 h3 { font-size: 10.5pt; break-after: avoid } code { font-size: 8.5pt } pre { white-space: pre-wrap }
-img { max-width: 100%; max-height: 82mm; display: block; margin: auto }
+img { max-width: 100%; max-height: 165mm; display: block; margin: auto }
 p:has(img) { break-inside: avoid } a { color: inherit }
 p:has(+ table), p:has(+ p > img) { break-after: avoid } th:empty { padding: 0; border: 0 }
 table { border-collapse: collapse; width: 100%; font-size: 8.5pt } tr { break-inside: avoid }

@@ -22,11 +22,11 @@ def made(tmp_path, **environment):
     CHROMIUM is None,
     reason="the report is not printed: no Chromium here (apt-get install chromium)",
 )
-def test_the_report_is_four_to_six_pages_and_names_no_file_of_this_machine(tmp_path):
+def test_the_report_is_at_most_eight_pages_and_names_no_file_of_this_machine(tmp_path):
     assert made(tmp_path).returncode == 0
     pdf = (tmp_path / "report.pdf").read_bytes()
     assert pdf.startswith(b"%PDF")
-    assert 4 <= len(re.findall(rb"/Type\s*/Page\b(?!s)", pdf)) <= 6
+    assert 4 <= len(re.findall(rb"/Type\s*/Page\b(?!s)", pdf)) <= 8
     assert re.findall(rb"/URI \((?!http)", pdf) == []
     assert b"/Subtype /Image" in pdf  # figure 2
 
