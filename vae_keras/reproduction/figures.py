@@ -419,16 +419,16 @@ def differences(table: pd.DataFrame) -> Figure:
         axes[0].axis("off")
         axes[0].text(0.5, 0.5, "The paper has no points of these data.", ha="center")
         return figure
+    counts = table.groupby([*by, "algorithm", "split"], dropna=False).samples.nunique()
+    marks = style.MARKS if counts.max() < 3 else {}
     for axis, letter, ((n_train, name, latent_dim), rows) in zip(
         axes, string.ascii_lowercase, panels, strict=False
     ):
         for (algorithm, split), points in rows.groupby(["algorithm", "split"]):
-            marks = style.MARKS if len(points) == 1 else {}
             look = _line(algorithm, split, marks) | {"color": style.colours()[algorithm], "lw": 0.9}
             axis.plot(points.samples, points.difference, **look)
             low, high = (points.difference + sign * points.spread for sign in (-1, 1))
             axis.fill_between(points.samples, low, high, color=look["color"], alpha=0.15, lw=0)
-        axis.plot([rows.samples.min(), rows.samples.max()], [0, 0], color="black", lw=0.6)
         axis.set_yscale("symlog", linthresh=LINEAR, linscale=1.2)
         like = table[(table.dataset == name) & (table.n_train.isna() == np.isnan(n_train))]
         most = max(2 * LINEAR, 1.1 * like.difference.abs().max())
@@ -444,12 +444,14 @@ def differences(table: pd.DataFrame) -> Figure:
         )
         axis.minorticks_off()
     _log_samples(axes)
+    for axis in axes:
+        axis.plot(axis.get_xlim(), [0, 0], color="black", lw=0.6)
     part.supxlabel("training samples evaluated", fontsize="medium")
     unit = "nats, on Frey Face %" if on_faces.any() else "nats"
     part.supylabel(f"difference ({unit})", fontsize="medium")
     _suptitle(figure, f"Ours minus the paper's (axes linear up to {LINEAR}, logarithmic beyond)")
     band = "standard deviation of the seeds" if table.spread.notna().any() else ""
-    _key(figure, table.assign(seed=0, samples=1), False, {}, band=band)
+    _key(figure, table.assign(seed=0, samples=1), False, marks, band=band)
     return figure
 
 
