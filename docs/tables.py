@@ -55,7 +55,9 @@ def of_plateau() -> str:
         encoder, step = variation.split(", step ")
         of_it = found[found.variation == variation].sort_values("latent_dim")
         cells = [f"{row.difference:+.1f} ± {row.spread:.1f}" for row in of_it.itertuples()]
-        rows.append([{"at rest": "stays as it begins"}.get(encoder, encoder), step, *cells])
+        rows.append(
+            [{"at rest": "frozen at its initial weights"}.get(encoder, encoder), step, *cells]
+        )
     return markdown(["encoder", "step", *(f"N_z = {size}" for size in (2, 5, 10, 20))], rows)
 
 

@@ -33,15 +33,17 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     command.add_argument("--force", action="store_true", help="redraw figures that are up to date")
     command.add_argument(
-        "--no-training", action="store_true", help="draw the curves as far as their runs have got"
+        "--no-training",
+        action="store_true",
+        help="train nothing; draw what the stored runs contain",
     )
     command.add_argument(
         "--figures-dir", type=_folder, help="where to write (default: figures/<preset>/)"
     )
     command = commands.add_parser("runs", help="list the stored runs, or delete some")
     command.add_argument("--drop", metavar="RUN", help="the name of a run to delete, or 'all'")
-    commands.add_parser("claims", help="which claims of the paper hold in figures/paper")
-    commands.add_parser("data", help="say where the data sets are, or what each source answered")
+    commands.add_parser("claims", help="print which of the paper's claims our figures support")
+    commands.add_parser("data", help="show where each data set was found, or why not")
     chosen = parser.parse_args(arguments)
     for name in ("VAE_KERAS_RESULTS", "VAE_KERAS_DATA"):  # inherited by processes in other folders
         if os.environ.get(name):
