@@ -32,7 +32,8 @@ class VAE(AutoEncoder):
         estimator: "A" (equation 6), "B" (equation 7) or "IW" (importance-weighted). Default: B,
             or A if the KL has no closed form.
         n_samples: L, the number of samples of z per datapoint.
-        weight_decay: w adds w/2 |weights|^2 to the loss; 1/N gives the paper's MAP estimate.
+        weight_decay: w adds w/2 |weights|^2 to the loss, of matrices and kernels only. 1/N is the
+            paper's prior N(0, I) on these (the paper has it on all parameters).
         kl_weight: weight w of the KL term in the training loss (beta in beta-VAE): training
             maximises reconstruction - w KL. Default 1: the paper's bound. A number of at least 0,
             or a `keras.optimizers.schedules.LearningRateSchedule`, called with the number of
