@@ -22,9 +22,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+import pandas as pd
 
 from vae_keras import datasets, distributions, pretrained
 from vae_keras.models import LatentVariableModel
+from vae_keras.reproduction import figures
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = Path(__file__).with_name("plane.template.html")
@@ -35,7 +37,6 @@ POINTS = 1500  # the codes of at most so many images are shown
 STEPS = 100  # codes are in whole hundredths
 APART = 0.5  # the least distance between the names of two classes
 GRID = 33  # points on each side of the grid of a model of one's own
-WIDTH = 0.25  # of the kernel that estimates the density of codes
 
 
 def parameters(model: LatentVariableModel) -> list[np.ndarray]:
@@ -66,31 +67,6 @@ def square(codes: np.ndarray) -> dict[str, Any]:
     return {"low": low.astype(int).tolist(), "side": int(side)}
 
 
-def places(codes: np.ndarray, classes: np.ndarray) -> list[list[float]]:
-    """Where each class is named: where it is dense and others are not, and no two names collide.
-
-    Medians do not work: those of 5 and 8 nearly coincide.
-    """
-    apart = ((codes[:, None] - codes[None]) ** 2).sum(-1)
-    kernel = np.exp(-apart / (2 * WIDTH**2))
-    found = []
-    for name in np.unique(classes):
-        own = kernel[:, classes == name].sum(1)
-        best = np.argmax(own**2 / kernel.sum(1))  # density times the share of the class
-        found.append(codes[best])
-    where = np.array(found, float)
-    for _ in range(100):
-        for i in range(len(where)):
-            for j in range(i):
-                between = where[i] - where[j]
-                missing = APART - np.linalg.norm(between)
-                if missing > 0:
-                    step = between / np.linalg.norm(between) * missing / 2
-                    where[i] += step
-                    where[j] -= step
-    return where.round(2).tolist()
-
-
 def described(name: str) -> dict[str, Any]:
     """Everything on the page about one shipped model and the data it is shown with."""
     model, about = pretrained.load(name), pretrained.about(name)
@@ -101,9 +77,11 @@ def described(name: str) -> dict[str, Any]:
     of_classes: dict[str, Any] = {}
     if data.y_test is not None:
         classes = data.y_test[:POINTS].astype(int)
+        table = pd.DataFrame({"z1": codes[:, 0], "z2": codes[:, 1], "digit": classes})
+        places = figures.class_places(table, APART)
         of_classes = {
             "classes": "".join(map(str, classes)),
-            "places": places(codes, classes),
+            "places": [place.round(2).tolist() for place in places.values()],
         }
     return {
         "model": name,
