@@ -43,6 +43,39 @@ class Beta(tfd.Beta):
         return tf.clip_by_value(super()._sample_n(n, seed), 1e-6, 1 - 1e-6)
 
 
+class Conditional(tfd.Distribution):
+    """p(x | z, y) over rows [x, y]; `network` maps [z, y] to a distribution of x."""
+
+    def __init__(self, network, z, event_shape):
+        super().__init__(
+            z.dtype,
+            tfd.NOT_REPARAMETERIZED,
+            validate_args=False,
+            allow_nan_stats=True,
+            name="vae_keras.Conditional",
+        )
+        self.network, self.z, self.event = network, z, event_shape
+
+    def _batch_shape(self):
+        return self.z.shape[:-1]
+
+    def _event_shape(self):
+        return tf.TensorShape(self.event)
+
+    def _log_prob(self, rows):
+        x, y = tf.split(rows, [self.network.output_shape[-1], -1], axis=-1)
+        return self.network(tf.concat([self.z, y], axis=-1)).log_prob(x)
+
+    def _sample_n(self, n, seed=None):
+        raise ValueError(
+            "p(x | z, y) has neither draws nor a mean until y is given: call the network of "
+            "layers.Conditional with [z, y]"
+        )
+
+    def _mean(self):
+        self._sample_n(1)
+
+
 @tfd.RegisterKL(tfd.Independent, tfd.MultivariateNormalLinearOperator)
 def _kl_of_independent(q, p, name=None):
     return tfd.kl_divergence(_multivariate(q), p, name=name)

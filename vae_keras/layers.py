@@ -34,6 +34,7 @@ from vae_keras.typing import Parameters, Shape
 __all__ = [
     "Bernoulli",
     "Blockwise",
+    "Conditional",
     "DiagonalGaussian",
     "DistributionLayer",
     "GaussianMixture",
@@ -471,6 +472,66 @@ class Blockwise(DistributionLayer):
         """Create the layer from its configuration."""
         layers = [keras.saving.deserialize_keras_object(part) for part in config["layers"]]
         return cls(**config | {"layers": layers})
+
+
+@_register
+class Conditional(DistributionLayer):
+    """p(x | z, y) over rows [x, y], for conditional models such as M2.
+
+    Input: z, of size `params_size`. Output: a distribution over rows [x, y], whose `log_prob` takes
+    y from the row and returns log p(x | z, y) in nats. It cannot be sampled, since no y is given:
+    call `network` with [z, y].
+
+    Args:
+        network: a Keras model from [z, y], one vector, to a distribution over vectors x.
+        given: the size of y.
+        kwargs: those of a Keras layer, such as `name`.
+
+    Raises:
+        ValueError: if `network` has no input sizes yet, or if `given` leaves no z.
+
+    >>> import keras
+    >>> import numpy as np
+    >>> from vae_keras.layers import Bernoulli, Conditional
+    >>> network = keras.Sequential([keras.Input((5,)), Bernoulli(5)])  # its logits are [z, y]
+    >>> p = Conditional(network, given=2)(np.zeros((4, 3)))  # z has 3 numbers, y has 2
+    >>> print(p.log_prob(np.zeros((4, 7))).numpy().round(3))  # 5 log(1/2)
+    [-3.466 -3.466 -3.466 -3.466]
+    """
+
+    def __init__(self, network: keras.Model, given: int, **kwargs: Any):
+        given = _checks.count("Conditional: given", given)
+        if not network.built or not isinstance(network.output_shape, tuple):
+            raise ValueError("Conditional: network has no sizes yet: begin it with keras.Input")
+        if network.input_shape[-1] <= given:
+            raise ValueError(
+                f"Conditional: network takes {network.input_shape[-1]} numbers, but must take more "
+                f"than the {given} given: [z, y]"
+            )
+        super().__init__(network.output_shape[-1] + given, **kwargs)
+        self.network, self.given = network, given
+
+    def build(self, input_shape: Shape) -> None:
+        """Do nothing: the network is built."""
+
+    @property
+    def params_size(self) -> int:  # noqa: D102
+        return self.network.input_shape[-1] - self.given
+
+    def distribution(self, params: Parameters) -> tfd.Distribution:  # noqa: D102
+        return distributions.Conditional(self.network, params, self.event_shape)
+
+    def get_config(self) -> dict[str, Any]:  # noqa: D102
+        config = super().get_config()
+        del config["event_shape"]
+        network = keras.saving.serialize_keras_object(self.network)
+        return config | {"network": network, "given": self.given}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> keras.Layer:
+        """Create the layer from its configuration."""
+        network = keras.saving.deserialize_keras_object(config["network"])
+        return cls(**config | {"network": network})
 
 
 @_register

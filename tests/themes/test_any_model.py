@@ -6,12 +6,14 @@ import pytest
 import scipy.special
 import tensorflow as tf
 import tensorflow_probability as tfp
+from oracles.linear_gaussian import LinearGaussian
 
-from vae_keras import VAE, FullVB, MonteCarloEM, WakeSleep
+from vae_keras import VAE, FullVB, MonteCarloEM, WakeSleep, marginal_likelihood, networks
 from vae_keras.distributions import standard_normal
 from vae_keras.layers import (
     Bernoulli,
     Blockwise,
+    Conditional,
     DiagonalGaussian,
     GaussianMixture,
     TFPDistribution,
@@ -302,3 +304,70 @@ def test_xla_compiles_it(case, x, make_vae, any_encoder, any_decoder):
     vae.compile()
     assert np.all(np.isfinite(vae.fit(x, epochs=3, verbose=0).history["elbo"]))
     assert vae.sample(2).shape == (2, PIXELS)
+
+
+def test_the_bound_of_a_conditional_model_is_of_log_p_of_x_given_y():
+    """p(x|z, y) = N(W z + U y + b, s^2): at the exact posterior the bound is log p(x|y)."""
+    oracle = LinearGaussian(orthogonal=True)
+    u = np.random.default_rng(5).normal(size=(5, 3))
+    y = np.eye(3, dtype="float32")[[0, 1, 2, 2]]
+    x = oracle.draw(4) + y @ u.T
+    exact = oracle.log_likelihood(x - y @ u.T)
+
+    vae = oracle.exact_vae()  # of x - U y: its layers as they are, but that they read y as well
+    a, c = oracle.posterior_map
+    encoder = keras.Sequential(
+        [keras.Input((8,)), keras.layers.Dense(4), type(vae.encoder.layers[-1])(2)]
+    )
+    likelihood_ = TFPDistribution("Normal", 5, fixed={"scale": oracle.noise})
+    network = keras.Sequential([keras.Input((5,)), keras.layers.Dense(5), likelihood_])
+    kernel = np.zeros((8, 4))
+    kernel[:, :2] = np.concatenate([a.T, -(a @ u).T])
+    log_variance = np.log(np.diag(oracle.posterior_covariance))
+    encoder.layers[0].set_weights([kernel, np.concatenate([c, log_variance])])
+    network.layers[0].set_weights([np.concatenate([oracle.w.T, u.T]), oracle.b])
+    decoder = keras.Sequential([keras.Input((2,)), Conditional(network, given=3)])
+
+    model = type(vae)(encoder, decoder, estimator="A")
+    rows = np.concatenate([x, y], axis=1).astype("float32")
+    np.testing.assert_allclose(model.elbo(rows), exact, atol=1e-3)
+    estimate = marginal_likelihood.importance_sampling(model, rows, 10)
+    np.testing.assert_allclose(estimate.log_likelihood, exact, atol=1e-3)
+    # With a wider q it lies below by KL(q || p(z|x, y)), in closed form.
+    encoder.layers[0].set_weights([kernel, np.concatenate([c, log_variance + 1])])
+    gap = exact - oracle.bound(x - y @ u.T, a, c, log_variance + 1)
+    assert np.all(gap > 0.3)
+    means = np.mean([model.elbo(rows, n_samples=500) for _ in range(20)], axis=0)
+    np.testing.assert_allclose(means, exact - gap, atol=0.1)
+
+
+def test_a_conditional_model_is_saved_whole_and_refuses_to_draw(tmp_path):
+    network = networks.bernoulli_decoder(2 + 3, 4, 8)
+    decoder = keras.Sequential([keras.Input((2,)), Conditional(network, given=3)])
+    vae = VAE(networks.gaussian_encoder(11, 4, 2), decoder, seed=0)
+    rows = np.eye(11, dtype="float32")
+    vae.compile(keras.optimizers.Adam(0.01))
+    before = network.get_weights()
+    vae.fit(rows, epochs=1, verbose=0)
+    assert all(np.any(a != b) for a, b in zip(before, network.get_weights(), strict=True))
+    vae.save(tmp_path / "conditional.keras")
+    loaded = keras.saving.load_model(tmp_path / "conditional.keras")
+    for model in (vae, loaded):
+        model.set_evaluation_noise(7)
+    np.testing.assert_allclose(loaded.elbo(rows), vae.elbo(rows), rtol=1e-5)
+    for draw in (lambda: vae.sample(2), lambda: vae.reconstruct(rows)):
+        with pytest.raises(ValueError, match="until y is given: call the network"):
+            draw()
+
+
+@pytest.mark.parametrize(
+    ("network", "given", "message"),
+    [
+        (lambda: networks.bernoulli_decoder(5, 4, 8), 5, "takes 5 numbers, but must take more"),
+        (lambda: networks.bernoulli_decoder(5, 4, 8), 0, "given"),
+        (lambda: keras.Sequential([keras.layers.Dense(3)]), 2, "begin it with keras.Input"),
+    ],
+)
+def test_a_conditional_layer_needs_sizes_that_leave_a_z(network, given, message):
+    with pytest.raises(ValueError, match=message):
+        Conditional(network(), given)
