@@ -145,16 +145,20 @@ def manifold(
     `face_grid`, `digit_grid`: tiles along each side. `codes`: the result of `latent_codes`, with
     columns z1, z2, digit.
     """
-    figure, axes = style.subplots(1, 3, figsize=(11.4, 4.6), width_ratios=(20 / 28, 1, 1))
+    with style.context():
+        figure, axes = plt.subplot_mosaic(
+            [["a", "b"], ["c", "c"]], figsize=(7, 8), width_ratios=(20 / 28, 1)
+        )
     panels = ((faces, face_grid), (digits, digit_grid))
-    for letter, axis, (run, n) in zip("ab", axes, panels, strict=False):
+    for letter, (run, n) in zip("ab", panels, strict=True):
         picture = tile(manifold_means(run.model, n), run.data.image_shape, n)
+        axis = axes[letter]
         _show_images(axis, picture, f"({letter}) {_in_two(run.learned_from)}")
         axis.set(
             xlabel=r"$z_1$: quantiles of N(0, 1)  $\rightarrow$",
             ylabel=r"$z_2$: quantiles of N(0, 1)  $\rightarrow$",
         )
-    axis = axes[2]
+    axis = axes["c"]
     sns.scatterplot(
         codes, x="z1", y="z2", hue="digit", palette=sns.color_palette("colorblind", 10), s=5,
         linewidth=0, alpha=0.5, ax=axis, legend=False, rasterized=True,
@@ -210,11 +214,16 @@ def latent_codes(model: AutoEncoder, data: Dataset) -> pd.DataFrame:
     return pd.DataFrame({"z1": codes[:, 0], "z2": codes[:, 1], "digit": data.y_test.astype(int)})
 
 
-def samples(runs: list[Run], rows: int) -> Figure:
-    """Figure 5: `rows` x `rows` draws of z ~ p(z), shown as E[x|z], from each model."""
-    figure, axes = style.subplots(1, len(runs), figsize=(3 * len(runs), 3.6), squeeze=False)
-    for letter, axis, run in zip(string.ascii_letters, axes[0], runs, strict=False):
-        picture = tile(run.model.sample(rows * rows, mean=True), run.data.image_shape, rows)
+def samples(runs: list[Run], side: int) -> Figure:
+    """Figure 5: `side` x `side` draws of z ~ p(z), shown as E[x|z], from each model."""
+    columns = min(2, len(runs))
+    rows = -(-len(runs) // columns)
+    size = (3.3 * columns, 3.5 * rows + 0.5)
+    figure, axes = style.subplots(rows, columns, figsize=size, squeeze=False)
+    for axis in axes.flat[len(runs) :]:
+        axis.remove()
+    for letter, axis, run in zip(string.ascii_letters, axes.flat, runs, strict=False):
+        picture = tile(run.model.sample(side * side, mean=True), run.data.image_shape, side)
         _show_images(axis, picture, f"({letter}) {run.experiment.latent_dim}-D latent space")
     _suptitle(figure, f"{runs[0].learned_from}: E[x|z] at random z, {_after(runs)}")
     return figure
@@ -229,8 +238,8 @@ def lower_bound(
     `table`: figure 2's columns. With several seeds, a line shows the mean of those that got
     furthest and a band the range of all. `titles`: data set -> title.
     `at_rest`: columns latent_dim, split, samples, here, of wake-sleep on Frey Face with an encoder
-    that does not learn; drawn as a thin line. The axes are the paper's if our curves fit in them.
-    Hollow marks are the paper's own points, where known.
+    that does not learn; its test bound is a thin black line. The axes are the paper's if our
+    curves fit in them. Hollow marks are the paper's own points, where known.
     """
     table = _shown(table[table.split != "train"])
     sizes = table.groupby("dataset").latent_dim.unique()
@@ -254,17 +263,16 @@ def lower_bound(
     part.supylabel("lower bound (nats)", fontsize="medium")
     _log_samples(axes)
     _suptitle(figure, " and ".join(dict.fromkeys(titles[name] for name, _ in panels)))
-    _key(figure, table, drawn, _marks(table), AT_REST if rest else {})
+    _key(figure, table, drawn, _marks(table), [AT_REST] if rest else ())
     return figure
 
 
 def _at_rest(axis: Axes, ours: pd.DataFrame, rows: pd.DataFrame) -> bool:
-    """Draw thin lines for an untrained encoder, as far as ours go; returns whether any are."""
-    rows = rows[(rows.samples <= ours.samples.max()) & rows.split.isin(set(ours.split))]
+    """Draw the line of an untrained encoder, as far as ours go; returns whether there is one."""
+    rows = rows[(rows.samples <= ours.samples.max()) & (rows.split == "test")]
     if "wake_sleep" not in set(ours.algorithm):
         return False
-    for split, points in rows.groupby("split"):
-        axis.plot(points.samples, points.here, **_thin("wake_sleep", split))
+    axis.plot(rows.samples, rows.here, **AT_REST)
     return not rows.empty
 
 
@@ -374,7 +382,8 @@ def marginal_likelihood(table: pd.DataFrame, title: str) -> Figure:
         )
     part.supxlabel(f"training samples evaluated{unit_name}", fontsize="medium")
     _suptitle(figure, title)
-    _key(figure, table, drawn, _marks(table), BOUND if bounds else {})
+    splits = sorted(set(table.split)) if bounds else ()
+    _key(figure, table, drawn, _marks(table), [_bound(split) for split in splits])
     return figure
 
 
@@ -388,12 +397,14 @@ def _bounds(axis: Axes, curves: pd.DataFrame) -> bool:
     curves = curves[curves.algorithm == "aevb"].dropna(subset="lower_bound")
     for split, rows in curves.groupby("split"):
         mean = rows.groupby("samples").lower_bound.mean()
-        axis.plot(mean.index, mean, **_thin("aevb", split))
+        axis.plot(mean.index, mean, **_bound(split))
     return not curves.empty
 
 
-def _thin(algorithm: str, split: str) -> dict[str, Any]:
-    return _line(algorithm, split, {}) | {"color": style.colours()[algorithm], "lw": 0.6}
+def _bound(split: str) -> dict[str, Any]:
+    """Line properties of AEVB's lower bound in figure 3."""
+    look = {"color": style.colours()["aevb"], "lw": 0.6}
+    return _line("aevb", split, {}) | look | {"label": f"AEVB's lower bound, {style.SPLITS[split]}"}
 
 
 def differences(table: pd.DataFrame) -> Figure:
@@ -520,10 +531,8 @@ def _curves(
 
 
 def _by_seed(rows: pd.DataFrame, value: str) -> pd.DataFrame:
-    """A column per seed, by samples: a seed that was measured at other points is interpolated."""
-    seeds = rows.pivot_table(value, "samples", "seed")
-    between = seeds.set_axis(np.log(seeds.index)).interpolate("index", limit_area="inside")
-    return between.set_axis(seeds.index)
+    """A column per seed, by samples."""
+    return paper.interpolated(rows.pivot_table(value, "samples", "seed"))
 
 
 def _apart(samples: pd.Series, on_log_axis: bool) -> list[bool]:
@@ -551,9 +560,11 @@ def _of_paper(split: str) -> dict[str, Any]:
 UNDER_WAY: dict[str, Any] = {"ls": "", "marker": "|", "ms": 5, "mew": 1.2}
 
 
-# Algorithm -> the legend label of its thin line.
-AT_REST = {"wake_sleep": "wake-sleep, untrained encoder"}
-BOUND = {"aevb": "AEVB's lower bound"}
+AT_REST: dict[str, Any] = {
+    "color": "black",
+    "lw": 0.6,
+    "label": "wake-sleep, untrained encoder, test set",
+}
 
 
 def _key(
@@ -561,11 +572,12 @@ def _key(
     ours: pd.DataFrame,
     theirs: bool,
     marks: dict[str, str],
-    thin: dict[str, str] | None = None,
+    thin: Iterable[dict[str, Any]] = (),
     band: str = "",
 ) -> None:
     """Draw the legend below all panels, one column per algorithm if the figure is wide enough.
 
+    `thin`: line properties, with a label, of lines that are no algorithm's curve.
     `band`: what the shaded bands are, if not the range of the seeds in `ours`.
     """
     colours, labels = style.colours(), []
@@ -589,10 +601,9 @@ def _key(
     for split in sorted(set(ours.split)) if theirs else ():
         handles.append(Line2D([], [], color="black", **_of_paper(split)))
         labels.append(f"the paper, {style.SPLITS[split]}")
-    for algorithm, label in (thin or {}).items():
-        for split in sorted(set(ours.split)):
-            handles.append(Line2D([], [], **_thin(algorithm, split)))
-            labels.append(f"{label}, {style.SPLITS[split]}")
+    for look in thin:
+        handles.append(Line2D([], [], **look))
+        labels.append(look["label"])
     splits = ours.split.nunique()  # columns of this length keep an algorithm together
     for columns in [-(-len(labels) // n) for n in range(splits, len(labels), splits)] + [1]:
         legend = figure.legend(

@@ -108,9 +108,18 @@ def _at(ours: pd.DataFrame, points: pd.Series, value: str) -> tuple[np.ndarray, 
     after = np.searchsorted(samples, at).clip(1, max(len(samples) - 1, 1))
     close = samples[np.minimum(after, len(samples) - 1)] <= BETWEEN * samples[after - 1]
     inside = (samples[0] <= at) & (at <= samples[-1]) & close & ~measured
-    between = np.interp(np.log(at), np.log(samples), values)
-    here = np.where(measured, values[nearest], np.where(inside, between, np.nan))
+    between = interpolated(pd.DataFrame({0: values}, samples).reindex(np.union1d(samples, at)))
+    here = np.where(measured, values[nearest], np.where(inside, between.loc[at, 0], np.nan))
     return here, inside
+
+
+def interpolated(curves: pd.DataFrame) -> pd.DataFrame:
+    """Curves, one per column, over one index of samples: interpolated between their own points.
+
+    Curves, and seeds, were measured at different points. Interpolation is over log samples.
+    """
+    filled = curves.set_axis(np.log(curves.index)).interpolate("index", limit_area="inside")
+    return filled.set_axis(curves.index)
 
 
 def claims(table: pd.DataFrame) -> pd.DataFrame:
@@ -125,10 +134,7 @@ def claims(table: pd.DataFrame) -> pd.DataFrame:
     for panel, each in curves.groupby(_PANEL):
         each = each.droplevel(_PANEL).dropna(axis=1, how="all")
         measured = each.aevb.test.dropna(how="all").index
-        # Curves, and seeds, were measured at different points: each seed counts between its own.
-        each = each.set_axis(np.log(each.index)).interpolate("index", limit_area="inside")
-        curve = each.T.groupby(level=["algorithm", "split"]).mean().T.set_axis(np.exp(each.index))
-        curve.index = curve.index.round().astype(int)
+        curve = interpolated(each).T.groupby(level=["algorithm", "split"]).mean().T
         lead = (curve.aevb.test - curve.wake_sleep.test).dropna()
         lead = lead[lead.index.isin(measured)]
         behind = lead.index[lead <= 0]
