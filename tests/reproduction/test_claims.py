@@ -57,6 +57,15 @@ def test_a_claim_that_the_curves_contradict_does_not_hold(lead, gain, row):
     assert verdicts(second(lead, gain), third())[row] == claims.NOT
 
 
+@pytest.mark.parametrize(("apart", "said"), [(2.0, False), (20.0, True)])
+def test_a_lead_below_the_spread_of_the_seeds_says_so(apart, said):
+    one = second()
+    seeds = [one.assign(seed=n, lower_bound=one.lower_bound + apart * n) for n in (-1, 0, 1)]
+    measured = claims.card(pd.concat(seeds), third()).measured[0]
+    assert ("less than seeds differ" in measured) == said
+    assert "by 5.0 (" in measured
+
+
 def test_curves_further_off_than_three_nats_are_not_the_papers():
     assert agreeing(third(off=2.9)) == {"100%": 6}
     assert agreeing(third(off=3.1)) == {"0%": 6}

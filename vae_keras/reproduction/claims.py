@@ -56,13 +56,28 @@ def _millions(samples):
 
 
 def _better(table):
-    last = table[table.split == "test"].sort_values("samples")
-    last = last.groupby(["dataset", "latent_dim", "algorithm"]).lower_bound.last().unstack()
+    test, curve = table[table.split == "test"], ["dataset", "latent_dim", "algorithm"]
+    last = test[test.samples == test.groupby(curve).samples.transform("max")]
+    last = last.groupby(curve).lower_bound.mean().unstack()
     lead = last.aevb - last.wake_sleep
     verdict = HOLDS if (lead > 0).all() else BUT if (lead > 0).mean() >= 0.5 else NOT
-    where = f"{(lead > 0).sum()} of {len(lead)} panels"
-    measured = f"test bound higher in {where}, by {lead.min():.1f} to {lead.max():.1f} nats"
+    name, latent_dim = lead.idxmin()
+    least = test[(test.dataset == name) & (test.latent_dim == latent_dim)]
+    chance = ", less than seeds differ" if abs(lead.min()) < _spread(least) else ""
+    measured = (
+        f"test bound higher in {(lead > 0).sum()} of {len(lead)} panels, by {lead.min():.1f} "
+        f"({TITLES[name]}, N_z = {latent_dim}{chance}) to {lead.max():.1f} nats"
+    )
     return "AEVB reaches a better solution than wake-sleep", verdict, measured
+
+
+def _spread(panel):
+    """The largest standard deviation of the seeds of an algorithm where their curves end."""
+    curves = paper.interpolated(
+        panel.pivot_table("lower_bound", "samples", ["algorithm", "seed"])
+    ).T
+    spread = curves.groupby("algorithm").std().T.dropna(how="all")
+    return np.nan if spread.empty else spread.ffill().iloc[-1].max()
 
 
 def _faster(panels):
@@ -74,18 +89,19 @@ def _faster(panels):
 
 
 def _superfluous(panels):
-    change, lost = [], []
-    for name, rows in panels.groupby("dataset"):
-        *_, before, end = rows.sort_values("latent_dim").itertuples()
-        change.append(
-            f"{end.test - before.test:+.1f} from N_z = {before.latent_dim} to {end.latent_dim} "
-            f"({TITLES[name]})"
+    changes, lost = [], []
+    for name in (name for name in TITLES if name in set(panels.dataset)):
+        *_, before, end = panels[panels.dataset == name].sort_values("latent_dim").itertuples()
+        changes.append(
+            f"from N_z = {before.latent_dim} to {end.latent_dim} ({TITLES[name]}): test bound "
+            f"{end.test - before.test:+.1f}, training minus test bound {before.overfit:.1f} to "
+            f"{end.overfit:.1f}"
         )
         lost.append(before.test - end.test > 0.01 * abs(before.test))
     verdict = HOLDS if not any(lost) else BUT if not all(lost) else NOT
     return (
         "superfluous latent variables do not lead to overfitting", verdict,
-        "AEVB's test bound: " + ", ".join(sorted(change)),
+        f"AEVB {'; '.join(changes)}",
     )  # fmt: skip
 
 

@@ -270,10 +270,10 @@ def lower_bound(
 def _at_rest(axis: Axes, ours: pd.DataFrame, rows: pd.DataFrame) -> bool:
     """Draw the line of an untrained encoder, as far as ours go; returns whether there is one."""
     rows = rows[(rows.samples <= ours.samples.max()) & (rows.split == "test")]
-    if "wake_sleep" not in set(ours.algorithm):
+    if "wake_sleep" not in set(ours.algorithm) or rows.empty:
         return False
     axis.plot(rows.samples, rows.here, **AT_REST)
-    return not rows.empty
+    return True
 
 
 def _panels(
