@@ -22,7 +22,13 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Patch
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import (
+    LogFormatterSciNotation,
+    LogLocator,
+    MaxNLocator,
+    MultipleLocator,
+    NullFormatter,
+)
 
 from vae_keras import _files
 from vae_keras.datasets import TITLES, Dataset
@@ -145,38 +151,36 @@ def manifold(
     `face_grid`, `digit_grid`: tiles along each side. `codes`: the result of `latent_codes`, with
     columns z1, z2, digit.
     """
-    with style.context():
-        figure, axes = plt.subplot_mosaic(
-            [["a", "b"], ["c", "c"]], figsize=(7, 8), width_ratios=(20 / 28, 1)
-        )
+    figure, axes = style.subplots(1, 3, figsize=(7.2, 3.2), width_ratios=(20 / 28, 1, 1))
     panels = ((faces, face_grid), (digits, digit_grid))
-    for letter, (run, n) in zip("ab", panels, strict=True):
+    for letter, axis, (run, n) in zip("ab", axes, panels, strict=False):
         picture = tile(manifold_means(run.model, n), run.data.image_shape, n)
-        axis = axes[letter]
         _show_images(axis, picture, f"({letter}) {_in_two(run.learned_from)}")
         axis.set(
-            xlabel=r"$z_1$: quantiles of N(0, 1)  $\rightarrow$",
-            ylabel=r"$z_2$: quantiles of N(0, 1)  $\rightarrow$",
+            xlabel=r"$z_1$, quantiles of N(0, 1) $\rightarrow$",
+            ylabel=r"$z_2$, quantiles of N(0, 1) $\rightarrow$",
         )
-    axis = axes["c"]
+    axis = axes[2]
     sns.scatterplot(
-        codes, x="z1", y="z2", hue="digit", palette=sns.color_palette("colorblind", 10), s=5,
+        codes, x="z1", y="z2", hue="digit", palette=sns.color_palette("colorblind", 10), s=2,
         linewidth=0, alpha=0.5, ax=axis, legend=False, rasterized=True,
     )  # fmt: skip
     edge = max(4, 1.05 * codes[["z1", "z2"]].abs().to_numpy().max())
-    for digit, place in class_places(codes, 0.1 * edge).items():
+    for digit, place in class_places(codes, 0.12 * edge).items():
         axis.text(
-            *place, str(digit), ha="center", va="center", weight="bold",
+            *place, str(digit), ha="center", va="center", weight="bold", fontsize=8,
             path_effects=[withStroke(linewidth=2.5, foreground="white")],
         )  # fmt: skip
     axis.set(
-        title=f"(c) test set of {_in_two(digits.data.title)}, mean of q(z|x)",
-        xlabel="$z_1$",
-        ylabel="$z_2$",
+        title=f"(c) test set of {_in_two(digits.data.title)}",
+        xlabel="$z_1$, mean of q(z|x)",
+        ylabel="$z_2$, mean of q(z|x)",
         xlim=(-edge, edge),
         ylim=(-edge, edge),
         aspect="equal",
     )
+    axis.xaxis.set_major_locator(MultipleLocator(2))
+    axis.yaxis.set_major_locator(MultipleLocator(2))
     _suptitle(figure, f"Learned 2-D manifolds, E[x|z], {_after([faces, digits])}")
     for _ in range(3):  # with images of fixed aspect the layout needs several passes
         figure.draw_without_rendering()
