@@ -22,13 +22,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Patch
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import (
-    LogFormatterSciNotation,
-    LogLocator,
-    MaxNLocator,
-    MultipleLocator,
-    NullFormatter,
-)
+from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter
 
 from vae_keras import _files
 from vae_keras.datasets import TITLES, Dataset
@@ -179,8 +173,10 @@ def manifold(
         ylim=(-edge, edge),
         aspect="equal",
     )
-    axis.xaxis.set_major_locator(MultipleLocator(2))
-    axis.yaxis.set_major_locator(MultipleLocator(2))
+    for one in (axis.xaxis, axis.yaxis):
+        one.set_major_locator(MaxNLocator(5, steps=[2, 5, 10]))
+    for axis in axes:  # the titles of embedded data are as wide as a panel
+        axis.title.set_size("small")
     _suptitle(figure, f"Learned 2-D manifolds, E[x|z], {_after([faces, digits])}")
     for _ in range(3):  # with images of fixed aspect the layout needs several passes
         figure.draw_without_rendering()
