@@ -65,3 +65,4 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-bases", docstrings.bases)
     app.connect("autodoc-skip-member", docstrings.inherited)
     app.connect("env-updated", docstrings.found_once)
+    app.connect("html-page-context", docstrings.search_page)

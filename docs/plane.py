@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = Path(__file__).with_name("plane.template.html")
 PAGE = Path(__file__).with_name("plane.html")
 SLOT = "{{ models }}"
+LINK = '<nav><a href="../README.md">vae_keras</a></nav>\n'
 MODELS = {"digits": "aevb-mnist-2d", "faces": "aevb-frey-face-2d"}
 POINTS = 1500  # the codes of at most so many images are shown
 STEPS = 100  # codes are in whole hundredths
@@ -130,9 +131,12 @@ def own(name: str, model: LatentVariableModel, x: np.ndarray) -> dict[str, Any]:
 
 
 def page(models: dict[str, Any]) -> str:
-    """The template with the models inserted."""
+    """The template with the models inserted; a page of one's own has no link to the README."""
     lines = (f"{json.dumps(key)}: {json.dumps(models[key])}" for key in models)
-    return TEMPLATE.read_text().replace(SLOT, "{\n" + ",\n".join(lines) + "\n}")
+    text = TEMPLATE.read_text()
+    if "own" in models:  # it may be stored anywhere, with no README in the folder above
+        text = text.replace(LINK, "")
+    return text.replace(SLOT, "{\n" + ",\n".join(lines) + "\n}")
 
 
 def main(file: str | Path = PAGE, model: str = "", images: str = "") -> None:

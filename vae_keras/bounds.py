@@ -24,6 +24,11 @@ __all__ = ["ESTIMATORS", "Bound", "importance_weighted", "sgvb_a", "sgvb_b"]
 class Bound(NamedTuple):
     """An estimate of the bound and of its two terms, each (M,), nats: elbo = reconstruction - kl.
 
+    Args:
+        elbo: the lower bound of log p(x).
+        reconstruction: E_q(z|x)[log p(x|z)], or its weighted mean in `importance_weighted`.
+        kl: KL(q(z|x) || p(z)), or its estimate.
+
     >>> from vae_keras.bounds import Bound
     >>> elbo, reconstruction, kl = Bound(elbo=-1.125, reconstruction=-1.0, kl=0.125)
     >>> elbo == reconstruction - kl
@@ -40,11 +45,14 @@ def sgvb_a(
 ) -> Bound:
     """Estimator A, equation 6, for any q and p.
 
-    elbo = mean_l [log p(x|z_l) + log p(z_l) - log q(z_l|x)]. The arguments are those of the module.
+    Each term is a mean over the L samples. The arguments are those of the module.
+
+        reconstruction = mean_l log p(x|z_l)
+        kl = mean_l [log q(z_l|x) - log p(z_l)]
+        elbo = reconstruction - kl
 
     Returns:
-        A `Bound`. `kl` is estimated from the samples, mean_l [log q(z_l|x) - log p(z_l)], and may
-        be negative.
+        A `Bound`. Its `kl` is estimated from the samples, and may be negative.
 
     >>> from tensorflow_probability import distributions as tfd
     >>> from vae_keras.bounds import sgvb_a
@@ -63,8 +71,14 @@ def sgvb_b(
 ) -> Bound:
     """Estimator B, equation 7: only the reconstruction is sampled, the KL has a closed form.
 
-    elbo = mean_l log p(x|z_l) - KL(q(z|x) || p(z)). For a Gaussian q and p = N(0, I), appendix B:
-    KL = -1/2 sum_j (1 + log sigma_j^2 - mu_j^2 - sigma_j^2). The arguments are those of the module.
+    The arguments are those of the module.
+
+        reconstruction = mean_l log p(x|z_l)
+        elbo = reconstruction - KL(q(z|x) || p(z))
+
+    For a Gaussian q of mean mu and variances sigma^2, and p(z) = N(0, I), appendix B gives
+
+        KL(q(z|x) || p(z)) = -1/2 sum_j (1 + log sigma_j^2 - mu_j^2 - sigma_j^2)
 
     Returns:
         A `Bound`.
@@ -88,14 +102,17 @@ def sgvb_b(
 def importance_weighted(
     posterior: tfd.Distribution, prior: tfd.Distribution, z: Draws, log_likelihood: PerDraw
 ) -> Bound:
-    """The importance-weighted bound (Burda et al. 2015), for any q and p.
+    """The importance-weighted bound of the IWAE (Burda et al. 2015), for any q and p.
 
-    elbo = log mean_l w_l, w_l = p(x|z_l) p(z_l) / q(z_l|x). One sample gives estimator A; more give
-    a tighter bound on log p(x). The arguments are those of the module.
+    One sample gives estimator A. More give a tighter bound on log p(x). The arguments are those of
+    the module.
+
+        w_l = p(x|z_l) p(z_l) / q(z_l|x)
+        elbo = log mean_l w_l
+        reconstruction = sum_l w_l log p(x|z_l) / sum_l w_l
 
     Returns:
-        A `Bound`. `reconstruction` is the mean of log p(x|z_l) with weights w_l / sum w, and
-        `kl` = `reconstruction` - `elbo`.
+        A `Bound`, where `kl` = `reconstruction` - `elbo`.
 
     >>> import tensorflow as tf
     >>> from tensorflow_probability import distributions as tfd
@@ -112,4 +129,5 @@ def importance_weighted(
     return Bound(elbo, reconstruction, reconstruction - elbo)
 
 
+#: The names that the argument `estimator` of a model takes, and the function of each.
 ESTIMATORS = {"A": sgvb_a, "B": sgvb_b, "IW": importance_weighted}

@@ -19,7 +19,11 @@ _MODES = dict.fromkeys(("elbo", "reconstruction", "log_joint"), "max") | dict.fr
 
 
 class NonFiniteBoundError(FloatingPointError):
-    """The bound became NaN or infinite; the model's last good weights were restored."""
+    """The bound became NaN or infinite; the model's last good weights were restored.
+
+    `fit` raises it. The message has the number of training samples at which this happened, that to
+    which the model went back, and the learning rate.
+    """
 
 
 class FiniteBound(keras.callbacks.Callback):

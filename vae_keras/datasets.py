@@ -73,7 +73,11 @@ class DataError(RuntimeError):
 
 
 class EmbeddedDataWarning(UserWarning):
-    """Embedded data are used because real data are missing."""
+    """Embedded data are used because real data are missing.
+
+    `load` gives this warning if `allow_embedded` is set. To make it an error:
+    ``warnings.simplefilter("error", EmbeddedDataWarning)``.
+    """
 
 
 @dataclass(frozen=True)
@@ -197,8 +201,11 @@ _REMOTE = {
     ),
 }
 _NO_NETWORK = "there is no network"
+#: The titles of the real data sets in figures and messages, by name: "MNIST", "Frey Face". Those of
+#: all data sets: `load(name).title`.
 TITLES = {"mnist": "MNIST", "frey_face": "Frey Face"}
 STAND_IN = {"mnist": "mnist_5k", "frey_face": "synthetic_faces"}
+#: The names that `load` takes.
 NAMES = (*_REMOTE, *STAND_IN.values())
 
 
@@ -223,7 +230,11 @@ def _verified(remote: _Remote, content: bytes) -> dict[str, np.ndarray]:
 
 
 def keras_cache() -> Path:
-    """Keras's own data cache, ``~/.keras/datasets`` unless ``KERAS_HOME`` says otherwise."""
+    """The folder of Keras's own data cache, to which `load` downloads.
+
+    Returns:
+        ``~/.keras/datasets``, or the folder ``datasets`` of ``KERAS_HOME`` if that is set.
+    """
     home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
     return Path(home).expanduser() / "datasets"
 
@@ -487,7 +498,9 @@ def load(name: str, allow_embedded: bool = False) -> Dataset:
 
 
 def report() -> int:
-    """Print where each real data set is, or each source's answer.
+    """Print where each real data set is, or each source's answer; download what is missing.
+
+    `python -m vae_keras data` calls it.
 
     Returns:
         0, or 1 if any data set is missing.

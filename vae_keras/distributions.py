@@ -18,7 +18,14 @@ __all__ = ["Bernoulli", "Beta", "Normal", "standard_normal"]  # layers and model
 
 
 class Normal(tfd.Normal):
-    """TFP's Normal, with noise by Philox."""
+    """TFP's Normal, with noise by Philox.
+
+    Arguments and methods are those of `tfp.distributions.Normal`.
+
+    >>> from vae_keras.distributions import Normal
+    >>> print(Normal(0.0, 1.0).sample(3, seed=(0, 0)).shape)
+    (3,)
+    """
 
     def _sample_n(self, n, seed=None):
         shape = tf.concat([[n], self.batch_shape_tensor()], 0)
@@ -28,7 +35,10 @@ class Normal(tfd.Normal):
 
 
 class Bernoulli(tfd.Bernoulli):
-    """TFP's Bernoulli, with noise by Philox."""
+    """TFP's Bernoulli, with noise by Philox.
+
+    Arguments and methods are those of `tfp.distributions.Bernoulli`.
+    """
 
     def _sample_n(self, n, seed=None):
         probs = self.probs_parameter()
@@ -37,7 +47,10 @@ class Bernoulli(tfd.Bernoulli):
 
 
 class Beta(tfd.Beta):
-    """TFP's Beta, with draws clipped to [1e-6, 1 - 1e-6]: rounding would put some at 0 or 1."""
+    """TFP's Beta, with draws clipped to [1e-6, 1 - 1e-6]: rounding would put some at 0 or 1.
+
+    Arguments and methods are those of `tfp.distributions.Beta`.
+    """
 
     def _sample_n(self, n, seed=None):
         return tf.clip_by_value(super()._sample_n(n, seed), 1e-6, 1 - 1e-6)

@@ -70,9 +70,11 @@ class _Positive(tfd.Distribution):
 
 
 class Reciprocal(_Positive):
-    """p(z) = 1 / (z log(high / low)) for 0 < low <= z <= high: log z is uniform.
+    """The reciprocal distribution, over 0 < low <= z <= high: log z is uniform.
 
-    Reparameterised by the inverse CDF, z = low (high / low)^u.
+        p(z) = 1 / (z log(high / low))
+
+    Reparameterised by the inverse CDF, z = low (high / low)^u, u uniform on (0, 1).
 
     Args:
         low, high: the ends of the support, positive, `low` below `high`.
@@ -122,10 +124,13 @@ class Reciprocal(_Positive):
 
 
 class Gompertz(_Positive):
-    """F(z) = 1 - exp(-concentration (exp(rate z) - 1)) for z > 0.
+    """The Gompertz distribution, over z > 0.
 
-    log p(z) = log(concentration rate) + rate z - concentration (exp(rate z) - 1). Reparameterised
-    by the inverse CDF, z = log(1 - log(1 - u) / concentration) / rate.
+        F(z) = 1 - exp(-c (exp(r z) - 1))
+        log p(z) = log(c r) + r z - c (exp(r z) - 1)
+
+    Here c is `concentration` and r is `rate`. Reparameterised by the inverse CDF,
+    z = log(1 - log(1 - u) / c) / r, u uniform on (0, 1).
 
     Args:
         concentration, rate: positive.
@@ -168,8 +173,10 @@ class Gompertz(_Positive):
 class FisherF(_Positive):
     """The F distribution, over z > 0.
 
-    p(z) = r^a z^(a - 1) (1 + r z)^-(a + b) / B(a, b), a = df1 / 2, b = df2 / 2, r = df1 / df2.
-    Reparameterised by composition: the ratio of two Gamma variables, each divided by its mean.
+        p(z) = r^a z^(a - 1) (1 + r z)^-(a + b) / B(a, b)
+
+    Here a = df1 / 2, b = df2 / 2 and r = df1 / df2, and B is the beta function. Reparameterised by
+    composition: the ratio of two Gamma variables, each divided by its mean.
 
     Args:
         df1, df2: the degrees of freedom, positive.

@@ -1,8 +1,9 @@
 """Keras 3 layers whose output is a TFP distribution.
 
 Each maps a tensor of unconstrained parameters, usually the output of a `Dense` layer, to a
-`tfp.distributions.Distribution` over `event_shape`. They hold no weights. The last axis of the
-input concatenates the kinds of parameters (for example all means, then all log variances):
+`tfp.distributions.Distribution` over `event_shape`. Only `Conditional` has weights, those of its
+network. The last axis of the input concatenates the kinds of parameters (for example all means,
+then all log variances):
 
     posterior = DiagonalGaussian(20)
     encoder = keras.Sequential([keras.layers.Dense(posterior.params_size), posterior])
@@ -97,7 +98,7 @@ class DistributionLayer(keras.layers.Layer):
 
     @property
     def params_size(self) -> int:
-        """The size that the last axis of the input must have."""
+        """The size that the last axis of the input must have: the units of the last `Dense`."""
         raise NotImplementedError
 
     def distribution(self, params: Parameters) -> tfd.Distribution:
@@ -142,7 +143,7 @@ class DistributionLayer(keras.layers.Layer):
 class DiagonalGaussian(DistributionLayer):
     """N(mu, diag sigma^2) with parameters mu and log sigma^2 (appendix C.2).
 
-    log p(y) = -1/2 sum_j [(y_j - mu_j)^2 / sigma_j^2 + log sigma_j^2 + log 2 pi].
+        log p(y) = -1/2 sum_j [(y_j - mu_j)^2 / sigma_j^2 + log sigma_j^2 + log 2 pi]
 
     Args:
         event_shape: an int or a tuple of ints; `params_size` is twice its last axis.
@@ -190,8 +191,10 @@ class SigmoidMeanGaussian(DiagonalGaussian):
 class Bernoulli(DistributionLayer):
     """Independent Bernoulli pixels with y = sigmoid(logits) (appendix C.1).
 
-    log p(x) = sum_i x_i log y_i + (1 - x_i) log(1 - y_i), equation 11. As in the paper, this also
-    holds for grey pixels x in [0, 1].
+    The log density is that of equation 11. As in the paper, it is used for grey pixels x in [0, 1]
+    too.
+
+        log p(x) = sum_i [x_i log y_i + (1 - x_i) log(1 - y_i)]
 
     Args:
         event_shape: an int or a tuple of ints; `params_size` is its last axis.
@@ -376,8 +379,10 @@ class TFPDistribution(DistributionLayer):
 class GaussianMixture(DistributionLayer):
     """A mixture of diagonal Gaussians; parameters: logits, means, log variances.
 
-    log p(y) = log sum_k softmax(logits)_k N(y; mu_k, diag sigma_k^2). Use it as a prior (see
-    `priors.Learned`) or a decoder: its KL has no closed form, and it is not reparameterised.
+        log p(y) = log sum_k softmax(a)_k N(y; mu_k, diag sigma_k^2)
+
+    The numbers a are the logits. Use it as a prior (see `priors.Learned`) or a decoder: its KL has
+    no closed form, and it is not reparameterised.
 
     Args:
         event_shape: d, an int; `params_size` is components * (1 + 2 d).
@@ -423,7 +428,9 @@ class GaussianMixture(DistributionLayer):
 class Blockwise(DistributionLayer):
     """Several decoders in one: parts of x, independent given z, each with a distribution layer.
 
-    log p(x) = sum_k log p_k(x_k). The input concatenates the parameters of the parts x_k:
+        log p(x) = sum_k log p_k(x_k)
+
+    The input concatenates the parameters of the parts x_k:
 
         heads = [Dense(part.params_size)(hidden) for part in (bits, reals)]
         likelihood = Blockwise([bits, reals])(keras.layers.Concatenate()(heads))
@@ -536,9 +543,13 @@ class Conditional(DistributionLayer):
 
 @_register
 class NegativeLogLikelihood(keras.losses.Loss):
-    """-mean_i log p(y_i) in nats, for a model that ends in one of these layers.
+    """The negative log-likelihood in nats, for a model that ends in one of these layers.
 
-    With weights w the default is -sum_i w_i log p(y_i) / n over n datapoints.
+        loss = -mean_i log p(y_i)
+
+    With weights w_i, by default
+
+        loss = -sum_i w_i log p(y_i) / n
 
     Args:
         args, kwargs: those of `keras.losses.Loss`, for example `reduction`.

@@ -58,7 +58,9 @@ def appendix_d(
     """The marginal likelihood estimator of appendix D.
 
     For each datapoint: (1) draw `n_samples` (L) values of z from p(z|x) by HMC; (2) fit a density
-    q(z) to them; (3) draw L new values, and log p(x) = -log mean_l q(z_l) / (p(z_l) p(x|z_l)).
+    q(z) to them; (3) draw L new values z_l from p(z|x), and estimate
+
+        log p(x) = -log mean_l [q(z_l) / (p(z_l) p(x|z_l))]
 
     Args:
         model: any object with `decode(z)` and `prior`.
@@ -166,13 +168,16 @@ def _scale(z):
     return tf.cast(tf.linalg.cholesky(covariance), z.dtype)
 
 
+#: The names that the argument `density` of `appendix_d` takes.
 DENSITIES = {"gaussian": _gaussian, "kde": _kernels}
 
 
 def importance_sampling(
     model: Encoding, x: Data, n_samples: int = 1000, *, prior_share: float = 0.0, seed: int = 0
 ) -> Estimate:
-    """Importance sampling with the encoder: log p(x) = log mean_k p(x, z_k) / q(z_k|x).
+    """Importance sampling with the encoder: K draws z_k from q(z|x) give log p(x).
+
+        log p(x) = log mean_k [p(x|z_k) p(z_k) / q(z_k|x)]
 
     In expectation it is a lower bound that tightens with K (the importance-weighted bound). It
     works for any latent size, in memory that does not grow with K.

@@ -78,10 +78,16 @@ def hmc(
 ) -> Chains:
     """Hamiltonian Monte Carlo with TFP, one chain per datapoint, in parallel.
 
-    A move from z draws a momentum r from N(0, I), takes `leapfrog_steps` of dz = r, dr = grad log
-    p(z), and is accepted with probability min(1, exp(H - H')), H = r'r / 2 - log p(z). Each move
-    takes a random share of its chain's step size. Call it in a `tf.function`: eagerly, each move
-    takes tens of milliseconds.
+    A move from z draws a momentum r from N(0, I) and takes `leapfrog_steps` along the path on which
+    the energy H is constant:
+
+        H = |r|^2 / 2 - log p(z)
+        dz/dt = r
+        dr/dt = grad log p(z)
+
+    It is accepted with probability min(1, exp(H - H')), where H' is the energy at its end. The step
+    size of each move is a random share, from 0.5 to 1, of its chain's step size. Call it in a
+    `tf.function`: eagerly, each move takes tens of milliseconds.
 
     Args:
         log_prob: (N, d) -> (N,), one log density per row, up to a constant.
@@ -125,7 +131,9 @@ def hmc(
 
 
 def draw(model: Decoding, x: Data, n_samples: int, *, seed: int = 0, **options: Any) -> Chains:
-    """Draw from p(z|x) = p(z) p(x|z) / p(x) by HMC, for each datapoint.
+    """Draw from the posterior p(z|x) by HMC, for each datapoint.
+
+        p(z|x) = p(z) p(x|z) / p(x)
 
     Args:
         model: any object with `decode(z)` and `prior`.
@@ -169,7 +177,9 @@ def chains(model: Decoding, x: Minibatch, n_samples: int, seed: Seed, **options:
 
 
 def log_joint(model: Decoding, x: Minibatch, z: Codes | Draws) -> PerDatapoint | PerDraw:
-    """log p(x, z) = log p(z) + log p(x|z).
+    """The log joint density of x and z.
+
+        log p(x, z) = log p(z) + log p(x|z)
 
     Args:
         model: any object with `decode(z)` and `prior`.

@@ -24,7 +24,9 @@ def mlp(
     seed: int | None = None,
     stddev: float = STDDEV,
 ) -> keras.Model:
-    """head(W2 tanh(W1 x + b1) + b2) for x of shape (M, n_inputs).
+    """A network with one hidden layer of tanh units, from x to a distribution.
+
+        head(W_2 tanh(W_1 x + b_1) + b_2)
 
     Args:
         n_inputs: the size of x.
@@ -32,7 +34,7 @@ def mlp(
         head: a distribution layer, which sets the number of outputs.
         name: the name of the model.
         seed: seed of the initial weights. None: drawn from Python's generator.
-        stddev: W1, b1 and W2 are initialised from N(0, `stddev`^2), b2 at 0.
+        stddev: W_1, b_1 and W_2 are initialised from N(0, `stddev`^2), b_2 at 0.
 
     Returns:
         A Keras model from (M, n_inputs) to the distribution of `head`, of batch shape (M,).
@@ -74,7 +76,11 @@ def gaussian_encoder(
     stddev: float = STDDEV,
     log_variance_scale: float = 1.0,
 ) -> keras.Model:
-    """q(z|x) = N(mu(x), diag sigma^2(x)), equation 9.
+    """The Gaussian encoder q(z|x), equation 9.
+
+        q(z|x) = N(z; mu(x), diag sigma^2(x))
+
+    The mean mu(x) and the log variances log sigma^2(x) are outputs of one `mlp`.
 
     Args:
         n_pixels: the size of x.
@@ -127,7 +133,10 @@ def bernoulli_decoder(
     seed: int | None = None,
     stddev: float = STDDEV,
 ) -> keras.Model:
-    """p(x|z), independent Bernoulli pixels, equation 11.
+    """The Bernoulli decoder p(x|z): independent pixels, equation 11.
+
+        log p(x|z) = sum_i [x_i log y_i + (1 - x_i) log(1 - y_i)]
+        y = sigmoid(W_2 tanh(W_1 z + b_1) + b_2)
 
     Args:
         latent_dim: d, the size of z.
@@ -157,7 +166,11 @@ def gaussian_decoder(
     seed: int | None = None,
     stddev: float = STDDEV,
 ) -> keras.Model:
-    """p(x|z) = N(sigmoid(a(z)), diag sigma^2(z)): appendix C.2 with section 5's bounded mean.
+    """The Gaussian decoder p(x|z): appendix C.2 with section 5's bounded mean.
+
+        p(x|z) = N(x; sigmoid(a(z)), diag sigma^2(z))
+
+    The numbers a(z) and the log variances log sigma^2(z) are outputs of one `mlp`.
 
     Args:
         latent_dim, hidden, n_pixels, seed, stddev: as in `bernoulli_decoder`.

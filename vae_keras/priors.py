@@ -38,7 +38,11 @@ class Learned(keras.layers.Layer):
         self.built = True
 
     def now(self) -> tfd.Distribution:
-        """p(z) with the current weights; gradients flow to them."""
+        """p(z) with the current weights; gradients flow to them.
+
+        Returns:
+            A TFP distribution over the layer's `event_shape`, without a batch shape.
+        """
         return self.layer.distribution(self.params.value)
 
     def get_config(self) -> dict[str, Any]:

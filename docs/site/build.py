@@ -28,7 +28,9 @@ def main(arguments: list[str]) -> int:
     places = ["-c", str(DOCS), "-d", str(folder / "doctrees"), str(source), str(html)]
     status = build.main([*strict, *places])
     if not status:
-        shutil.copy(pages.ROOT / pages.PLANE, html / pages.PLANE)
+        plane = (pages.ROOT / pages.PLANE).read_text()
+        assert plane.count('href="../README.md"') == 1
+        (html / pages.PLANE).write_text(plane.replace("../README.md", "../index.html"))
         print(f"written: {html / 'index.html'}")
     return status
 

@@ -8,6 +8,7 @@ prose.
 import ast
 import importlib
 import inspect
+import json
 import re
 import textwrap
 from typing import Any
@@ -33,6 +34,10 @@ SPELT = {
 }
 SPELT[stringify_annotation(ArrayLike, "smart")] = "~numpy.typing.ArrayLike"
 KINDS = [name for name, kind in vars(typing).items() if kind in (typing.Decoding, typing.Encoding)]
+
+# The words of a formula: those that LaTeX has commands for, and those that it sets upright.
+SYMBOLS = "log|exp|tanh|sum|theta|phi|mu|sigma|pi"
+OPERATORS = "KL|mean|diag|elbo|kl|reconstruction|head|sigmoid|softmax|low|high|loss"
 
 # The members of models and layers by group, in the order of their pages; all others are
 # "For subclasses".
@@ -104,13 +109,17 @@ def _formula(block: str) -> str:
 
     def line(text: str) -> str:
         text = re.sub(r"E_((?:\w+\([^()]*\))+)\[", r"E_{\1}[", text.strip())
+        text = re.sub(r"\^(-?\([^()]*\))", r"^{\1}", text)
         text = text.replace("||", r"\,\Vert\,")
-        text = re.sub(r"(?<![\\\w])(log|theta|phi)(?![a-z])", r"\\\1 ", text)
-        text = re.sub(r"(?<![\\\w])(KL|mean)(?![a-z])", r"\\operatorname{\1}", text)
+        text = re.sub(rf"(?<![\\\w])({SYMBOLS})(?![a-z])", r"\\\1 ", text)
+        text = re.sub(rf"(?<![\\\w])({OPERATORS})(?![a-z])", r"\\operatorname{\1}", text)
+        text = re.sub(r"(?<![\\\w])grad(?![a-z])", r"\\nabla ", text)
         return re.sub(r" (maximises) ", r"\\text{ \1 }", text)
 
-    lines = " \\\\\n   ".join(map(line, block.strip("\n").split("\n")))
-    return f".. math::\n\n   {lines}"
+    lines = list(map(line, block.strip("\n").split("\n")))
+    if len(lines) > 1:  # one below the other, by their first "="
+        lines = [text.replace("=", "&=", 1) for text in lines]
+    return ".. math::\n\n   " + " \\\\\n   ".join(lines)
 
 
 def _prose(text: str, home: str) -> str:
@@ -224,3 +233,12 @@ def found_once(app: Any, env: Any) -> None:
         home, _, name = full.rpartition(".")
         if entry.objtype in ("method", "property") and not is_defined_in(_object(home), name):
             objects[full] = entry._replace(aliased=True)  # linked to, but not searched
+
+
+def search_page(app: Any, pagename: str, template: str, context: Any, doctree: Any) -> None:
+    """Sphinx's event: tell the search which methods are inherited, to be found by a full name."""
+    if pagename == "search":
+        objects = app.env.get_domain("py").objects
+        inherited = {full: entry.docname for full, entry in objects.items() if entry.aliased}
+        app.add_js_file(None, body=f"const INHERITED = {json.dumps(inherited)};")
+        app.add_js_file("search.js")

@@ -20,16 +20,17 @@ import nbformat
 import pandas as pd
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_output
+from sphinx.pycode import ModuleAnalyzer
 
 import vae_keras
 from vae_keras.reproduction import experiments, paper, paths
 from vae_keras.reproduction.settings import FIGURES
 
 ROOT = paths.ROOT
-CONTENTS = Path(__file__).with_name("contents.md")
+FRONT, CONTENTS = (Path(__file__).with_name(f"{name}.md") for name in ("front", "contents"))
 FEW = 20  # rows that a table may have on a page
-PLANE = "docs/plane.html"  # a self-contained page: copied unchanged, to the same place
-FRAME = f'<iframe class="plane" src="{PLANE}" title="A plane to walk in"></iframe>'
+PLANE = "docs/plane.html"  # a self-contained page: copied to the same place
+FRAME = f'<iframe class="plane" src="{PLANE}" title="The latent plane"></iframe>'
 # The order of the menu; a figure that is not named here follows.
 ORDER = (
     "fig_graphical_model", "fig_lower_bound", "fig_marginal_likelihood", "fig_manifold",
@@ -64,13 +65,17 @@ def lay_out(tree: Path) -> None:
 
 
 def front_page() -> str:
-    """The README with the plane shown below the link to it, and the contents of the site."""
+    """The README with the site's own words after its first lines, the plane, and the contents."""
+    link = re.escape(f"[{PLANE}]({PLANE})")  # opened in a clone; the site has it on a page
     text = (ROOT / "README.md").read_text()
-    for_a_clone = f"Open [{PLANE}]({PLANE}) of a clone in a browser: the"
-    assert for_a_clone in text
-    parts = text.replace(for_a_clone, "Below, and on [its page](plane.md), the").split("\n\n")
+    text, found = re.subn(
+        rf"Open [^.\n]*{link}[^:\n]*: ", "Below, and on [its page](plane.md), ", text
+    )
+    assert found == 1
+    title, about, *parts = text.split("\n\n")
     (at,) = (i for i, part in enumerate(parts) if "](plane.md)" in part)
-    return "\n\n".join([*parts[: at + 1], FRAME, *parts[at + 1 :]]) + CONTENTS.read_text()
+    parts = [title, about, FRONT.read_text().strip(), *parts[: at + 1], FRAME, *parts[at + 1 :]]
+    return "\n\n".join(parts) + CONTENTS.read_text()
 
 
 def _below(folder: str, pattern: str) -> list[str]:
@@ -330,6 +335,7 @@ def _module_pages(name: str) -> dict[str, str]:
     source, top = inspect.getsource(module), vae_keras.__all__
     listed = sorted(module.__all__, key=lambda one: (one not in top, _place(one, source)))
     values = {f"vae_keras.{name}.{one}": getattr(module, one) for one in listed}
+    comments = ModuleAnalyzer.for_module(module.__name__).find_attr_docs()  # those that begin #:
     documented = {k: v for k, v in values.items() if inspect.isclass(v) or inspect.isfunction(v)}
     found, lines = {}, []
     for full, value in values.items():
@@ -340,7 +346,9 @@ def _module_pages(name: str) -> dict[str, str]:
             lines.append(f".. auto{'class' if inspect.isclass(value) else 'function'}:: {full}")
         else:  # a list of names, or a dict by name
             names = ", ".join(f"``{each!r}``" for each in value)
-            lines.append(f".. py:data:: {one}\n\n   {names}")
+            about = [*comments[("", one)]]
+            docstrings.as_rst(None, "data", full, value, None, about)
+            lines.append(f".. py:data:: {one}\n\n   {' '.join(about).strip()}\n\n   {names}")
     about = _described(f".. automodule:: vae_keras.{name}\n   :no-members:")
     text = f"# vae_keras.{name}\n\n{about}\n\n{_contents(documented, 'name')}\n\n"
     text += _trained() if name == "pretrained" else ""
@@ -354,8 +362,8 @@ def _class(full: str, cls: type) -> str:
     if not issubclass(cls, docstrings.keras.Layer):
         return f".. autoclass:: {full}\n   :inherited-members:"
     own = [name for name in dir(cls) if name[0] != "_" and _is_described(cls, name)]
-    if issubclass(cls, vae_keras.layers.DistributionLayer):
-        own.append("event_shape")  # which `__init__` sets
+    if issubclass(cls, vae_keras.layers.DistributionLayer):  # `build` does nothing in any of them
+        own = [name for name in own if name != "build"] + ["event_shape"]  # which `__init__` sets
     groups = {title: [n for n in names if n in own] for title, names in docstrings.MEMBERS.items()}
     rest = [name for name in own if not any(name in names for names in groups.values())]
     source = inspect.getsource(cls)

@@ -129,6 +129,12 @@ def test_a_page_of_ones_own_has_the_images_of_a_grid(own):
         np.testing.assert_allclose(means[row, column], 255 * mean, atol=0.51)
 
 
+def test_only_the_kits_own_page_links_to_the_readme(own, stored):
+    assert plane.TEMPLATE.read_text().count(plane.LINK) == 1
+    assert plane.LINK in plane.page(stored)
+    assert "README" not in own[2].read_text()
+
+
 @pytest.mark.parametrize("changed", [{"latent": 3}, {"shape": (6, 4, 3)}])
 def test_a_model_that_no_plane_shows_is_refused(changed):
     model = convolutional(**changed)
@@ -253,6 +259,37 @@ def test_keys_and_fingers_move_it_too(page):
         low, side = page.evaluate("[models.digits.low, models.digits.side]")
         expected = np.array(low) + side * np.array([0.75, 0.5])
         np.testing.assert_allclose(page.evaluate("state.z"), expected, atol=0.05)
+
+
+@pytest.mark.long
+def test_a_press_on_a_dot_moves_there_and_names_it(page):
+    """And keeps it while the pointer shakes; the next move, a drag or a key forgets it."""
+    names = ("codes", "classes", "low", "side", "steps")
+    codes, classes, low, side, steps = (page.evaluate(f"models.digits.{one}") for one in names)
+    dots = np.reshape(codes, (-1, 2)) / steps
+    dot = int(np.argmax(np.abs(dots).max(axis=1)))  # far from all others
+    page.locator("#plane").scroll_into_view_if_needed()
+    box = page.locator("#plane").bounding_box()
+    share = (dots[dot] - low) / side
+    x, y = box["x"] + share[0] * box["width"], box["y"] + (1 - share[1]) * box["height"]
+    named = page.locator("#picked")
+    if page.evaluate("navigator.maxTouchPoints"):
+        page.touchscreen.tap(x, y)
+    else:
+        page.mouse.move(x + 3, y)
+        assert named.inner_text() == ""
+        page.mouse.click(x + 3, y)
+        page.mouse.move(x + 5, y + 2)  # a hand is never still
+    frame(page)
+    np.testing.assert_allclose(page.evaluate("state.z"), dots[dot])
+    assert f"class {classes[dot]}" in named.inner_text()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    frame(page)
+    assert named.inner_text() == ""
+    page.mouse.down()
+    page.mouse.move(x, y, steps=3)
+    page.mouse.up()  # a drag that ends on the dot picks nothing
+    assert named.inner_text() == ""
 
 
 @pytest.mark.long

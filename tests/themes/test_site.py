@@ -101,6 +101,9 @@ def test_a_widget_is_shown_as_it_was_stored(number, settings):
         ("Say:\n\n    E_q(z|x)[log p(x|z)] - KL(q || p)",
          "Say:\n\n.. math::\n\n   "
          r"E_{q(z|x)}[\log  p(x|z)] - \operatorname{KL}(q \,\Vert\, p)"),
+        ("Say:\n\n    a = sum_i x_i\n    b = grad z^(a - 1)",
+         "Say:\n\n.. math::\n\n   "
+         "a &= \\sum _i x_i \\\\\n   b &= \\nabla  z^{(a - 1)}"),
         ("Returns:\n    All: (N,), nats,\n    of x.", "**Returns:** All: (N,), nats, of x."),
         ("Args:\n    a: one\n        more.\n    b: *two.",
          "**Args:**\n\n``a``\n    one more.\n\n``b``\n    \\*two."),
@@ -454,6 +457,24 @@ def test_a_search_finds(opened):
     expect(found.first).to_contain_text("vae_keras.models.AutoEncoder.elbo", timeout=20_000)
     methods = page.locator("#search-results").get_by_text(re.compile(r"models\.\w+\.elbo\b"))
     assert methods.count() == 1
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("asked", "first"),
+    [
+        ("VAE.fit", "vae_keras.models.VAE.fit"),
+        ("vae.sample()", "vae_keras.models.VAE.sample"),
+        ("reparametrization", "3. The reparameterisation trick"),
+        ("reparameterization trick", "3. The reparameterisation trick"),
+        ("anomaly", "Estimate log p(x)"),
+        ("generate images", "Train a VAE on your own images > Generate images"),
+    ],
+)
+def test_the_first_hit_is_what_one_means(opened, asked, first):
+    page = opened(f"search.html?q={asked}")
+    hit = page.locator("#search-results li a").first
+    expect(hit).to_have_text(first, timeout=20_000)
 
 
 @pytest.mark.long

@@ -149,7 +149,10 @@ class AutoEncoder(LatentVariableModel):
 
     @property
     def estimator(self) -> str | None:
-        """ "A", "B" or "IW"; if none was given, None until `build` chooses one."""
+        """The estimator of the bound in use: "A", "B" or "IW", as in `bounds.ESTIMATORS`.
+
+        If none was given, it is None until `build` chooses one.
+        """
         return self._estimator
 
     def build_from_config(self, config: dict[str, Any]) -> None:

@@ -106,7 +106,12 @@ class FullVB(VAE):
         ]
 
     def q_theta(self) -> list[tfd.Distribution]:
-        """q(theta), a Gaussian for each of the decoder's trainable variables, of its shape."""
+        """q(theta), the approximate posterior of the decoder's weights.
+
+        Returns:
+            A list with one TFP Gaussian for each trainable variable of the decoder, in their order.
+            Its `.mean()` and `.stddev()` have the shape of the variable.
+        """
         return [
             distributions.Normal(tf.convert_to_tensor(mean), tf.exp(0.5 * UNIT * log_variance))
             for mean, log_variance in zip(

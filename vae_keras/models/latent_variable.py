@@ -187,7 +187,7 @@ class LatentVariableModel(Trainer):
             return np.concatenate([compiled(batch).numpy() for batch in batches])
 
     def sample(self, n: int, mean: bool = False) -> np.ndarray:
-        """Draw datapoints from the model: z from p(z), then x from p(x|z).
+        """Generate new datapoints: draw z from p(z), then x from p(x|z).
 
         Args:
             n: the number of datapoints.

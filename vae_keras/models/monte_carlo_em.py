@@ -234,8 +234,9 @@ class MonteCarloEM(LatentVariableModel):
         return self.record_z(self.measure(x, z), acceptance)
 
     def score(self, x: Data, batch_size: int = 1000) -> Nats:
-        """The value to choose a step size by: log p(x, z) at a z drawn from p(z|x), for each
-        datapoint.
+        """The value to choose a step size by: log p(x, z) of each datapoint, at one draw of z.
+
+        The z is drawn from p(z|x) by a new chain of HMC.
 
         Args:
             x: the data, as in `Trainer.fit()`.

@@ -72,12 +72,19 @@ class Trainer(keras.Model):
 
     @property
     def samples_evaluated(self) -> int:
-        """Training samples evaluated so far: `examples_seen` times `evaluations`."""
+        """Training samples evaluated so far, the horizontal axis of the paper's figures 2 and 3.
+
+        It is `examples_seen` times the evaluations of p(x|z) per datapoint: 1, but for
+        `MonteCarloEM`. It is saved with the model.
+        """
         return self.examples_seen * self.evaluations
 
     @property
     def examples_seen(self) -> int:
-        """The number of datapoints in all minibatches so far, over all calls of `fit`."""
+        """The number of datapoints in all minibatches so far, over all calls of `fit`.
+
+        It is saved with the model.
+        """
         return int(read(self._examples_seen))
 
     def count_examples(self, x: Minibatch) -> None:
@@ -103,7 +110,22 @@ class Trainer(keras.Model):
         return _replicas.seed(self.seed, tf.convert_to_tensor(counter), training)
 
     def set_evaluation_noise(self, number: int) -> None:
-        """Continue evaluation noise from draw `number`, to repeat a measurement exactly."""
+        """Set where the noise of evaluation continues, to repeat a measurement exactly.
+
+        `evaluate()`, `elbo()`, `sample()` and other measurements each use fresh noise. It depends
+        on `seed` and on a counter of the draws so far. The noise of training has another counter.
+
+        Args:
+            number: the value of the counter, an integer of at least 0.
+
+        >>> import numpy as np
+        >>> from vae_keras import VAE, networks
+        >>> vae = VAE(networks.gaussian_encoder(3, 8, 2), networks.bernoulli_decoder(2, 8, 3))
+        >>> first = vae.sample(5)
+        >>> vae.set_evaluation_noise(0)  # where the counter of a new model begins
+        >>> np.array_equal(vae.sample(5), first)
+        True
+        """
         self._evaluation_draws.assign(number)
 
     def scaled(self, loss: tf.Tensor, x: Minibatch) -> tf.Tensor:
@@ -203,15 +225,21 @@ class Trainer(keras.Model):
 
         Args:
             x: an array (N, *input), or a `tf.data.Dataset`, PyDataset or generator of minibatches.
+            y: ignored.
             batch_size: M, for an array. Default: 100.
-            callbacks, validation_data: as in Keras.
+            epochs: the number of passes over x. Default: 1.
+            verbose: 0: silent; 1: a progress bar; 2: one line per epoch. Default: Keras's "auto".
+            callbacks: a list of Keras callbacks.
+            validation_data: data like x, or (x, y). The metrics on them are measured after each
+                epoch, and their names begin with `val_`.
             validation_split: the share of an array, from its end, to validate on and not to train
                 on.
             shuffle: True: an array's rows come in a new order in each epoch, which depends only on
                 `seed` and `examples_seen`. False: in their own order. "replacement" and "passes":
                 see below.
             steps_per_epoch: the number of minibatches in an epoch. Default: all of them.
-            kwargs: as in Keras, for example `epochs` (default 1) and `verbose` (0: silent).
+            kwargs: Keras's other arguments, for example `initial_epoch` and `validation_freq`,
+                but not `sample_weight` and `class_weight`.
 
         Two values of `shuffle` give an endless order, in whole minibatches: "replacement" draws
         each row independently, so that a row may come twice or not at all; "passes" makes pass
@@ -281,7 +309,7 @@ class Trainer(keras.Model):
         Args:
             x: as in `fit()`. Targets y are ignored.
             batch_size: for an array. Default: 1000.
-            kwargs: as in Keras, for example `return_dict` and `verbose`.
+            kwargs: as in Keras, for example `return_dict`, `verbose` and, for a stream, `steps`.
 
         Returns:
             The means over the datapoints, nats per datapoint: a list with `loss` first, or with
