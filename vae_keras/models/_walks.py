@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from vae_keras.typing import Data
 
 MOST_MINIBATCHES = 100  # in one call of the compiled program
 MOST_ON_GPU = 1000  # the same on a GPU
-MOST_BYTES = 2**28  # of them together; the next ones are in memory too
+MOST_BYTES = 2**29  # of them together
 SIZES = (1, 2, 4, 8, 16, 32, 64, MOST_MINIBATCHES)  # numbers that it is compiled for
 MOST_PARTIAL_SIZES = 4  # sizes of last minibatches to compile for; others run without XLA
 
@@ -59,34 +59,25 @@ class Loop:
         """Whether a program is for minibatches of one size: XLA's are, and those of a GPU."""
         return self.model.jit_compile or _programs.on_gpu()
 
-    def gathered(self, array: tf.Tensor, rows: np.ndarray, size: int, room: int) -> list[tuple]:
-        """The minibatches of these rows, `size` at a time, in stacks.
+    def __call__(self, array: tf.Tensor, rows: np.ndarray, size: int, room: int) -> Any:
+        """Train on these rows, `size` at a time, and return the metrics.
 
-        Each comes with its number of minibatches, and with their size if it is the last, smaller
-        one, else 0. The whole ones are in one with room for `room`, for which the program is
-        compiled.
+        The program is compiled for `room` minibatches, at least the number of whole ones.
         """
-        minibatch, stacks = self.model.minibatch, []
+        minibatch, sizes = self.model.minibatch, self._partial_sizes
         full, partial = divmod(len(rows), size)
         if full:
             whole = rows[: full * size].reshape(full, size)
+            stack = minibatch(array, whole if full == room else np.resize(whole, (room, size)))
             # If the loop's length is known, a GPU need not wait for the host after each step.
             known = _programs.on_gpu() and full == room
-            whole = whole if full == room else np.resize(whole, (room, size))
-            stacks.append((minibatch(array, whole), full if known else tf.constant(full), 0))
-        if partial:
-            stacks.append((minibatch(array, rows[None, full * size :]), tf.constant(1), partial))
-        return stacks
-
-    def __call__(self, stacks: list[tuple]) -> Any:
-        """Train on the `gathered` minibatches and return the metrics."""
-        sizes = self._partial_sizes
-        for stack, minibatches, partial in stacks:
-            if partial and self._fixed_sizes and len(sizes | {partial}) > MOST_PARTIAL_SIZES:
-                logs = self._programs[1](tf.nest.map_structure(lambda x: x[0], stack))
-                continue
-            sizes |= {partial} if partial else set()
-            logs = self._many(stack, minibatches)
+            logs = self._many(stack, full if known else tf.constant(full))
+        rest = rows[full * size :]
+        if partial and self._fixed_sizes and len(sizes | {partial}) > MOST_PARTIAL_SIZES:
+            logs = self._programs[1](minibatch(array, rest))
+        elif partial:
+            sizes.add(partial)
+            logs = self._many(minibatch(array, rest[None]), tf.constant(1))
         return logs
 
     def _many(self, stack, minibatches):
@@ -145,9 +136,7 @@ class Walk:
         sizes = (size for size in SIZES if size >= self.at_once)
         self._room = at_once or next(sizes, self.at_once)
         self._begins = itertools.cycle(range(0, self.length, self.at_once * size))
-        self._expected = -1  # examples seen when the epoch begins whose minibatches come next
-        self._ahead: Any = None  # all that come, and the next of them
-        self._next: Any = None
+        self._next: tuple[int, Future] | None = None  # an epoch's `before`, and its rows
 
     def _epoch(self, before):
         """The rows of the epoch that begins after `before` examples."""
@@ -155,28 +144,24 @@ class Walk:
         with tf.device("CPU"):  # a GPU would draw them after all that it has to do
             return _orders.rows(seed, before, n, self.length, self.shuffle)
 
-    def _parts(self, before):
-        """The minibatches of each call of the program, for one epoch after another."""
-        for start in itertools.count(before, self.length):
-            rows, step = self._epoch(start).numpy(), self.at_once * self.size
-            for begin in range(0, self.length, step):
-                part = rows[begin : begin + step]
-                yield self.loop.gathered(self.array, part, self.size, self._room)
+    def _draw(self, before):
+        return before, self._drawing.submit(lambda: self._epoch(before).numpy())
+
+    def _rows_after(self, before):
+        """The rows of an epoch, drawn in a thread while the epoch before it runs."""
+        if self._next is None or self._next[0] != before:  # the first; or a model was restored
+            self._next = self._draw(before)
+        rows = self._next[1].result()
+        self._next = self._draw(before + self.length)
+        return rows
 
     def __call__(self, iterator: Iterator) -> Any:
-        """Train on the next part of the epoch and return the metrics.
-
-        A thread draws the rows of the following part and gathers them while this one runs.
-        """
-        if next(self._begins) == 0:
-            if (seen := self.loop.model.examples_seen) != self._expected:
-                # The first epoch, or a callback has restored a model.
-                self._ahead = self._parts(seen)
-                self._next = self._thread.submit(next, self._ahead)
-            self._expected = seen + self.length
-        stacks = self._next.result()
-        self._next = self._thread.submit(next, self._ahead)
-        self.logs = self.loop(stacks)
+        """Train on the next part of the epoch and return the metrics."""
+        begin = next(self._begins)
+        if begin == 0:
+            self._rows = self._rows_after(self.loop.model.examples_seen)
+        part = self._rows[begin : begin + self.at_once * self.size]
+        self.logs = self.loop(self.array, part, self.size, self._room)
         return self.logs
 
     @contextlib.contextmanager
@@ -189,10 +174,9 @@ class Walk:
         model.make_train_function()  # drops outdated programs
         of_streams, model.train_function = model.train_function, self
         try:
-            with executing(model, self.at_once), ThreadPoolExecutor(1) as self._thread:
+            with executing(model, self.at_once), ThreadPoolExecutor(1) as self._drawing:
                 yield tf.data.Dataset.from_tensors(0).repeat().with_options(_calm())
         finally:
-            self._ahead = self._next = None  # a generator that refers to the walk, and its array
             if model.train_function is self:  # else a callback has recompiled the model
                 model.train_function = of_streams
 
