@@ -63,7 +63,7 @@ def test_a_lead_below_the_spread_of_the_seeds_says_so(apart, said):
     seeds = [one.assign(seed=n, lower_bound=one.lower_bound + apart * n) for n in (-1, 0, 1)]
     measured = claims.card(pd.concat(seeds), third()).measured[0]
     assert ("less than seeds differ" in measured) == said
-    assert "by 5.0 (" in measured
+    assert "by 5.0" in measured
 
 
 def test_curves_further_off_than_three_nats_are_not_the_papers():
@@ -81,7 +81,7 @@ def test_on_faces_near_is_a_twentieth_of_the_bound(factor, share):
 
 
 def test_of_embedded_data_the_paper_claims_nothing():
-    with pytest.raises(ValueError, match="makes no claim about mnist_5k"):
+    with pytest.raises(ValueError, match="Frey Face only, not on mnist_5k"):
         claims.card(second().replace("mnist", "mnist_5k"), third())
 
 

@@ -155,7 +155,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, capsys):
     arguments = ["--preset", "smoke", "--figures-dir", str(tmp_path / "file" / "figures")]
     assert main(["figures", *arguments]) == 1
     (sentence,) = capsys.readouterr().err.splitlines()
-    assert sentence.startswith("Nothing was started: ")
+    assert sentence.startswith("Stopped: ")
     assert "figures cannot be written (Not a directory): set VAE_KERAS_RESULTS to a" in sentence
 
 
@@ -165,7 +165,7 @@ def test_a_data_folder_that_is_none(tmp_path, monkeypatch, capsys):
     arguments = ["--preset", "smoke", "--only", "fig_manifold"]
     assert main(["figures", *arguments, "--figures-dir", str(tmp_path / "figures")]) == 1
     (sentence,) = capsys.readouterr().err.splitlines()
-    assert sentence.startswith(f"Nothing was started: VAE_KERAS_DATA names '{folder}'")
+    assert sentence.startswith(f"Stopped: VAE_KERAS_DATA names '{folder}'")
 
 
 @pytest.mark.long

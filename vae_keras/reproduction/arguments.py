@@ -18,7 +18,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("figures", help="draw the figures that are not up to date")
     command.add_argument(
-        "--preset", default="quick", help=f"{', '.join(presets.NAMES)}, or a YAML file of your own"
+        "--preset",
+        default="quick",
+        help=f"{', '.join(presets.NAMES)} (default: quick), or a YAML file of your own",
     )
     command.add_argument(
         "--only",
@@ -27,9 +29,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="FIGURE",
         help="draw this figure, e.g. fig_manifold; may be repeated",
     )
-    command.add_argument("--jobs", type=int, help="the number of runs to train at once")
     command.add_argument(
-        "--cluster", metavar="ADDRESS", help="a Dask scheduler whose workers train instead"
+        "--jobs", type=int, help="how many runs to train at once (default: as suits the machine)"
+    )
+    command.add_argument(
+        "--cluster", metavar="ADDRESS", help="of a Dask scheduler: train on its workers"
     )
     command.add_argument("--force", action="store_true", help="redraw figures that are up to date")
     command.add_argument(
@@ -43,7 +47,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     command = commands.add_parser("runs", help="list the stored runs, or delete some")
     command.add_argument("--drop", metavar="RUN", help="the name of a run to delete, or 'all'")
     commands.add_parser("claims", help="print which of the paper's claims our figures support")
-    commands.add_parser("data", help="show where each data set was found, or why not")
+    commands.add_parser("data", help="find or download each data set, and say where it is")
     chosen = parser.parse_args(arguments)
     for name in ("VAE_KERAS_RESULTS", "VAE_KERAS_DATA"):  # inherited by processes in other folders
         if os.environ.get(name):

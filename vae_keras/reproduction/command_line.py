@@ -41,7 +41,7 @@ def run(chosen: argparse.Namespace) -> int:
         print(f"{error}. {_stored()}", file=sys.stderr)
         return 1
     except (OSError, datasets.DataError) as error:
-        print(f"Nothing was started: {error}.", file=sys.stderr)
+        print(f"Stopped: {error}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"\nInterrupted. {_stored()}", file=sys.stderr)

@@ -150,6 +150,8 @@ def manifold(
     for letter, axis, (run, n) in zip("ab", axes, panels, strict=False):
         picture = tile(manifold_means(run.model, n), run.data.image_shape, n)
         _show_images(axis, picture, f"({letter}) {_in_two(run.learned_from)}")
+        axis.xaxis.label.set_size("small")
+        axis.yaxis.label.set_size("small")
         axis.set(
             xlabel=r"$z_1$, quantiles of N(0, 1) $\rightarrow$",
             ylabel=r"$z_2$, quantiles of N(0, 1) $\rightarrow$",
@@ -238,7 +240,7 @@ def lower_bound(
     `table`: figure 2's columns. With several seeds, a line shows the mean of those that got
     furthest and a band the range of all. `titles`: data set -> title.
     `at_rest`: columns latent_dim, split, samples, here, of wake-sleep on Frey Face with an encoder
-    that does not learn; its test bound is a thin black line. The axes are the paper's if our
+    that does not learn; its test bound is a line of black dashes. The axes are the paper's if our
     curves fit in them. Hollow marks are the paper's own points, where known.
     """
     table = _shown(table[table.split != "train"])
@@ -437,21 +439,24 @@ def differences(table: pd.DataFrame) -> Figure:
     ):
         for (algorithm, split), points in rows.groupby(["algorithm", "split"]):
             look = _line(algorithm, split, marks) | {"color": style.colours()[algorithm], "lw": 0.9}
+            look |= {} if marks else {"marker": ".", "ms": 2.5}  # the paper's points
             axis.plot(points.samples, points.difference, **look)
             low, high = (points.difference + sign * points.spread for sign in (-1, 1))
             axis.fill_between(points.samples, low, high, color=look["color"], alpha=0.15, lw=0)
         axis.set_yscale("symlog", linthresh=LINEAR, linscale=1.2)
         like = table[(table.dataset == name) & (table.n_train.isna() == np.isnan(n_train))]
-        most = max(2 * LINEAR, 1.1 * like.difference.abs().max())
-        each = (LINEAR, 20, 100) if most > 40 else (2, LINEAR, 20 if most > 15 else 10)
+        most = max(2 * LINEAR, 1.1 * (like.difference.abs() + like.spread.fillna(0)).max())
+        each = (LINEAR, 20, 100) if most > 40 else (2, LINEAR, 20)
         ticks = [tick for tick in each if tick < most]
+        in_percent = "%" if name == "frey_face" else ""
         axis.set(
             ylim=(-most, most),
             yticks=[-tick for tick in ticks] + [0, *ticks],
-            yticklabels=[f"-{tick}" for tick in ticks] + ["0", *(f"+{tick}" for tick in ticks)],
+            yticklabels=[f"-{tick}{in_percent}" for tick in ticks]
+            + ["0", *(f"+{tick}{in_percent}" for tick in ticks)],
             title=f"({letter}) {TITLES[name]}, $N_z$ = {latent_dim:.0f}"
             if np.isnan(n_train)
-            else rf"({letter}) figure 3, $N_{{\mathrm{{train}}}}$ = {n_train:,.0f}",
+            else f"({letter}) figure 3, {n_train:,.0f} points",
         )
         axis.minorticks_off()
     _log_samples(axes)
@@ -562,7 +567,8 @@ UNDER_WAY: dict[str, Any] = {"ls": "", "marker": "|", "ms": 5, "mew": 1.2}
 
 AT_REST: dict[str, Any] = {
     "color": "black",
-    "lw": 0.6,
+    "lw": 0.8,
+    "dashes": (3, 3),
     "label": "wake-sleep, untrained encoder, test set",
 }
 
