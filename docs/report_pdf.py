@@ -16,16 +16,18 @@ STYLE = """
 body { font: 10pt/1.4 "DejaVu Serif", Georgia, serif; hyphens: auto }
 h1 { font-size: 17pt } h2 { font-size: 12.5pt; break-after: avoid }
 h3 { font-size: 10.5pt; break-after: avoid } code { font-size: 8.5pt } pre { white-space: pre-wrap }
-img { max-width: 100%; max-height: 165mm; display: block; margin: auto }
-p:has(img) { break-inside: avoid } a { color: inherit }
-p:has(+ table), p:has(+ p > img) { break-after: avoid } th:empty { padding: 0; border: 0 }
+img { max-width: 100%; max-height: 120mm; display: block; margin: auto }
+p:has(img) { break-inside: avoid; break-after: avoid } a { color: inherit }
+p:has(+ table) { break-after: avoid } th:empty { padding: 0; border: 0 }
 table { border-collapse: collapse; width: 100%; font-size: 8.5pt } tr { break-inside: avoid }
 th, td { border-bottom: 0.5pt solid #999; padding: 1.5pt 8pt 1.5pt 0; text-align: left }
 td:nth-child(4) { white-space: nowrap } sub, sup { font-size: 70%; line-height: 1 }
 """
 TYPE = {
     r" \\times ": "&nbsp;&times;&nbsp;",
-    r"10\^(\d+)": r"10<sup>\1</sup>",
+    r" \\mid ": "&nbsp;|&nbsp;",
+    r"\\log ": "log ",
+    r"(\d)\^(\d+)": r"\1<sup>\2</sup>",
     r"\bN_\{?(\w+)\}?": r"N<sub>\1</sub>",
     r"\$": "",
 }
@@ -44,6 +46,8 @@ def main(arguments: list[str]) -> int:
     text = re.sub(r'<a href="(?!http)[^"]*">(.*?)</a>', r"\1", text)  # to files that lie elsewhere
     for plain, set_in_type in TYPE.items():
         text = re.sub(plain, set_in_type, text)
+    if left := re.findall(r"\\\w+", text):
+        raise ValueError(f"TYPE does not set {', '.join(left)}")
     head = f'<html lang="en"><head><base href="{PAGE.as_uri()}"><style>{STYLE}</style></head>'
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_file, args=["--no-sandbox"])
