@@ -230,7 +230,7 @@ def _verified(remote: _Remote, content: bytes) -> dict[str, np.ndarray]:
 
 
 def keras_cache() -> Path:
-    """The folder of Keras's own data cache, to which `load` downloads.
+    """Return the folder of Keras's own data cache, to which `load` downloads.
 
     Returns:
         ``~/.keras/datasets``, or the folder ``datasets`` of ``KERAS_HOME`` if that is set.
@@ -240,7 +240,7 @@ def keras_cache() -> Path:
 
 
 def locate(name: str) -> Path | None:
-    """The local file of a real data set, or None if it needs a download.
+    """Find the local file of a real data set; returns None if it needs a download.
 
     Args:
         name: "mnist" or "frey_face".

@@ -55,12 +55,12 @@ def appendix_d(
     burn_in: int = 150,
     seed: int = 0,
 ) -> Estimate:
-    """The marginal likelihood estimator of appendix D.
+    """Estimate log p(x) by the marginal likelihood estimator of appendix D.
 
     For each datapoint: (1) draw `n_samples` (L) values of z from p(z|x) by HMC; (2) fit a density
-    q(z) to them; (3) draw L new values z_l from p(z|x), and estimate
+    q(z) to them; (3) draw L new values z_l from p(z|x), and estimate log p(x) by
 
-        log p(x) = -log mean_l [q(z_l) / (p(z_l) p(x|z_l))]
+        -log mean_l [q(z_l) / (p(z_l) p(x|z_l))]
 
     Args:
         model: any object with `decode(z)` and `prior`.
@@ -175,12 +175,14 @@ DENSITIES = {"gaussian": _gaussian, "kde": _kernels}
 def importance_sampling(
     model: Encoding, x: Data, n_samples: int = 1000, *, prior_share: float = 0.0, seed: int = 0
 ) -> Estimate:
-    """Importance sampling with the encoder: K draws z_k from q(z|x) give log p(x).
+    """Estimate log p(x) by importance sampling with the encoder.
 
-        log p(x) = log mean_k [p(x|z_k) p(z_k) / q(z_k|x)]
+    K draws z_k from q(z|x) give the estimate
 
-    In expectation it is a lower bound that tightens with K (the importance-weighted bound). It
-    works for any latent size, in memory that does not grow with K.
+        log mean_k [p(x|z_k) p(z_k) / q(z_k|x)]
+
+    Its expectation is a lower bound of log p(x) that tightens with K (the importance-weighted
+    bound). The method works for any latent size, in memory that does not grow with K.
 
     Args:
         model: any object with `encode(x)`, `decode(z)` and `prior`.

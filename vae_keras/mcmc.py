@@ -76,7 +76,7 @@ def hmc(
     burn_in: int = 150,
     target: float = 0.9,
 ) -> Chains:
-    """Hamiltonian Monte Carlo with TFP, one chain per datapoint, in parallel.
+    """Run Hamiltonian Monte Carlo with TFP, one chain per datapoint, in parallel.
 
     A move from z draws a momentum r from N(0, I) and takes `leapfrog_steps` along the path on which
     the energy H is constant:
@@ -177,7 +177,7 @@ def chains(model: Decoding, x: Minibatch, n_samples: int, seed: Seed, **options:
 
 
 def log_joint(model: Decoding, x: Minibatch, z: Codes | Draws) -> PerDatapoint | PerDraw:
-    """The log joint density of x and z.
+    """Compute the log joint density of x and z.
 
         log p(x, z) = log p(z) + log p(x|z)
 

@@ -24,7 +24,7 @@ def mlp(
     seed: int | None = None,
     stddev: float = STDDEV,
 ) -> keras.Model:
-    """A network with one hidden layer of tanh units, from x to a distribution.
+    """Make a network with one hidden layer of tanh units, from x to a distribution.
 
         head(W_2 tanh(W_1 x + b_1) + b_2)
 
@@ -76,7 +76,7 @@ def gaussian_encoder(
     stddev: float = STDDEV,
     log_variance_scale: float = 1.0,
 ) -> keras.Model:
-    """The Gaussian encoder q(z|x), equation 9.
+    """Make the Gaussian encoder q(z|x), equation 9.
 
         q(z|x) = N(z; mu(x), diag sigma^2(x))
 
@@ -133,7 +133,7 @@ def bernoulli_decoder(
     seed: int | None = None,
     stddev: float = STDDEV,
 ) -> keras.Model:
-    """The Bernoulli decoder p(x|z): independent pixels, equation 11.
+    """Make the Bernoulli decoder p(x|z): independent pixels, equation 11.
 
         log p(x|z) = sum_i [x_i log y_i + (1 - x_i) log(1 - y_i)]
         y = sigmoid(W_2 tanh(W_1 z + b_1) + b_2)
@@ -166,7 +166,7 @@ def gaussian_decoder(
     seed: int | None = None,
     stddev: float = STDDEV,
 ) -> keras.Model:
-    """The Gaussian decoder p(x|z): appendix C.2 with section 5's bounded mean.
+    """Make the Gaussian decoder p(x|z): appendix C.2 with section 5's bounded mean.
 
         p(x|z) = N(x; sigmoid(a(z)), diag sigma^2(z))
 

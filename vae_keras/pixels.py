@@ -1,4 +1,4 @@
-"""Pixels as model input, and in black and white.
+"""Convert pixels to a model's input, and binarise them.
 
 A model of pixels reads a uint8 pixel p as the intensity p / 255, by `intensities(x)`. `unit(x)`
 does the same in NumPy.

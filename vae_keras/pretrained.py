@@ -3,6 +3,11 @@
 `reproduce/pretrained.py` took each from a stored run of the paper's experiments. It is an ordinary
 Keras file, uncompiled, with weights in half precision (`about` gives their quality). They were
 trained on pixels of byte / 256.
+
+`full-vb-mnist-10d` and `mcem-mnist-3d` learned from 1,000 digits, with 100 hidden units. The other
+models of digits learned from 50,000, with 500. So compare the test bound of `full-vb-mnist-10d`
+only with that of AEVB on the same 1,000 digits, which is similar (`fig_full_vb`). It is measured
+with decoder weights drawn from q(theta).
 """
 
 import functools
@@ -26,7 +31,7 @@ def _all() -> dict[str, dict[str, Any]]:
 
 
 def names() -> list[str]:
-    """The names of all models, sorted: algorithm, data set, latent dimensions.
+    """List the names of all models, sorted: algorithm, data set, latent dimensions.
 
     >>> from vae_keras import pretrained
     >>> "aevb-mnist-2d" in pretrained.names()
@@ -36,7 +41,7 @@ def names() -> list[str]:
 
 
 def about(name: str) -> dict[str, Any]:
-    """The model's origin, and its quality on the real data.
+    """Describe a model: its origin, and its quality on the real data.
 
     Args:
         name: one of `names()`.

@@ -19,7 +19,7 @@ def traversal(
     dims: Sequence[int] | None = None,
     values: Sequence[float] = VALUES,
 ) -> np.ndarray:
-    """E[x|z] where one dimension of z takes each of `values`.
+    """Compute E[x|z] where one dimension of z takes each of `values`.
 
     The other dimensions stay at the mean of q(z|x).
 

@@ -12,6 +12,7 @@ from vae_keras import _checks, distributions
 from vae_keras.bounds import ESTIMATORS, Bound
 from vae_keras.models import _inputs
 from vae_keras.models.latent_variable import LatentVariableModel, datapoints, run, total
+from vae_keras.priors import Learned
 from vae_keras.typing import Codes, Data, Minibatch, Nats, Shape
 
 MOST_CODES = 10_000  # values of z that `elbo` decodes at a time
@@ -111,7 +112,7 @@ class AutoEncoder(LatentVariableModel):
         self,
         encoder: keras.Model,
         decoder: keras.Model,
-        prior: tfd.Distribution | None = None,
+        prior: tfd.Distribution | Learned | None = None,
         *,
         estimator: str | None = None,
         n_samples: int = 1,
@@ -180,7 +181,7 @@ class AutoEncoder(LatentVariableModel):
         """Raise ValueError if this algorithm cannot learn with `posterior`."""
 
     def encode(self, x: Minibatch, training: bool = False) -> tfd.Distribution:
-        """q(z|x), the encoder's distribution.
+        """Return q(z|x), the encoder's distribution.
 
         Args:
             x: (M, *input), uint8 pixels or numbers.
@@ -286,7 +287,7 @@ class AutoEncoder(LatentVariableModel):
         return self._measured(settings, lambda x: self.bound(x, n_samples).elbo, x, size)
 
     def score(self, x: Data) -> Nats:
-        """The value to choose a step size by: the lower bound `elbo(x)` of each datapoint.
+        """Return the value to choose a step size by: the lower bound `elbo(x)` of each datapoint.
 
         Every model of the library has a score. A `MonteCarloEM` has no bound, and uses log p(x, z).
 
@@ -299,7 +300,7 @@ class AutoEncoder(LatentVariableModel):
         return self.elbo(x)
 
     def reconstruct(self, x: Data) -> np.ndarray:
-        """The mean of p(x|z) at the mean of q(z|x), for each datapoint x.
+        """Reconstruct each datapoint x as the mean of p(x|z) at the mean of q(z|x).
 
         Args:
             x: the data, as in `fit()`.

@@ -22,10 +22,10 @@ UNIT = 10.0
 class FullVB(VAE):
     """A VAE that also learns a posterior q(theta) over the decoder's parameters theta.
 
-    p(theta) = N(0, I), as in appendix F. q(theta) is a diagonal Gaussian: its means are the
-    decoder's own weights, its `log_variances` (in units of ten) are weights of this model. Each
-    estimate of the bound draws one theta. The encoder's parameters have a point estimate, and only
-    they have `weight_decay`. Training maximises, in nats per datapoint,
+    p(theta) = N(0, I), as in appendix F. q(theta) is a diagonal Gaussian. Its means are the
+    decoder's own weights. Its variances are exp(10 v), for weights v of this model,
+    `log_variances`. Each estimate of the bound draws one theta. The encoder's parameters have a
+    point estimate, and only they have `weight_decay`. Training maximises, in nats per datapoint,
 
         mean_i E_q(theta)[L(x_i; theta)] - KL(q(theta) || p(theta)) / N
 
@@ -106,7 +106,7 @@ class FullVB(VAE):
         ]
 
     def q_theta(self) -> list[tfd.Distribution]:
-        """q(theta), the approximate posterior of the decoder's weights.
+        """Return q(theta), the approximate posterior of the decoder's weights.
 
         Returns:
             A list with one TFP Gaussian for each trainable variable of the decoder, in their order.

@@ -118,7 +118,7 @@ class LatentVariableModel(Trainer):
         return intensities(x, self.pixels)
 
     def decode(self, z: Codes, training: bool = False) -> tfd.Distribution:
-        """p(x|z), the decoder's distribution.
+        """Return p(x|z), the decoder's distribution.
 
         Args:
             z: (M, *latent).

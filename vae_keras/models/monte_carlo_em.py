@@ -234,7 +234,7 @@ class MonteCarloEM(LatentVariableModel):
         return self.record_z(self.measure(x, z), acceptance)
 
     def score(self, x: Data, batch_size: int = 1000) -> Nats:
-        """The value to choose a step size by: log p(x, z) of each datapoint, at one draw of z.
+        """Return the value to choose a step size by: log p(x, z) at one draw of z, per datapoint.
 
         The z is drawn from p(z|x) by a new chain of HMC.
 

@@ -336,7 +336,7 @@ class Trainer(keras.Model):
             return super().evaluate(x, batch_size=_inputs.batch_size(x, batch_size), **kwargs)
 
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
-        """`call(x)` for each datapoint, as in Keras. For an `AutoEncoder`: its reconstruction.
+        """Compute `call(x)` of each datapoint, as in Keras. An `AutoEncoder` reconstructs x.
 
         Args:
             x: as in `fit()`.

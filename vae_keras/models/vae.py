@@ -22,15 +22,19 @@ class VAE(AutoEncoder):
         L(x) = E_q(z|x)[log p(x|z)] - KL(q(z|x) || p(z))
 
     You call `compile()`, `fit()`, `evaluate()`, `predict()`, `save()`, `export()`, `encode()`,
-    `decode()`, `elbo()`, `reconstruct()` and `sample()`. `AutoEncoder` describes the data and the
-    metrics in full.
+    `decode()`, `elbo()`, `reconstruct()` and `sample()`.
+
+    A minibatch x has shape (M, *input), and z has shape (M, *latent). Data of type uint8 are read
+    as pixels, x / 255, unless the decoder is over counts. The metrics are means over datapoints, in
+    nats: `reconstruction` estimates E_q(z|x)[log p(x|z)], `kl` is KL(q(z|x) || p(z)), `elbo` =
+    `reconstruction` - `kl`, and `loss` = `weight_decay` - `elbo`.
 
     Args:
         encoder: q(z|x), a Keras model with one input that ends in a distribution layer.
         decoder: p(x|z), a Keras model of z that ends in a distribution layer over x.
         prior: p(z), a TFP distribution or a `priors.Learned`. Default: N(0, I).
         estimator: "A" (equation 6), "B" (equation 7) or "IW" (importance-weighted). Default: B,
-            or A if the KL has no closed form.
+            or A with a warning if the KL has no closed form.
         n_samples: L, the number of samples of z per datapoint.
         weight_decay: w adds w/2 |weights|^2 to the loss, of matrices and kernels only. 1/N is the
             paper's prior N(0, I) on these (the paper has it on all parameters).
