@@ -236,9 +236,17 @@ def found_once(app: Any, env: Any) -> None:
 
 
 def search_page(app: Any, pagename: str, template: str, context: Any, doctree: Any) -> None:
-    """Sphinx's event: tell the search which methods are inherited, to be found by a full name."""
+    """Sphinx's event: tell the search what the library has, by full name.
+
+    For each object: its page, its anchor there, whether it is inherited, and its kind. A class has
+    a second name, by the module of its source, which is left out.
+    """
     if pagename == "search":
         objects = app.env.get_domain("py").objects
-        inherited = {full: entry.docname for full, entry in objects.items() if entry.aliased}
-        app.add_js_file(None, body=f"const INHERITED = {json.dumps(inherited)};")
+        known = {
+            full: (entry.docname, entry.node_id, entry.aliased, entry.objtype)
+            for full, entry in objects.items()
+            if not entry.aliased or entry.objtype in ("method", "property")
+        }
+        app.add_js_file(None, body=f"const OBJECTS = {json.dumps(known)};")
         app.add_js_file("search.js")

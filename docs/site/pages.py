@@ -36,6 +36,16 @@ ORDER = (
     "fig_graphical_model", "fig_lower_bound", "fig_marginal_likelihood", "fig_manifold",
     "fig_samples", "fig_full_vb", "fig_differences",
 )  # fmt: skip
+# The library's modules by what a reader does with them, in the order of the menu.
+TASKS = {
+    "Build": ("networks", "layers", "distributions", "families", "priors"),
+    "Train": ("models", "bounds", "callbacks"),
+    "Evaluate": ("marginal_likelihood", "mcmc"),
+    "Explore": ("pretrained", "traversals"),
+    "Data": ("datasets", "pixels"),
+    "Type hints": ("typing",),
+}
+MANY = 5  # members that a class may have on its page without a table of them
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -48,6 +58,8 @@ def lay_out(tree: Path) -> None:
         if file == "docs/figures.md":
             names = sorted(paths.NAMES, key=lambda name: (*ORDER, name).index(name))
             text += _subpages(f"../reproduce/{name}" for name in names)
+        if file == "docs/elsewhere.md":
+            text += _subpages(["colab"])
         _write(tree, file, text)
     first, *lessons = _below("notebooks", "*.ipynb")
     for file in (first, *lessons):
@@ -65,17 +77,28 @@ def lay_out(tree: Path) -> None:
 
 
 def front_page() -> str:
-    """The README with the site's own words after its first lines, the plane, and the contents."""
-    link = re.escape(f"[{PLANE}]({PLANE})")  # opened in a clone; the site has it on a page
+    """The README in the site's order: what a reader can do first, then the plane and results.
+
+    The site's cards stand for the README's line of links, and its menu for the section "More".
+    """
     text = (ROOT / "README.md").read_text()
+    link = re.escape(f"[{PLANE}]({PLANE})")  # opened in a clone; the site has it on a page
     text, found = re.subn(
         rf"Open [^.\n]*{link}[^:\n]*: ", "Below, and on [its page](plane.md), ", text
     )
     assert found == 1
-    title, about, *parts = text.split("\n\n")
-    (at,) = (i for i, part in enumerate(parts) if "](plane.md)" in part)
-    parts = [title, about, FRONT.read_text().strip(), *parts[: at + 1], FRAME, *parts[at + 1 :]]
-    return "\n\n".join(parts) + CONTENTS.read_text()
+    head, *sections = re.split(r"^(?=## )", text, flags=re.MULTILINE)
+    by_title = {section.partition("\n")[0].removeprefix("## "): section for section in sections}
+    title, about, links, *figures = head.strip().split("\n\n")
+    assert re.fullmatch(r"\[[^\n]* \| [^\n]*\)", links)
+    (at,) = (i for i, part in enumerate(figures) if "](plane.md)" in part)
+    plane = ["## Walk in the latent plane", *figures[: at + 1], FRAME]
+    first = [by_title.pop(name) for name in ("Start", "Train a VAE")]
+    result = by_title.pop("Does it match the paper?").split("\n\n")
+    result[1:1] = figures[at + 1 :]
+    del by_title["More"]  # a title that the README no longer has is an error, here and above
+    parts = [title, about, FRONT.read_text(), *first, *plane, *result, *by_title.values()]
+    return "\n\n".join(part.strip() for part in [*parts, CONTENTS.read_text()]) + "\n"
 
 
 def _below(folder: str, pattern: str) -> list[str]:
@@ -307,13 +330,17 @@ def _numbers(file: Path) -> list[str]:
 
 def api_pages() -> dict[str, str]:
     """Name -> text: the package, its modules, their classes, the shapes of `vae_keras.typing`."""
+    names = [name for modules in TASKS.values() for name in modules]
+    assert sorted(names) == sorted([*docstrings.MODULES, "typing"])
     models = [name for name in vae_keras.__all__ if name in vae_keras.models.__all__]
-    names = [*docstrings.MODULES, "typing"]
     of_models = {f"vae_keras.models.{name}": getattr(vae_keras, name) for name in models}
-    of_modules = {f"vae_keras.{name}": getattr(vae_keras, name) for name in names}
-    tables = f"{_contents(of_models, 'model')}\n\n{_contents(of_modules, 'module')}"
+    index = "The {ref}`general index <genindex>` lists all names."
+    parts = ["# The package vae_keras", vae_keras.__doc__, index, _contents(of_models, "model")]
+    for task, modules in TASKS.items():
+        rows = ["| module | what it is | names |", "| --- | --- | --- |", *map(_row, modules)]
+        parts += [f"## {task}", "\n".join(rows)]
     menu = _subpages(f"{name} <{name}>" for name in names)
-    found = {"index": f"# The package vae_keras\n\n{vae_keras.__doc__}\n{tables}{menu}"}
+    found = {"index": "\n\n".join(part.strip() for part in parts) + menu}
     for name in docstrings.MODULES:
         found |= _module_pages(name)
     shapes = "\n".join(
@@ -324,6 +351,14 @@ def api_pages() -> dict[str, str]:
     about = f"```{{py:module}} vae_keras.typing\n```\n\n{vae_keras.typing.__doc__}"
     found["typing"] = f"# vae_keras.typing\n\n{about}\n{shapes}\n{models}\n"
     return found
+
+
+def _row(name: str) -> str:
+    """A module's row in the table of its task, with its public names as links."""
+    full, module = f"vae_keras.{name}", getattr(vae_keras, name)
+    listed = getattr(module, "__all__", [*docstrings.SHAPES, *docstrings.KINDS])
+    links = ", ".join(f"{{py:obj}}`~{full}.{one}`" for one in listed)
+    return f"| {{py:obj}}`~{full}` | {_summary(module)} | {links} |"
 
 
 def _module_pages(name: str) -> dict[str, str]:
@@ -341,7 +376,8 @@ def _module_pages(name: str) -> dict[str, str]:
     for full, value in values.items():
         one = full.rpartition(".")[2]
         if inspect.isclass(value) and not issubclass(value, (tuple, Exception)):
-            found[f"{name}/{one}"] = f"# {name}.{one}\n\n{_described(_class(full, value))}\n"
+            parts = [f"# {name}.{one}", *_overview(full, value), _described(_class(full, value))]
+            found[f"{name}/{one}"] = "\n\n".join(parts) + "\n"
         elif full in documented:
             lines.append(f".. auto{'class' if inspect.isclass(value) else 'function'}:: {full}")
         else:  # a list of names, or a dict by name
@@ -361,7 +397,7 @@ def _class(full: str, cls: type) -> str:
     """The directive of a class: of a model or a layer with its members by `docstrings.MEMBERS`."""
     if not issubclass(cls, docstrings.keras.Layer):
         return f".. autoclass:: {full}\n   :inherited-members:"
-    own = [name for name in dir(cls) if name[0] != "_" and _is_described(cls, name)]
+    own = _members(cls)
     if issubclass(cls, vae_keras.layers.DistributionLayer):  # `build` does nothing in any of them
         own = [name for name in own if name != "build"] + ["event_shape"]  # which `__init__` sets
     groups = {title: [n for n in names if n in own] for title, names in docstrings.MEMBERS.items()}
@@ -382,6 +418,19 @@ def _class(full: str, cls: type) -> str:
     if names := groups["As in Keras"]:
         parts += [".. rubric:: As in Keras", ", ".join(f"``{name}``" for name in names)]
     return parts[0] + "".join(f"\n\n{textwrap.indent(part, '   ')}" for part in parts[1:])
+
+
+def _overview(full: str, cls: type) -> list[str]:
+    """A table of what a model or a layer is used by, if that is much."""
+    if not issubclass(cls, docstrings.keras.Layer):
+        return []
+    names = [name for name in docstrings.MEMBERS["To use"] if name in _members(cls)]
+    table = _contents({f"{full}.{name}": getattr(cls, name) for name in names}, "member")
+    return [table] if len(names) > MANY else []
+
+
+def _members(cls: type) -> list[str]:
+    return [name for name in dir(cls) if name[0] != "_" and _is_described(cls, name)]
 
 
 def _is_described(cls: type, name: str) -> bool:
@@ -425,4 +474,4 @@ def _place(name: str, source: str) -> int:
 
 
 def _summary(described: Any) -> str:
-    return described.__doc__.strip().split("\n")[0].replace("|", r"\|")
+    return (inspect.getdoc(described) or "").split("\n")[0].replace("|", r"\|")

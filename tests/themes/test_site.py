@@ -160,6 +160,7 @@ class Page:
         self.images = [tag["src"] for tag in shown]
         scripts, links = page.find_all("script", src=True), page.find_all("link", href=True)
         self.loads = [tag["src"] for tag in scripts] + [tag["href"] for tag in links]
+        self.code = [tag.get_text() for tag in page.select("pre, code")]
         for quiet in page.select("script, style, pre, code, title, .math"):
             quiet.extract()
         self.text = page.get_text()
@@ -256,6 +257,12 @@ def test_a_class_has_a_page_with_all_of_its_methods(site):
         assert f"vae_keras.models.VAE.{method}" in page.ids, method
         assert f"#vae_keras.models.VAE.{method}" in page.links, method
     assert "vae_keras.models.VAE.summary" not in page.ids  # which is Keras's
+    # A table above the class has those to use, in a line each.
+    table = BeautifulSoup(page.file.read_text(), "html.parser").select_one("article h1 ~ * table")
+    rows = {row.td.get_text(): row.get_text(" ") for row in table.select("tbody tr")}
+    assert "Train on x" in rows["fit"]
+    to_use = docstrings.MEMBERS["To use"]
+    assert list(rows) == [name for name in to_use if hasattr(vae_keras.VAE, name)]
     # Those for subclasses only where they are defined, with a link to them.
     assert "vae_keras.models.VAE.train_step" in page.ids
     assert "vae_keras.models.VAE.record_bound" not in page.ids
@@ -278,6 +285,27 @@ def test_each_trained_model_is_listed_with_its_quality(site):
         about = vae_keras.pretrained.about(name)
         (row,) = (row for row in rows if name in row)
         assert str(about.get("lower_bound", about.get("marginal_log_likelihood"))) in row
+
+
+@pytest.mark.long
+def test_the_menu_goes_from_learning_to_developing(site):
+    html = BeautifulSoup(site["index.html"].file.read_text(), "html.parser")
+    captions = [tag.get_text() for tag in html.select(".sidebar-tree .caption-text")]
+    assert captions[:3] == ["Tutorial", "How to", "Reference"]
+    assert captions[-2:] == ["Lab notes", "For developers"]
+    lists = dict(zip(captions, html.select(".sidebar-tree > ul"), strict=True))
+    for name in ("families", "likelihood"):
+        assert lists["How to"].find("a", href=f"docs/{name}.html")
+
+
+@pytest.mark.long
+def test_the_package_page_leads_to_each_name(site):
+    links = site["api/index.html"].links
+    for module in docstrings.MODULES:
+        for name in getattr(vae_keras, module).__all__:
+            full = f"vae_keras.{module}.{name}"
+            assert [link for link in links if link.endswith(f"#{full}")], full
+    assert "../genindex.html" in links
 
 
 @pytest.mark.long
@@ -387,6 +415,13 @@ def opened(browser, built):
 @pytest.mark.long
 def test_the_front_page_leads_on(opened):
     page = opened("index.html")
+    cards = page.locator(".cards a")
+    assert cards.count() == 4
+    assert cards.last.evaluate("a => a.getBoundingClientRect().bottom") < 844  # the first screen
+    titles = page.locator("article h2").evaluate_all("all => all.map(h2 => h2.firstChild.data)")
+    assert titles[:2] == ["Start", "Train a VAE"]
+    assert titles.index("Does it match the paper?") > 1
+    assert not {"More", "On this site"} & set(titles)
     expect(page.get_by_role("heading", name="vae_keras").first).to_be_visible()
     blocks = page.locator("pre")
     assert page.locator(".highlight button.copybtn").count() == blocks.count() > 1
@@ -428,6 +463,20 @@ def test_the_plane_takes_the_theme_of_the_page(opened):
 
 
 @pytest.mark.long
+def test_figures_are_dimmed_in_the_dark(opened):
+    """By the reader's choice, or the browser's."""
+    page = opened("docs/figures.html")
+    page.emulate_media(color_scheme="dark")
+    dimmed = "img => getComputedStyle(img).filter !== 'none'"
+    found = {}
+    for _ in range(3):
+        theme = page.evaluate("document.body.dataset.theme")
+        found[theme] = page.locator("article img").first.evaluate(dimmed)
+        page.locator(".theme-toggle:visible").first.click()
+    assert found == {"auto": True, "dark": True, "light": False}
+
+
+@pytest.mark.long
 def test_a_line_of_code_has_room(opened):
     """88 characters on a screen 1280 pixels wide; a longer one scrolls, and does not wrap."""
     page = opened("api/models/VAE.html", 1280)
@@ -451,12 +500,13 @@ def test_a_search_finds(opened):
     expect(page.locator("#search-results")).to_contain_text("3. The reparameterisation trick")
     page = opened("search.html?q=sgvb_b")
     expect(page.locator("#search-results")).to_contain_text("vae_keras.bounds", timeout=20_000)
-    # A method, once: where it is defined.
+    # A method, once each: of VAE, and where it is defined.
     page = opened("search.html?q=elbo")
-    found = page.locator("#search-results li", has_text="models.")
-    expect(found.first).to_contain_text("vae_keras.models.AutoEncoder.elbo", timeout=20_000)
-    methods = page.locator("#search-results").get_by_text(re.compile(r"models\.\w+\.elbo\b"))
-    assert methods.count() == 1
+    results = page.locator("#search-results")
+    expect(results).to_contain_text("Search finished", timeout=20_000)
+    methods = results.get_by_text(re.compile(r"^vae_keras\.models\.\w+\.elbo$"))
+    owners = [text.split(".")[2] for text in methods.all_inner_texts()]
+    assert owners == ["VAE", "AutoEncoder"]
 
 
 @pytest.mark.long
@@ -467,14 +517,38 @@ def test_a_search_finds(opened):
         ("vae.sample()", "vae_keras.models.VAE.sample"),
         ("reparametrization", "3. The reparameterisation trick"),
         ("reparameterization trick", "3. The reparameterisation trick"),
-        ("anomaly", "Estimate log p(x)"),
+        ("anomaly", "Estimate log p(x) > Anomaly detection"),
+        ("posterior collapse",
+         "Questions > Some latent dimensions do nothing: posterior collapse?"),
+        ("early stopping", "Questions > How do I validate in fit? Stop early?"),
+        ("own images", "Train a VAE on your own images"),
+        ("importance sampling", "vae_keras.marginal_likelihood.importance_sampling"),
+        ("figure 2", "Figure 2: the lower bound of AEVB and of wake-sleep"),
+        ("sample", "vae_keras.models.VAE.sample"),
+        ("reconstruct", "vae_keras.models.VAE.reconstruct"),
+        ("fit", "vae_keras.models.VAE.fit"),
         ("generate images", "Train a VAE on your own images > Generate images"),
     ],
-)
+)  # fmt: skip
 def test_the_first_hit_is_what_one_means(opened, asked, first):
     page = opened(f"search.html?q={asked}")
     hit = page.locator("#search-results li a").first
     expect(hit).to_have_text(first, timeout=20_000)
+    if ">" in first:  # a section, and not the top of its page
+        assert "#" in hit.get_attribute("href")
+
+
+@pytest.mark.long
+def test_excerpts_have_no_tex(opened, site):
+    """Those of a search, of any page; a browser lets a page from disk fetch none."""
+    page = opened("search.html")
+    for name in site:
+        text = page.evaluate("html => Search.htmlToText(html)", site[name].file.read_text())
+        code = "\n".join(site[name].code)
+        left = re.findall(r"\\[(\[]|\\[a-zA-Z]{2,}", text)
+        assert [one for one in left if one not in code] == [], name
+    lesson = site["notebooks/02_the_lower_bound.html"].file.read_text()
+    assert "q_phi(z|x)" in page.evaluate("html => Search.htmlToText(html)", lesson)
 
 
 @pytest.mark.long
@@ -487,14 +561,19 @@ def test_formulas_are_typeset(opened, site):
 
 @pytest.mark.long
 def test_no_page_is_wider_than_a_phone(opened, site):
-    wide, errors = [], []
+    wide, broken, errors = [], [], []
     for name in site:
         page = opened(name, width=390)
         if page.evaluate("document.documentElement.scrollWidth") > 390:
             wide.append(name)
+        if name.startswith("api/") and "index" not in name:  # one line: a class's or module's name
+            lines = "h1 => h1.clientHeight / parseFloat(getComputedStyle(h1).lineHeight)"
+            if page.locator("h1").first.evaluate(lines) > 1.5:
+                broken.append(name)
         if page.locator("[data-mml-node=merror]").count():
             errors.append(name)
     assert wide == []
+    assert broken == []
     assert errors == []
 
 
