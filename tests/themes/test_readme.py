@@ -28,7 +28,7 @@ def test_the_quick_start_runs(monkeypatch, tmp_path):
     assert "300_000 // len" in code
     values = {}
     exec(code.replace("300_000", "12_000"), values)  # three epochs instead of 75
-    assert values["digits"].shape == (16, 784)
+    assert values["digits"].shape == (2, 8, 28, 28)
     assert (tmp_path / "vae.keras").exists()
     shown = imread(paths.ROOT / "docs" / "digits.png")  # of MNIST itself
     assert imread(tmp_path / "digits.png").shape == shown.shape
