@@ -71,8 +71,8 @@ def test_a_preset_of_ones_own(own):
         ({"samples": "many"}, "samples is 'many', but must be a number"),
         ({"allow_embedded": "nein"}, "allow_embedded is 'nein', but must be True or False"),
         ({"seeds": [-1]}, r"seeds is \[-1\], but must be a list of whole numbers of at least 0"),
-        ({"n_train": "left out"}, "it lacks n_train, and has"),
-        ({"colour": 3}, "it lacks none, and has .*colour"),
+        ({"n_train": "left out"}, "it lacks n_train$"),
+        ({"colour": 3}, "it has the unknown key colour$"),
         ({"samples_of_other_seeds": 1.5}, "samples_of_other_seeds is 1.5, but must be an int"),
     ],
 )

@@ -33,7 +33,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--jobs", type=int, help="how many runs to train at once (default: as suits the machine)"
     )
     command.add_argument(
-        "--cluster", metavar="ADDRESS", help="of a Dask scheduler: train on its workers"
+        "--cluster", metavar="ADDRESS", help="a Dask scheduler; the runs are trained on its workers"
     )
     command.add_argument("--force", action="store_true", help="redraw figures that are up to date")
     command.add_argument(

@@ -96,14 +96,15 @@ def _superfluous(panels):
     for name in (name for name in TITLES if name in set(panels.dataset)):
         *_, before, end = panels[panels.dataset == name].sort_values("latent_dim").itertuples()
         changes.append(
-            f"{TITLES[name]}, N_z = {before.latent_dim} to {end.latent_dim}: "
-            f"{end.test - before.test:+.1f}, {before.overfit:.1f} to {end.overfit:.1f}"
+            f"{TITLES[name]}, N_z = {before.latent_dim} to {end.latent_dim}: test bound "
+            f"{end.test - before.test:+.1f}, training minus test {before.overfit:.1f} to "
+            f"{end.overfit:.1f}"
         )
         lost.append(before.test - end.test > 0.01 * abs(before.test))
     verdict = HOLDS if not any(lost) else BUT if not all(lost) else NOT
     return (
         "superfluous latent variables do not lead to overfitting", verdict,
-        f"test bound, overfitting: {'; '.join(changes)}",
+        "; ".join(changes),
     )  # fmt: skip
 
 

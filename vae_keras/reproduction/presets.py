@@ -46,11 +46,10 @@ def read(preset: str) -> dict:
     given = dict(values) if isinstance(values, dict) else {}
     given.pop("preset", None)
     if set(KEYS) - set(given) or set(given) - {*KEYS, *OPTIONAL}:
-        lacks = sorted(set(KEYS) - set(given))
-        raise ValueError(
-            f"{file} must set {', '.join(KEYS)}: it lacks {', '.join(lacks) or 'none'}, and has "
-            f"{', '.join(map(str, given))}"
-        )
+        lacks = ", ".join(sorted(set(KEYS) - set(given)))
+        unknown = ", ".join(map(str, set(given) - {*KEYS, *OPTIONAL}))
+        wrong = f"it lacks {lacks}" if lacks else f"it has the unknown key {unknown}"
+        raise ValueError(f"{file} must set {', '.join(KEYS)}: {wrong}")
     like = read("standard") | dict.fromkeys(OPTIONAL, 1)
     try:
         found = {name: checked(name, typed(name, v, like[name])) for name, v in given.items()}
