@@ -1,5 +1,7 @@
 """`fit`, `evaluate`, saving and exporting, as a Keras user tries them on the first day."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -207,3 +209,14 @@ def test_the_noise_of_evaluation_can_be_set_to_a_number(make_vae, x):
     vae.set_evaluation_noise(0)
     np.testing.assert_array_equal(vae.elbo(x), first)
     np.testing.assert_array_equal(vae.elbo(x), second)
+
+
+def test_fit_takes_keras_s_arguments_by_position(make_vae, x):
+    """x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle."""
+    own, of_keras = (list(inspect.signature(kind.fit).parameters) for kind in (VAE, keras.Model))
+    assert own[1:10] == of_keras[1:10]
+    seen = []
+    callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))
+    history = make_vae().fit(x, None, 50, 3, 0, [callback], 0.0, x[:20], False).history
+    assert seen == [0, 1, 2]
+    assert len(history["val_elbo"]) == 3

@@ -213,11 +213,13 @@ class Trainer(keras.Model):
         x: Any = None,
         y: Any = None,
         batch_size: int | None = None,
-        *,
+        epochs: int = 1,
+        verbose: int | str = "auto",
         callbacks: Any = None,
         validation_split: float = 0.0,
         validation_data: Any = None,
         shuffle: bool | str = True,
+        *,
         steps_per_epoch: int | None = None,
         **kwargs: Any,
     ) -> keras.callbacks.History:
@@ -270,6 +272,7 @@ class Trainer(keras.Model):
         _orders.check(shuffle, of_array=hasattr(x, "shape"))
         self._build_optimizer()
         kwargs |= {"validation_data": validation_data, "callbacks": guarded(callbacks, self)}
+        kwargs |= {"epochs": epochs, "verbose": verbose}
         if hasattr(x, "shape"):
             walk = _walks.Walk(self._loop, x, size, shuffle, steps_per_epoch, self._minibatches)
             stream, shuffle, steps_per_epoch = walk.stream(devices), False, walk.per_epoch
