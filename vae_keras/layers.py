@@ -483,7 +483,7 @@ class Blockwise(DistributionLayer):
 
 @_register
 class Conditional(DistributionLayer):
-    """p(x | z, y) over rows [x, y], for conditional models such as M2.
+    """p(x | z, y) over rows [x, y], for conditional models (M2 of Kingma et al., 2014, is one).
 
     Input: z, of size `params_size`. Output: a distribution over rows [x, y], whose `log_prob` takes
     y from the row and returns log p(x | z, y) in nats. It cannot be sampled, since no y is given:
