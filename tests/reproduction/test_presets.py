@@ -73,6 +73,10 @@ def test_a_preset_of_ones_own(own):
         ({"seeds": [-1]}, r"seeds is \[-1\], but must be a list of whole numbers of at least 0"),
         ({"n_train": "left out"}, "it lacks n_train$"),
         ({"colour": 3}, "it has the unknown key colour$"),
+        (
+            {"n_train": "left out", "n_trian": 5},
+            "lacks n_train, and it has the unknown key n_trian",
+        ),
         ({"samples_of_other_seeds": 1.5}, "samples_of_other_seeds is 1.5, but must be an int"),
     ],
 )

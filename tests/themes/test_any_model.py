@@ -319,8 +319,8 @@ def test_the_bound_of_a_conditional_model_is_of_log_p_of_x_given_y():
     encoder = keras.Sequential(
         [keras.Input((8,)), keras.layers.Dense(4), type(vae.encoder.layers[-1])(2)]
     )
-    likelihood_ = TFPDistribution("Normal", 5, fixed={"scale": oracle.noise})
-    network = keras.Sequential([keras.Input((5,)), keras.layers.Dense(5), likelihood_])
+    likelihood = TFPDistribution("Normal", 5, fixed={"scale": oracle.noise})
+    network = keras.Sequential([keras.Input((5,)), keras.layers.Dense(5), likelihood])
     kernel = np.zeros((8, 4))
     kernel[:, :2] = np.concatenate([a.T, -(a @ u).T])
     log_variance = np.log(np.diag(oracle.posterior_covariance))

@@ -271,8 +271,7 @@ class Trainer(keras.Model):
         x, validation_data = _inputs.divided(self, x, validation_split, validation_data)
         _orders.check(shuffle, of_array=hasattr(x, "shape"))
         self._build_optimizer()
-        kwargs |= {"validation_data": validation_data, "callbacks": guarded(callbacks, self)}
-        kwargs |= {"epochs": epochs, "verbose": verbose}
+        callbacks = guarded(callbacks, self)
         if hasattr(x, "shape"):
             walk = _walks.Walk(self._loop, x, size, shuffle, steps_per_epoch, self._minibatches)
             stream, shuffle, steps_per_epoch = walk.stream(devices), False, walk.per_epoch
@@ -280,7 +279,16 @@ class Trainer(keras.Model):
             stream = _inputs.not_empty(self, x)
             shuffle = shuffle and isinstance(x, keras.utils.PyDataset)  # or Keras warns
         with stream as parts, _streams.refusals():
-            return super().fit(parts, shuffle=shuffle, steps_per_epoch=steps_per_epoch, **kwargs)
+            return super().fit(
+                parts,
+                epochs=epochs,
+                verbose=verbose,
+                callbacks=callbacks,
+                validation_data=validation_data,
+                shuffle=shuffle,
+                steps_per_epoch=steps_per_epoch,
+                **kwargs,
+            )
 
     def make_train_function(self, force: bool = False) -> None:
         """As in Keras, for streams; also drops outdated programs of `fit` on an array."""

@@ -27,7 +27,7 @@ class VAE(AutoEncoder):
     A minibatch x has shape (M, *input), and z has shape (M, *latent). Data of type uint8 are read
     as pixels, x / 255, unless the decoder is over counts. The metrics are means over datapoints, in
     nats: `reconstruction` estimates E_q(z|x)[log p(x|z)], `kl` is KL(q(z|x) || p(z)), `elbo` =
-    `reconstruction` - `kl`, and `loss` = `weight_decay` - `elbo`.
+    `reconstruction` - `kl`, and, with a `kl_weight` of 1, `loss` = `weight_decay` - `elbo`.
 
     Args:
         encoder: q(z|x), a Keras model with one input that ends in a distribution layer.

@@ -45,11 +45,11 @@ def read(preset: str) -> dict:
         raise ValueError(f"{file} cannot be read as a preset: {error}") from error
     given = dict(values) if isinstance(values, dict) else {}
     given.pop("preset", None)
-    if set(KEYS) - set(given) or set(given) - {*KEYS, *OPTIONAL}:
-        lacks = ", ".join(sorted(set(KEYS) - set(given)))
-        unknown = ", ".join(map(str, set(given) - {*KEYS, *OPTIONAL}))
-        wrong = f"it lacks {lacks}" if lacks else f"it has the unknown key {unknown}"
-        raise ValueError(f"{file} must set {', '.join(KEYS)}: {wrong}")
+    lacks, unknown = set(KEYS) - set(given), set(given) - {*KEYS, *OPTIONAL}
+    wrong = [f"it lacks {', '.join(sorted(lacks))}"] if lacks else []
+    wrong += [f"it has the unknown key {key}" for key in sorted(map(str, unknown))]
+    if wrong:  # a misspelt key is both
+        raise ValueError(f"{file} must set {', '.join(KEYS)}: {', and '.join(wrong)}")
     like = read("standard") | dict.fromkeys(OPTIONAL, 1)
     try:
         found = {name: checked(name, typed(name, v, like[name])) for name, v in given.items()}
