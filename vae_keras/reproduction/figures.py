@@ -150,8 +150,6 @@ def manifold(
     for letter, axis, (run, n) in zip("ab", axes, panels, strict=False):
         picture = tile(manifold_means(run.model, n), run.data.image_shape, n)
         _show_images(axis, picture, f"({letter}) {_in_two(run.learned_from)}")
-        axis.xaxis.label.set_size("small")
-        axis.yaxis.label.set_size("small")
         axis.set(
             xlabel=r"$z_1$, quantiles of N(0, 1) $\rightarrow$",
             ylabel=r"$z_2$, quantiles of N(0, 1) $\rightarrow$",
@@ -178,7 +176,7 @@ def manifold(
     for one in (axis.xaxis, axis.yaxis):
         one.set_major_locator(MaxNLocator(5, steps=[2, 5, 10]))
     for axis in axes:  # the titles of embedded data are as wide as a panel
-        axis.title.set_size("small")
+        plt.setp([axis.title, axis.xaxis.label, axis.yaxis.label], size="small")
     _suptitle(figure, f"Learned 2-D manifolds, E[x|z], {_after([faces, digits])}")
     for _ in range(3):  # with images of fixed aspect the layout needs several passes
         figure.draw_without_rendering()
