@@ -1,8 +1,12 @@
 """A Keras 3 library of Kingma and Welling's Auto-Encoding Variational Bayes.
 
-It has the models, and one module for each of their components. Names that are not in a module's
-``__all__``, and modules whose name begins with an underscore, may change without notice. The
-paper's experiments are in `vae_keras.reproduction`, which is not imported here.
+It has the models, and one module for each of their components. Import both from here:
+
+    from vae_keras import VAE, layers, networks
+
+Names that are not in a module's ``__all__``, and modules whose name begins with an underscore,
+may change without notice. The paper's experiments are in `vae_keras.reproduction`, which is not
+imported here.
 """
 
 import sys

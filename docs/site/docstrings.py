@@ -156,6 +156,29 @@ def _prose(text: str, home: str) -> str:
     )
 
 
+def linked(markdown: str) -> str:
+    """Markdown whose words between backticks link to what they name, where they first do.
+
+    `layers.Bernoulli` does, and `VAE` and `compare(vae, x)`; not in headings, links and code.
+    """
+    done = set()
+
+    def link(found: re.Match) -> str:
+        name = found[1].removeprefix("vae_keras.")
+        targets = (
+            PUBLIC.get(name, set()) if not name.islower() or found[2] or "." in name else set()
+        )
+        if len(targets) != 1 or targets & done:
+            return found[0]
+        done.update(targets)
+        return f"{{py:obj}}{found[0][:-1]} <{next(iter(targets))}>`"
+
+    kept = r"(^```.*?^```$|^#.*?$|\[[^\]]*\]\([^)]*\)|\$[^$\n]*\$)"
+    parts = re.split(kept, markdown, flags=re.MULTILINE | re.DOTALL)
+    parts[::2] = [re.sub(r"(?<!`)`([\w.]+)(\([^`\n]*\))?`(?!`)", link, part) for part in parts[::2]]
+    return "".join(parts)
+
+
 def _object(full: str) -> Any:
     """The class or function of that full name; None for a module."""
     module, _, name = full.rpartition(".")

@@ -45,7 +45,11 @@ TASKS = {
     "Data": ("datasets", "pixels"),
     "Type hints": ("typing",),
 }
-MANY = 5  # members that a class may have on its page without a table of them
+# How-to pages with code that uses the library.
+GUIDES = [
+    f"docs/{name}.md" for name in ("own_model", "examples", "questions", "likelihood", "data")
+]
+MANY = 5  # members that a class may have on its page without a table; examples that are named
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -115,6 +119,8 @@ def _write(tree: Path, file: str, text: str) -> None:
     text = re.sub(r"\]\([\w./]*\bplane\.html\)", f"]({'../' * file.count('/')}plane.md)", text)
     modules = "|".join(docstrings.MODULES)
     text = re.sub(rf"(\]\((?:\.\./)*)vae_keras/({modules})\.py\)", r"\1api/\2.md)", text)
+    if file.endswith(".md") and not file.startswith("api/"):
+        text = docstrings.linked(text)
     folder = (ROOT / file).parent
     for target in set(re.findall(r"\]\(([^)#:\s]+)\)", text)):
         linked = (folder / target).resolve()
@@ -152,6 +158,10 @@ def _introduced(notebook: NotebookNode, tree: Path, file: str, how: str) -> Note
     line = f"*A notebook, {how}:* {{download}}`{file} </stored/{file}>`"
     title, _, text = notebook.cells[0].source.partition("\n")
     notebook.cells[0].source = f"{title}\n\n{line}\n{text}"
+    prose = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+    linked = docstrings.linked("\0".join(cell.source for cell in prose)).split("\0")
+    for cell, text in zip(prose, linked, strict=True):
+        cell.source = text
     return notebook
 
 
@@ -376,7 +386,13 @@ def _module_pages(name: str) -> dict[str, str]:
     for full, value in values.items():
         one = full.rpartition(".")[2]
         if inspect.isclass(value) and not issubclass(value, (tuple, Exception)):
-            parts = [f"# {name}.{one}", *_overview(full, value), _described(_class(full, value))]
+            described = _described(_class(full, value))
+            parts = [
+                f"# {name}.{one}",
+                *_overview(full, value),
+                described,
+                *_used_in(rf"(?:{name}\.)?{one}\("),
+            ]
             found[f"{name}/{one}"] = "\n\n".join(parts) + "\n"
         elif full in documented:
             lines.append(f".. auto{'class' if inspect.isclass(value) else 'function'}:: {full}")
@@ -389,6 +405,8 @@ def _module_pages(name: str) -> dict[str, str]:
     text = f"# vae_keras.{name}\n\n{about}\n\n{_contents(documented, 'name')}\n\n"
     text += _trained() if name == "pretrained" else ""
     text += _described("\n\n".join(lines)) if lines else ""
+    used = rf"(?:{name}\.(?:{'|'.join(module.__all__)})\b|from vae_keras\.{name} import)"
+    text += "".join(f"\n\n{part}" for part in _used_in(used))
     menu = (f"{page.rpartition('/')[2]} <{page}>" for page in found)
     return {name: text + (_subpages(menu) if found else "")} | found
 
@@ -443,6 +461,20 @@ def _member(cls: type, name: str) -> str:
     kind = {property: "property", type(None): "attribute"}.get(type(value), "method")
     here = docstrings.is_defined_in(cls, name)
     return f".. auto{kind}:: {name}" + ("" if here else "\n   :no-index-entry:")
+
+
+def _used_in(pattern: str) -> list[str]:
+    """A section with pages whose code has that pattern, guides before lessons; none: no section."""
+    found = []
+    for page in (*GUIDES, *_below("notebooks", "*.ipynb")):
+        text = (ROOT / page).read_text()
+        parts = re.split(r"^```(?:python)?$", text, flags=re.MULTILINE)  # Markdown, code, Markdown
+        if page.endswith(".ipynb"):
+            cells = nbformat.reads(text, as_version=4).cells
+            parts = [cells[0].source] + [c.source for c in cells if c.cell_type == "code"]
+        if any(re.search(rf"(?<![.\w]){pattern}", part) for part in parts[1:]):
+            found.append(f"[{parts[0].partition(chr(10))[0].removeprefix('# ')}](/{page})")
+    return [f"## Examples\n\n{', '.join(found[:MANY])}."] if found else []
 
 
 def _trained() -> str:

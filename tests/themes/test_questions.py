@@ -113,8 +113,8 @@ def test_a_model_of_ones_own_from_images_to_a_page(monkeypatch, tmp_path):
     np.testing.assert_allclose(above, np.hstack(x[:10, ..., 0]), atol=1 / 255)
     assert np.corrcoef(above.ravel(), below.ravel())[0, 1] > 0.6
     # The images of the page are those that its blocks write, with other noise.
-    for name in ("reconstructions_10", "traversals", "samples"):
-        shown = keras.utils.load_img(DOCS / f"own_{name.removesuffix('_10')}.png")
+    for name in ("reconstructions_20", "traversals", "samples"):
+        shown = keras.utils.load_img(DOCS / f"own_{name.removesuffix('_20')}.png")
         assert shown.size == keras.utils.load_img(tmp_path / f"{name}.png").size
     # The same images are not in both sets.
     train = np.concatenate(list(values["train"]))
@@ -149,7 +149,7 @@ def test_other_images_need_the_changes_that_the_table_names(monkeypatch, tmp_pat
         up: line("Conv2DTranspose", 32) + up,
     }
     code = "\n".join([make.replace("[:2500]", "[:100]"), data, model, training])
-    code = code.replace("epochs = 10", "epochs = 1")
+    code = code.replace("epochs = 20", "epochs = 1")
     for old, new in changes.items():
         assert code.count(old) == 1, old
         code = code.replace(old, new)

@@ -250,6 +250,19 @@ def test_all_that_is_public_is_documented(site, module):
 
 
 @pytest.mark.long
+def test_guides_and_descriptions_link_to_each_other(site):
+    """A guide where it first names a class; a description to the guides whose code uses it."""
+    guide, described = site["docs/questions.html"], site["api/layers/TFPDistribution.html"]
+    target = "api/layers/TFPDistribution.html#vae_keras.layers.TFPDistribution"
+    assert sum(link.endswith(target) for link in guide.links) == 1
+    assert any(link.endswith("docs/questions.html") for link in described.links)
+    lesson = site["notebooks/08_any_latent_variable_model.html"]
+    assert any(link.endswith("#vae_keras.layers.Blockwise") for link in lesson.links)
+    conditional = site["api/layers/Conditional.html"]
+    assert any(link.endswith("docs/examples.html") for link in conditional.links)
+
+
+@pytest.mark.long
 def test_a_class_has_a_page_with_all_of_its_methods(site):
     """Those of its base classes too, and the docstring of the class links to them."""
     page = site["api/models/VAE.html"]
@@ -419,8 +432,8 @@ def test_the_front_page_leads_on(opened):
     assert cards.count() == 4
     assert cards.last.evaluate("a => a.getBoundingClientRect().bottom") < 844  # the first screen
     titles = page.locator("article h2").evaluate_all("all => all.map(h2 => h2.firstChild.data)")
-    assert titles[:2] == ["Start", "Train a VAE"]
-    assert titles.index("Does it match the paper?") > 1
+    assert titles[:3] == ["What is a VAE?", "Start", "Train a VAE"]
+    assert titles.index("Does it match the paper?") > 2
     assert not {"More", "On this site"} & set(titles)
     expect(page.get_by_role("heading", name="vae_keras").first).to_be_visible()
     blocks = page.locator("pre")
