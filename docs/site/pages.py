@@ -285,8 +285,8 @@ def how(record: dict, folder: str) -> list[tuple[str, str]]:
     if runs:
         hours = sum(run["training_s"] for run in runs) / 3600
         rows.append(("training", f"{len(runs)} runs, {hours:.1f} hours in all"))
-        devices = Counter(d for run in runs for d in run.get("trained_on", ["not recorded"]))
-        each = [f"{device} ({n} runs)" for device, n in devices.most_common()]
+        devices = Counter(", then ".join(run.get("trained_on", ["not recorded"])) for run in runs)
+        each = [f"{n} {'run' if n == 1 else 'runs'} on {on}" for on, n in devices.most_common()]
         rows.append(("trained on", "; ".join(each)))
         recipes = sorted({run["recipe"] for run in runs})
         older = f"; today's code trains under recipe {experiments.RECIPE}"

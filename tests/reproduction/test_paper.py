@@ -209,6 +209,7 @@ def test_the_claims_are_what_they_say():
     late = bounds("wake_sleep", "test", asleep | {8 * 10**6: -80})  # at 4 x 10^6 it is at -103
     row = claims(ours, train, late)
     assert np.isnan(row.leads_from)
+    assert row.speed == 0  # AEVB does not get there
     assert row.least_lead == -7
 
 
@@ -293,6 +294,7 @@ def test_a_seed_counts_between_its_own_points():
     row = claims(ours, bounds("wake_sleep", "test", {10**6: -130, 10**7: -125}))
     assert row.leads_from == 10**6
     assert row.least_lead == 5  # at 10^6; at 3 x 10^6 the poor seed alone is 11 behind
+    assert row.speed == 10  # -126 at 10^6, by wake-sleep at 10^7
 
 
 def test_a_tie_is_no_lead():
@@ -301,3 +303,4 @@ def test_a_tie_is_no_lead():
     row = claims(*curves, bounds("wake_sleep", "test", dict.fromkeys(ours, -100)))
     assert (row.leads_from, row.least_lead) == (2 * 10**6, 0)
     assert (row.test, row.overfit) == (-98, 0)
+    assert row.speed == 1
