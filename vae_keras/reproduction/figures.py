@@ -4,6 +4,7 @@ Every figure that shows data names the data set in its title, and says if it is 
 """
 
 import io
+import itertools
 import json
 import string
 import textwrap
@@ -354,57 +355,61 @@ def _below(curves: pd.DataFrame, low: float) -> list[str]:
 
 
 def marginal_likelihood(table: pd.DataFrame, title: str) -> Figure:
-    """Figure 3: log p(x) against training samples, one panel per size of the training set.
+    """Figure 3: log p(x) against training samples, a column per size of the training set.
 
-    `table`: figure 3's columns. Otherwise as `lower_bound`.
+    The paper has one panel for each size. Here the training and the test set, whose curves would
+    hide each other, have one each. `table`: figure 3's columns. Otherwise as `lower_bound`.
     """
-    sizes = sorted(set(table.n_train))
-    figure, part, axes = _panels(len(sizes), 3.8, 3.0)
+    sizes, splits = sorted(set(table.n_train)), sorted(set(table.split), reverse=True)
+    figure, part, axes = _panels(len(sizes) * len(splits), 3.6, 2.2, columns=len(sizes))
     unit, unit_name = (1e6, " (millions)") if table.samples.max() >= 1e5 else (1, "")
     ours, theirs = (
         curves.assign(samples=curves.samples / unit) for curves in (table, paper.figure3())
     )
     drawn, bounds = False, False
-    for axis, n_train, letter in zip(axes, sizes, string.ascii_lowercase, strict=False):
+    panels = itertools.product(splits, sizes)
+    for axis, letter, (split, n_train) in zip(axes, string.ascii_lowercase, panels, strict=False):
         panel = {"dataset": table.dataset.iloc[0], "n_train": n_train}
-        drawn |= _curves(axis, ours, theirs, panel, "marginal_log_likelihood", _marks(table))
-        here = ours[ours.n_train == n_train]
-        bounds |= n_train >= MANY and _bounds(axis, here)
-        late = here[here.samples >= LATE * here.samples.max()].marginal_log_likelihood
-        top = max(line.get_ydata().max() for line in axis.lines)
-        height = max(top - late.min(), 1)
+        # All panels have one look: their titles name the split.
+        here, points = (_as_test(curves[curves.split == split]) for curves in (ours, theirs))
+        drawn |= _curves(axis, here, points, panel, "marginal_log_likelihood", _marks(table))
+        bounds |= n_train >= MANY and _bound(axis, here[here.n_train == n_train])
+        late = np.concatenate(
+            [y[x >= LATE * ours.samples.max()] for x, y in (line.get_data() for line in axis.lines)]
+        )
+        height = max(np.ptp(late), 1)
         # As in the paper, the steep beginning is cut off below.
-        axis.set_ylim(late.min() - 0.3 * height, top + 0.1 * height)
         axis.set(
-            title=rf"({letter}) $N_{{\mathrm{{train}}}}$ = {n_train:,}",
+            ylim=(late.min() - 0.3 * height, late.max() + 0.15 * height),
+            title=rf"({letter}) $N_{{\mathrm{{train}}}}$ = {n_train:,}, {style.SPLITS[split]}",
             xlabel="",
-            ylabel="marginal log-likelihood (nats)" if axis is axes[0] else "",
         )
     part.supxlabel(f"training samples evaluated{unit_name}", fontsize="medium")
+    part.supylabel("marginal log-likelihood (nats)", fontsize="medium")
     _suptitle(figure, title)
-    splits = sorted(set(table.split)) if bounds else ()
-    _key(figure, table, drawn, _marks(table), [_bound(split) for split in splits])
+    _key(figure, _as_test(table), drawn, _marks(table), [BOUND] if bounds else (), titled=True)
     return figure
 
 
-def _bounds(axis: Axes, curves: pd.DataFrame) -> bool:
-    """Draw thin lines for AEVB's lower bound, if recorded; returns whether it was.
+def _as_test(curves: pd.DataFrame) -> pd.DataFrame:
+    """The curves of one split, to be drawn as solid lines."""
+    return curves.assign(split="test")
+
+
+def _bound(axis: Axes, curves: pd.DataFrame) -> bool:
+    """Draw a thin line for AEVB's lower bound, if recorded; returns whether it was.
 
     With `MANY` training points the paper's curves resemble the bound (docs/differences.md).
     """
     if "lower_bound" not in curves:
         return False
     curves = curves[curves.algorithm == "aevb"].dropna(subset="lower_bound")
-    for split, rows in curves.groupby("split"):
-        mean = rows.groupby("samples").lower_bound.mean()
-        axis.plot(mean.index, mean, **_bound(split))
+    mean = curves.groupby("samples").lower_bound.mean()
+    axis.plot(mean.index, mean, color=style.colours()["aevb"], **BOUND)
     return not curves.empty
 
 
-def _bound(split: str) -> dict[str, Any]:
-    """Line properties of AEVB's lower bound in figure 3."""
-    look = {"color": style.colours()["aevb"], "lw": 0.6}
-    return _line("aevb", split, {}) | look | {"label": f"AEVB's lower bound, {style.SPLITS[split]}"}
+BOUND: dict[str, Any] = {"lw": 0.6, "label": "AEVB's lower bound"}
 
 
 def differences(table: pd.DataFrame) -> Figure:
@@ -578,19 +583,22 @@ def _key(
     marks: dict[str, str],
     thin: Iterable[dict[str, Any]] = (),
     band: str = "",
+    titled: bool = False,
 ) -> None:
     """Draw the legend below all panels, one column per algorithm if the figure is wide enough.
 
     `thin`: line properties, with a label, of lines that are no algorithm's curve.
     `band`: what the shaded bands are, if not the range of the seeds in `ours`.
+    `titled`: whether the panels' titles name the split, which the legend then need not.
     """
     colours, labels = style.colours(), []
     handles: list[Artist] = []
+    of = {split: "" if titled else f", {name}" for split, name in style.SPLITS.items()}
     for name, label in style.ALGORITHMS.items():
         splits = set(ours[ours.algorithm == name].split)
         for split in (split for split in style.DASHES if split in splits):
             handles.append(Line2D([], [], color=colours[name], **_line(name, split, marks)))
-            labels.append(f"{label}, {style.SPLITS[split]}")
+            labels.append(f"{label}{of[split]}")
     curve = [c for c in ("dataset", "latent_dim", "n_train", "algorithm") if c in ours]
     ends = ours.groupby([*curve, "seed"]).samples.max().groupby(curve)
     if (ends.max() < ABOUT_ALL * ours.samples.max()).any():
@@ -598,15 +606,15 @@ def _key(
         labels.append("end of an unfinished run")
     if (seeds := ours.seed.nunique()) > 1:
         even = (ends.min() >= ABOUT_ALL * ends.max()).all()
-        band = f"range of {seeds} seeds" + ("" if even else ", as far as all go")
+        band = f"range of {seeds} seeds" + ("" if even else f", up to {_power(ends.min().min())}")
     if band:
         handles.append(Patch(color="grey", alpha=0.3, lw=0))
         labels.append(band)
     for split in sorted(set(ours.split)) if theirs else ():
         handles.append(Line2D([], [], color="black", **_of_paper(split)))
-        labels.append(f"the paper, {style.SPLITS[split]}")
+        labels.append(f"the paper{of[split]}")
     for look in thin:
-        handles.append(Line2D([], [], **look))
+        handles.append(Line2D([], [], **{"color": colours["aevb"]} | look))
         labels.append(look["label"])
     splits = ours.split.nunique()  # columns of this length keep an algorithm together
     for columns in [-(-len(labels) // n) for n in range(splits, len(labels), splits)] + [1]:
@@ -616,6 +624,12 @@ def _key(
         if legend.get_window_extent().width < figure.bbox.width or columns == 1:
             return
         legend.remove()
+
+
+def _power(number: float) -> str:
+    """A number near a power of ten as such, and others with their digits."""
+    power = round(np.log10(number))
+    return f"$10^{{{power}}}$" if abs(number / 10**power - 1) < 0.05 else f"{number:,}"
 
 
 def save(
