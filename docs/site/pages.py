@@ -81,27 +81,25 @@ def lay_out(tree: Path) -> None:
 
 
 def front_page() -> str:
-    """The README in the site's order: what a reader can do first, then the plane and results.
+    """The README in the site's order: the plane, what a reader can do first, then results.
 
     The site's cards stand for the README's line of links, and its menu for the section "More".
     """
     text = (ROOT / "README.md").read_text()
-    link = re.escape(f"[{PLANE}]({PLANE})")  # opened in a clone; the site has it on a page
-    text, found = re.subn(
-        rf"Open [^.\n]*{link}[^:\n]*: ", "Below, and on [its page](plane.md), ", text
-    )
+    link = re.escape(f"[{PLANE}]({PLANE})")  # opened in a clone; the site shows it
+    text, found = re.subn(rf" Open [^.\n]*{link}[^\n]*", "", text)
     assert found == 1
     head, *sections = re.split(r"^(?=## )", text, flags=re.MULTILINE)
     by_title = {section.partition("\n")[0].removeprefix("## "): section for section in sections}
     title, about, links, *figures = head.strip().split("\n\n")
     assert re.fullmatch(r"\[[^\n]* \| [^\n]*\)", links)
-    (at,) = (i for i, part in enumerate(figures) if "](plane.md)" in part)
-    plane = ["## Walk in the latent plane", *figures[: at + 1], FRAME]
+    cards, what = re.split(r"^(?=## )", FRONT.read_text(), flags=re.MULTILINE)
+    plane = f"## Walk in the latent plane\n\n{FRAME}"
     first = [by_title.pop(name) for name in ("Start", "Train a VAE")]
     result = by_title.pop("Does it match the paper?").split("\n\n")
-    result[1:1] = figures[at + 1 :]
+    result[1:1] = figures
     del by_title["More"]  # a title that the README no longer has is an error, here and above
-    parts = [title, about, FRONT.read_text(), *first, *plane, *result, *by_title.values()]
+    parts = [title, about, cards, plane, what, *first, *result, *by_title.values()]
     return "\n\n".join(part.strip() for part in [*parts, CONTENTS.read_text()]) + "\n"
 
 
