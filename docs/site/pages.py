@@ -17,6 +17,7 @@ from typing import Any
 
 import docstrings
 import nbformat
+import numpy as np
 import pandas as pd
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_output
@@ -51,6 +52,8 @@ GUIDES = [
 ]
 MANY = 5  # members that a class may have on its page without a table; examples that are named
 WIDGET = "application/vnd.jupyter.widget-view+json"
+# Functions of lessons that the site draws without a kernel, and the lesson's values they need.
+LIVE = {"move": ("z", "log_joint", "log_p"), "follow": (), "show": ()}
 
 
 def lay_out(tree: Path) -> None:
@@ -164,32 +167,72 @@ def _introduced(notebook: NotebookNode, tree: Path, file: str, how: str) -> Note
 
 
 def still(notebook: NotebookNode) -> NotebookNode:
-    """`notebook` with each widget replaced by what it showed when stored, and its settings."""
+    """`notebook` with each widget replaced by what it showed when stored, and its settings.
+
+    One of LIVE has a template as well, with which static/explore.js replaces the still.
+    """
     state = notebook.metadata.pop("widgets", {}).get(
         "application/vnd.jupyter.widget-state+json", {"state": {}}
     )["state"]
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs = [
-                new
-                for output in cell.outputs
-                for new in (
-                    _shown(output.data[WIDGET]["model_id"], state)
-                    if WIDGET in output.get("data", {})
-                    else [output]
-                )
-            ]
+    for place, cell in enumerate(notebook.cells):
+        cell.source = re.sub(r" \(The sliders need a running kernel:[^)]*\)", "", cell.source)
+        for output in cell.get("outputs", []):
+            if WIDGET in output.get("data", {}):
+                children = _children(output.data[WIDGET]["model_id"], state)
+                cell.outputs = _shown(children)
+                (name,) = re.findall(r"explore\(\s*(\w+)", cell.source)
+                if name in LIVE:
+                    found = values(notebook.cells[:place], LIVE[name])
+                    live = f'<template class="live">{_live(name, children, found)}</template>'
+                    cell.outputs.insert(0, new_output("display_data", {"text/html": live}))
     return notebook
 
 
-def _shown(model: str, state: dict) -> list[NotebookNode]:
+def _children(model: str, state: dict) -> list[dict]:
     named = [child.removeprefix("IPY_MODEL_") for child in state[model]["state"]["children"]]
-    children = [state[child]["state"] for child in named]
+    return [state[child]["state"] for child in named]
+
+
+def _shown(children: list[dict]) -> list[NotebookNode]:
     controls = [c for c in children if c.get("description")]
     settings = ", ".join(f"{c['description']} = {_set_to(c)}" for c in controls)
     words = f"*As stored, with {settings}; in JupyterLab these are to be moved.*"
     shown = [nbformat.from_dict(out) for c in children for out in c.get("outputs", [])]
     return [*shown, new_output("display_data", {"text/markdown": words})]
+
+
+def values(cells: list[NotebookNode], names: Iterable[str]) -> dict[str, Any]:
+    """Of what a lesson's cells compute; they run until all is known, but for those that draw."""
+    found: dict[str, Any] = {}
+    for cell in cells:
+        if found.keys() >= set(names):
+            break
+        if cell.cell_type == "code" and "hide-input" not in cell.metadata.get("tags", []):
+            exec(cell.source.replace("%matplotlib inline", ""), found)
+    return {name: found[name] for name in names}
+
+
+def _live(name: str, children: list[dict], found: dict[str, Any]) -> str:
+    """The HTML of the controls, and of the lesson's values for the drawing of that name."""
+    if name == "show":
+        words = "<p><em>Here the plane stands for the two sliders: move the point in it.</em></p>"
+        return words + FRAME.replace(PLANE, f"../{PLANE}")
+    controls = "".join(map(_control, (c for c in children if c.get("description"))))
+    numbers = json.dumps(found, default=lambda array: np.round(array.astype(float), 4).tolist())
+    return (
+        f'<div class="explorer" data-draws="{name}">{controls}<p class="words" role="status"></p>'
+        f'<div class="pictures"></div><script type="application/json">{numbers}</script></div>'
+    )
+
+
+def _control(control: dict) -> str:
+    name = control["description"]
+    if "value" in control:  # a slider, with a Greek name
+        ends = " ".join(f'{key}="{control[key]:g}"' for key in ("min", "max", "step", "value"))
+        slider = f'<input type="range" name="{name}" {ends}>'
+        return f"<label><i>&{name};</i>{slider}<output></output></label>"
+    options = "".join(f"<option>{option}</option>" for option in control["_options_labels"])
+    return f'<label>{name}<select name="{name}">{options}</select></label>'
 
 
 def _set_to(control: dict) -> str:

@@ -590,6 +590,58 @@ def test_no_page_is_wider_than_a_phone(opened, site):
     assert errors == []
 
 
+@pytest.mark.long
+@pytest.mark.parametrize(("datapoint", "mu", "sigma"), [("A", -0.15, 0.2), ("B", -1.9, 1)])
+def test_the_sliders_of_lesson_2_live_on_the_site(opened, datapoint, mu, sigma):
+    """They show the bound and the gap that the lesson's own functions give."""
+    page = opened("notebooks/02_the_lower_bound.html", width=390)
+    page.get_by_label("datapoint").select_option(datapoint)
+    page.get_by_label("μ").fill(str(mu - 0.05))
+    page.get_by_label("μ").press("ArrowRight")
+    page.get_by_label("\N{GREEK SMALL LETTER SIGMA}").fill(str(sigma))
+    cells = nbformat.read(ROOT / "notebooks/02_the_lower_bound.ipynb", as_version=4).cells
+    lesson = pages.values(cells, ["bound", "gap"]).values()
+    given = [function(datapoint, mu, sigma) for function in lesson]
+    assert numbers_in(page) == pytest.approx([*given, sum(given)], abs=0.006)
+    expect(page.locator(".picture")).to_have_count(2)
+    expect(page.get_by_text("As stored, with")).to_have_count(0)
+    expect(page.get_by_text("need a running kernel")).to_have_count(0)
+
+
+@pytest.mark.long
+def test_the_sliders_of_lesson_3_live_on_the_site(opened):
+    page = opened("notebooks/03_the_reparameterisation_trick.html")
+    page.get_by_label("ε").fill("-1.5")
+    mu, sigma, epsilon, z = 1, 0.5, -1.5, 0.25
+    given = [mu, sigma, epsilon, z, 2 * z, 2 * z * epsilon]  # f(z) = z^2
+    assert numbers_in(page) == pytest.approx(given, abs=0.006)
+    expect(page.get_by_text("need a running kernel")).to_have_count(0)
+
+
+def numbers_in(page):
+    """Those that a lesson's sliders give in words."""
+    words = page.locator(".explorer .words").inner_text().replace("\N{MINUS SIGN}", "-")
+    return [float(number) for number in re.findall(r"-?\d+\.\d+", words)]
+
+
+@pytest.mark.long
+def test_lesson_9_holds_the_plane_in_place_of_its_first_still(opened):
+    page = opened("notebooks/09_explore_the_latent_space.html")
+    expect(page.frame_locator("iframe.plane").locator("#z")).to_contain_text("z1")
+    expect(page.frame_locator("iframe.plane").locator("h1")).to_be_hidden()  # as within a page
+    expect(page.get_by_text("As stored, with")).to_have_count(1)  # the walk
+
+
+@pytest.mark.long
+def test_without_scripts_a_lesson_shows_the_still(browser, built):
+    page = browser.new_page(java_script_enabled=False)
+    page.goto(f"{built.as_uri()}/notebooks/02_the_lower_bound.html")
+    words = page.get_by_text("As stored, with datapoint = A")
+    expect(words).to_be_visible()
+    expect(page.locator(".cell_output", has=words).locator("img")).to_be_visible()
+    page.close()
+
+
 def test_these_tests_are_able_to_fail(tmp_path):
     file = tmp_path / "page.html"
     file.write_text(
