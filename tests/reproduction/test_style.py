@@ -1,7 +1,10 @@
 """How the figures look, and that a reader's own style is left alone."""
 
 import matplotlib.pyplot as plt
+import nbformat
+import pytest
 from matplotlib.colors import to_hex
+from nbclient import NotebookClient
 
 from vae_keras.reproduction import style
 
@@ -35,3 +38,17 @@ def test_the_style_ends_with_the_figure():
     assert figure.get_layout_engine() is not None
     assert [axis.spines["top"].get_visible() for axis in axes] == [False, False]
     assert dict(plt.rcParams) == before
+
+
+@pytest.mark.long
+def test_a_notebook_shows_its_own_pictures_after_one_in_this_style(monkeypatch):
+    """Without %matplotlib inline, as in the lessons."""
+    monkeypatch.delenv("MPLBACKEND", raising=False)
+    sources = (
+        "from vae_keras.reproduction import style\nfigure, _ = style.subplots(1, 1)",
+        "import matplotlib.pyplot as plt\nplt.plot([1, 2]);",
+    )
+    notebook = nbformat.v4.new_notebook(cells=[*map(nbformat.v4.new_code_cell, sources)])
+    NotebookClient(notebook, kernel_name="python3").execute()
+    shown = [output for cell in notebook.cells for output in cell.outputs if "data" in output]
+    assert ["image/png" in output.data for output in shown] == [True, True]

@@ -37,7 +37,7 @@ def definitions(lesson):
     with pytest.MonkeyPatch.context() as patch, plt.rc_context():  # lesson 12 sets a style
         patch.chdir(file.parent)
         for cell in wanted:
-            exec(cells[cell].replace("%matplotlib inline", ""), found)
+            exec(cells[cell], found)
     return found
 
 

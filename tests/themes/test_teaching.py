@@ -224,6 +224,38 @@ def test_they_are_numbered_and_link_to_what_is_there():
             assert (file.parent / target).exists(), f"{file.name} -> {target}"
 
 
+@pytest.mark.parametrize("file", NOTEBOOKS[1:], ids=lambda file: file.stem)
+def test_it_looks_and_ends_as_all_do(file):
+    found = nbformat.read(file, as_version=4).cells
+    code = "\n".join(cell.source for cell in found if cell.cell_type == "code")
+    assert code.count("plt.style.use(style.FILE)") == 1
+    assert not re.search("set_theme|%matplotlib", code)
+    *_, end = found[-1].source.splitlines()
+    following = NOTEBOOKS[NOTEBOOKS.index(file) + 1 :]
+    assert [other.name for other in following[:1]] == re.findall(r"^Next: .*?]\((\d\S+?)\)", end)
+    assert end.endswith("All lessons: [Begin here](00_begin_here.ipynb).")
+
+
+def test_each_section_of_lesson_12_runs_without_the_others():
+    """As its first cell says: after the first three code cells."""
+    (file,) = (file for file in NOTEBOOKS if file.stem.startswith("12"))
+    begin, sections = "", []
+    for cell in nbformat.read(file, as_version=4).cells:
+        if re.search(r"^## (\d|Exercises)", cell.source, re.MULTILINE):
+            sections.append("")
+        if cell.cell_type == "code" and sections:
+            sections[-1] += cell.source + "\n"
+        elif cell.cell_type == "code":
+            begin += cell.source + "\n"
+    *sections, _ = sections
+    assert len(sections) == 4
+    for section in sections:
+        subprocess.run(
+            [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821", "-"],
+            input=begin + section, text=True, check=True,
+        )  # fmt: skip
+
+
 @pytest.mark.long
 def test_the_notebook_for_colab_runs_and_installs_no_more_than_it_needs():
     notebook = nbformat.read(COLAB, as_version=4)
@@ -410,6 +442,9 @@ SAID = [
         r"importance-weighted, K = 10: N \D+ 1, N at K = 5, N ",
         lambda *n: (round(n[0] - n[3]), n[4] > n[1], round(n[5] - n[2])) == (37, True, 8),
     ),
+    ("09", "moves it by about 0.05 nats: figure 4's table has -155.65",
+     r"^lower bound of MNIST's test set: N nats", lambda n: abs(n + 155.65) < 0.1),
+    ("09", "has the same label for only 52%", r"^right: N%", lambda n: n == 52),
     ("09", "has $z_1 = -3.34$, far out in the tail: only 0.0004 of the prior",
      r"^image 0: z_1 = N, share of the prior below it N", lambda *n: n == (-3.34, 0.0004)),
     (

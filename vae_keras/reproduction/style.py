@@ -35,7 +35,7 @@ def colours() -> dict[str, tuple[float, float, float]]:
 @contextlib.contextmanager
 def context() -> Iterator[None]:
     """Apply the style of all figures within this context."""
-    plt.get_backend()  # a backend first chosen inside the context would be reset after it
+    plt.draw_if_interactive()  # loads the backend, whose settings the context would undo
     with plt.style.context(FILE):
         yield
 
