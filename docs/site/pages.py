@@ -208,7 +208,7 @@ def values(cells: list[NotebookNode], names: Iterable[str]) -> dict[str, Any]:
         if found.keys() >= set(names):
             break
         if cell.cell_type == "code" and "hide-input" not in cell.metadata.get("tags", []):
-            exec(cell.source.replace("%matplotlib inline", ""), found)
+            exec(cell.source, found)
     return {name: found[name] for name in names}
 
 
