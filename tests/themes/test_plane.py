@@ -453,15 +453,15 @@ def test_the_planes_ground_is_of_one_colour(browser):
     """Where layers of part opacity lie on it, it comes in blocks."""
     page = browser.new_page(color_scheme="dark", viewport={"width": 1280, "height": 844})
     page.goto(PAGE.as_uri())
+    page.add_style_tag(content="#names, #at { visibility: hidden; }")  # they have halos
     frame(page)
     shot = keras.utils.img_to_array(
         keras.utils.load_img(io.BytesIO(page.locator("#plane").screenshot()))
     )
     page.close()
-    ground = shot[10, 10]
-    darkest = shot[5:-5, 5:-5][(shot <= ground).all(axis=-1)[5:-5, 5:-5]]  # its border is round
-    assert len(darkest) > 1e5
-    np.testing.assert_array_equal(darkest, np.broadcast_to(ground, darkest.shape))
+    shot = shot[5:-5, 5:-5]  # without the corners, which are round
+    darker = (shot <= shot[5, 5]).all(axis=-1) & (shot < shot[5, 5]).any(axis=-1)
+    assert darker.sum() < 300  # edges of dots; a block has thousands
 
 
 @pytest.mark.long
