@@ -4,14 +4,17 @@ python docs/plane.py [FILE]                       # writes docs/plane.html
 python docs/plane.py FILE model.keras images.npy  # a model of your own, and images that it reads
 
 `docs/plane.template.html` is the page. This script adds the decoders' weights, in the half
-precision in which they are shipped, and the codes of test images. The codes need the real data. A
-test compares the page with the shipped models, so make it again when these change.
+precision in which they are shipped, the codes of test images, and the digits themselves. Frames of
+Frey Face are left out, since nothing states their terms. The codes need the real data. A test
+compares the page with the shipped models, so make it again when these change.
 
 Of your own model, the page holds no weights but the images that its decoder makes at the points of
-a grid, and interpolates between them. So the decoder can be any network.
+a grid, and interpolates between them. So the decoder can be any network. Your images are in the
+page too.
 """
 
 import base64
+import io
 import json
 import os
 import sys
@@ -37,6 +40,7 @@ MODELS = {"digits": "aevb-mnist-2d", "faces": "aevb-frey-face-2d"}
 POINTS = 1500  # the codes of at most so many images are shown
 STEPS = 100  # codes are in whole hundredths
 APART = 0.5  # the least distance between the names of two classes
+COLUMNS = 50  # of the sheet of images
 GRID = 33  # points on each side of the grid of a model of one's own
 
 
@@ -68,6 +72,16 @@ def square(codes: np.ndarray) -> dict[str, Any]:
     return {"low": low.astype(int).tolist(), "side": int(side)}
 
 
+def sheet(images: np.ndarray) -> str:
+    """Images of bytes, (N, height, width), row by row in one PNG, in base64."""
+    _, height, width = images.shape
+    full = np.pad(images, ((0, -len(images) % COLUMNS), (0, 0), (0, 0)))
+    whole = full.reshape(-1, COLUMNS, height, width).swapaxes(1, 2).reshape(-1, COLUMNS * width, 1)
+    file = io.BytesIO()
+    keras.utils.save_img(file, whole, file_format="png", scale=False, optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
+
+
 def described(name: str) -> dict[str, Any]:
     """Everything on the page about one shipped model and the data it is shown with."""
     model, about = pretrained.load(name), pretrained.about(name)
@@ -75,14 +89,15 @@ def described(name: str) -> dict[str, Any]:
     codes = model.encode(data.x_test[:POINTS]).mean().numpy()
     weights = parameters(model)
     height, width = data.image_shape
-    of_classes: dict[str, Any] = {}
+    of_digits: dict[str, Any] = {}
     if data.y_test is not None:
         classes = data.y_test[:POINTS].astype(int)
         table = pd.DataFrame({"z1": codes[:, 0], "z2": codes[:, 1], "digit": classes})
         places = figures.class_places(table, APART)
-        of_classes = {
+        of_digits = {
             "classes": "".join(map(str, classes)),
             "places": [place.round(2).tolist() for place in places.values()],
+            "images": sheet(data.x_test[:POINTS].reshape(-1, height, width)),
         }
     return {
         "model": name,
@@ -92,7 +107,7 @@ def described(name: str) -> dict[str, Any]:
         "width": width,
         "hidden": len(weights[1]),
         **square(codes),
-        **of_classes,
+        **of_digits,
         "steps": STEPS,
         "codes": np.rint(codes * STEPS).astype(int).ravel().tolist(),
         "weights": packed(weights),
@@ -116,7 +131,10 @@ def own(name: str, model: LatentVariableModel, x: np.ndarray) -> dict[str, Any]:
     z1, z2 = (np.linspace(low, low + of_codes["side"], GRID) for low in of_codes["low"])
     z = np.stack(np.meshgrid(z1, z2), axis=-1).reshape(-1, 2).astype("float32")  # row by row
     means = np.concatenate([distributions.centre(model.decode(row)) for row in np.split(z, GRID)])
-    grey = np.rint(255 * np.clip(means, 0, 1)).astype("uint8")
+    means, images = (
+        np.rint(255 * np.clip(grey, 0, 1)).astype("uint8").reshape(-1, height, width)
+        for grey in (means, x[:POINTS])
+    )
     return {
         "model": name,
         "samples": model.samples_evaluated,
@@ -126,7 +144,8 @@ def own(name: str, model: LatentVariableModel, x: np.ndarray) -> dict[str, Any]:
         "steps": STEPS,
         "codes": np.rint(codes * STEPS).astype(int).ravel().tolist(),
         "grid": GRID,
-        "means": base64.b64encode(grey.tobytes()).decode(),
+        "means": base64.b64encode(means.tobytes()).decode(),
+        "images": sheet(images),
     }
 
 
