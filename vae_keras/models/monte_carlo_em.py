@@ -20,10 +20,10 @@ BURN_IN = 50  # transitions of a new chain, to infer z without a kept chain
 class MonteCarloEM(LatentVariableModel):
     """A decoder trained on HMC draws from its exact posterior, one per datapoint.
 
-    Each training datapoint keeps its own chain. A visit moves the chain by one HMC transition (E),
-    then updates the decoder's weights several times with the z drawn (M). All chains share one step
-    size, which is continually adapted to the target acceptance rate. Ten or more chains preserve
-    p(z|x); a single chain has up to 3% too little variance.
+    Each training datapoint keeps its own chain. A visit moves the chain by one HMC transition
+    (E-step), then updates the decoder's weights several times with the z drawn (M-step). All chains
+    share one step size, which is continually adapted to the target acceptance rate. Ten or more
+    chains preserve p(z|x); a single chain has up to 3% too little variance.
 
     Args:
         decoder: a Keras model that ends in a distribution layer: z of shape (M, latent) -> p(x|z).

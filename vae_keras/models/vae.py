@@ -21,9 +21,6 @@ class VAE(AutoEncoder):
 
         L(x) = E_q(z|x)[log p(x|z)] - KL(q(z|x) || p(z))
 
-    You call `compile()`, `fit()`, `evaluate()`, `predict()`, `save()`, `export()`, `encode()`,
-    `decode()`, `elbo()`, `reconstruct()` and `sample()`.
-
     A minibatch x has shape (M, *input), and z has shape (M, *latent). Data of type uint8 are read
     as pixels, x / 255, unless the decoder is over counts. The metrics are means over datapoints, in
     nats: `reconstruction` estimates E_q(z|x)[log p(x|z)], `kl` is KL(q(z|x) || p(z)), `elbo` =
@@ -36,11 +33,11 @@ class VAE(AutoEncoder):
         estimator: "A" (equation 6), "B" (equation 7) or "IW" (importance-weighted). Default: B,
             or A with a warning if the KL has no closed form.
         n_samples: L, the number of samples of z per datapoint.
-        weight_decay: w adds w/2 |weights|^2 to the loss, of matrices and kernels only. 1/N is the
+        weight_decay: w adds w/2 |W|^2 to the loss, W the matrices and kernels only. 1/N is the
             paper's prior N(0, I) on these (the paper has it on all parameters).
         kl_weight: weight w of the KL term in the training loss (beta in beta-VAE): training
-            maximises reconstruction - w KL. Default 1: the paper's bound. A number of at least 0,
-            or a `keras.optimizers.schedules.LearningRateSchedule`, called with the number of
+            maximises `reconstruction` - w `kl`. Default 1: the paper's bound. A number of at least
+            0, or a `keras.optimizers.schedules.LearningRateSchedule`, called with the number of
             iterations of the optimiser, counted from 0.
         seed: seed of the noise. Default: drawn from Python's generator.
         kwargs: those of `keras.Model`, such as `name`.
@@ -107,7 +104,7 @@ class VAE(AutoEncoder):
         return self.record_bound(bound, decay, objective)
 
     def objective(self, bound: Bound) -> Bound:
-        """What training maximises: `bound`, with reconstruction - w KL as its `elbo`."""
+        """What training maximises: `bound`, with `reconstruction` - w `kl` as its `elbo`."""
         if self.kl_weight == 1:
             return bound
         weight = self.kl_weight
