@@ -557,6 +557,13 @@ def test_a_search_finds(opened):
     methods = results.get_by_text(re.compile(r"^vae_keras\.models\.\w+\.elbo$"))
     owners = [text.split(".")[2] for text in methods.all_inner_texts()]
     assert owners == ["VAE", "AutoEncoder"]
+    # Of the library's objects VAE's own: not all those in the package vae_keras.
+    page = opened("search.html?q=VAE")
+    results = page.locator("#search-results")
+    expect(results).to_contain_text("Search finished", timeout=20_000)
+    names = results.locator(".kind-object a").all_inner_texts()
+    assert names
+    assert [name for name in names if "vae" not in name.removeprefix("vae_keras.").lower()] == []
 
 
 @pytest.mark.long
