@@ -20,7 +20,7 @@ language = "en"
 
 extensions = [
     "myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx-mathjax-offline",
-    "sphinx_copybutton",
+    "sphinx.ext.viewcode", "sphinx_copybutton",
 ]  # fmt: skip
 copybutton_prompt_text = r">>> |\.\.\. "  # not copied, and neither is a doctest's output
 copybutton_prompt_is_regexp = True
@@ -41,6 +41,7 @@ myst_heading_anchors = 4
 # The library, from its docstrings.
 autodoc_default_options = {"members": True, "show-inheritance": True}
 autodoc_member_order = "bysource"
+add_module_names = False  # headings have them
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 110
 toc_object_entries_show_parents = "hide"
@@ -64,5 +65,7 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-signature", docstrings.signature)
     app.connect("autodoc-process-bases", docstrings.bases)
     app.connect("autodoc-skip-member", docstrings.inherited)
+    app.connect("viewcode-follow-imported", docstrings.module_of)
+    app.connect("viewcode-find-source", docstrings.source_of)
     app.connect("env-updated", docstrings.found_once)
     app.connect("html-page-context", docstrings.search_page)

@@ -22,7 +22,7 @@ __all__ = ["ESTIMATORS", "Bound", "importance_weighted", "sgvb_a", "sgvb_b"]
 
 
 class Bound(NamedTuple):
-    """An estimate of the bound and of its two terms, each (M,), nats: elbo = reconstruction - kl.
+    """An estimate of the bound and of its terms, each (M,), nats: `elbo` = `reconstruction` - `kl`.
 
     Args:
         elbo: the lower bound of log p(x).

@@ -175,8 +175,8 @@ class FisherF(_Positive):
 
         p(z) = r^a z^(a - 1) (1 + r z)^-(a + b) / B(a, b)
 
-    Here a = df1 / 2, b = df2 / 2 and r = df1 / df2, and B is the beta function. Reparameterised by
-    composition: the ratio of two Gamma variables, each divided by its mean.
+    Here a = `df1` / 2, b = `df2` / 2, r = `df1` / `df2`, and B(a, b) is the beta function.
+    Reparameterised by composition: the ratio of two Gamma variables, each divided by its mean.
 
     Args:
         df1, df2: the degrees of freedom, positive.

@@ -385,7 +385,7 @@ class GaussianMixture(DistributionLayer):
     no closed form, and it is not reparameterised.
 
     Args:
-        event_shape: d, an int; `params_size` is components * (1 + 2 d).
+        event_shape: d, an int; `params_size` is `components * (1 + 2 * d)`.
         components: the number of Gaussians.
         kwargs: those of a Keras layer, such as `name`.
 

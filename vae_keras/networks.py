@@ -34,7 +34,7 @@ def mlp(
         head: a distribution layer, which sets the number of outputs.
         name: the name of the model.
         seed: seed of the initial weights. None: drawn from Python's generator.
-        stddev: W_1, b_1 and W_2 are initialised from N(0, `stddev`^2), b_2 at 0.
+        stddev: W_1, b_1 and W_2 are initialised from N(0, s^2) with s = `stddev`, b_2 at 0.
 
     Returns:
         A Keras model from (M, n_inputs) to the distribution of `head`, of batch shape (M,).

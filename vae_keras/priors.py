@@ -12,7 +12,7 @@ __all__ = ["Learned"]
 
 @keras.saving.register_keras_serializable(package="vae_keras")
 class Learned(keras.layers.Layer):
-    """A trainable prior p(z) = layer(w): a distribution layer with weights w shared by all x.
+    """A trainable prior p(z) = `layer(w)`: a distribution layer with weights w shared by all x.
 
         VAE(encoder, decoder, prior=Learned(GaussianMixture(2, components=10)))
 

@@ -8,12 +8,15 @@ prose.
 import ast
 import importlib
 import inspect
+import itertools
 import json
 import re
 import textwrap
+from collections.abc import Callable
 from typing import Any
 
 from numpy.typing import ArrayLike
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.inspect import stringify_signature
 from sphinx.util.typing import stringify_annotation
 
@@ -36,17 +39,45 @@ SPELT[stringify_annotation(ArrayLike, "smart")] = "~numpy.typing.ArrayLike"
 KINDS = [name for name, kind in vars(typing).items() if kind in (typing.Decoding, typing.Encoding)]
 
 # The words of a formula: those that LaTeX has commands for, and those that it sets upright.
-SYMBOLS = "log|exp|tanh|sum|theta|phi|mu|sigma|pi"
-OPERATORS = "KL|mean|diag|elbo|kl|reconstruction|head|sigmoid|softmax|low|high|loss"
+SYMBOLS = "log|exp|tanh|sum|min|theta|phi|mu|sigma|zeta|epsilon|pi"
+OPERATORS = "KL|mean|diag|elbo|kl|reconstruction|head|sigmoid|softmax|softplus|logits|low|high|loss"
+
+# A formula within a sentence: terms such as log p(x|z), N(0, I), E_q[f(z)], w/2 |theta|^2 and z_k,
+# side by side or with signs between them. A single letter is a symbol, but not those that are
+# words or name estimators and appendices.
+_INSIDE = r"\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
+_TERM = "|".join(
+    [
+        r"E(?:_\w(?:\w?\([^()]*\))*)?\[[^]]*\]",
+        r"\|\w+\|\^2",
+        rf"(?:exp|log|sigmoid|softplus|min|diag|KL|N|B){_INSIDE}",
+        r"\(\w+ [-+/] \w+(?:\([^()]*\))?\)(?:\^\w)?",
+        rf"(?:theta|phi|mu|sigma|zeta|epsilon|low|high|a(?= =|\()|[b-zHKLMNSW])"
+        rf"(?:_\w\b)?(?:'(?!s))?(?:{_INSIDE})?(?:\^\w)?(?:{_INSIDE})?",
+    ]
+)
+_FACTOR = rf"(?:log |grad |diag )*(?:{_TERM})"
+_FACTORS = rf"(?:-?\d+(?:\.\d+)?|-?{_FACTOR})(?: {_FACTOR})*"
+_SIGN = r"(?: (?:[-+=/<>]|<=|>=|\|\|) |/)"
+_FOUND = rf"(?<![\w.'\"-]){_FACTORS}(?:{_SIGN}(?:a )?{_FACTORS})*(?![\w(^-]|\.\w| \d)"
+FORMULA = _FOUND.replace(" ", r"\s+")  # a line may end within one
+_SIZE = r"[\w*.:[\]-]+(?: \* \w+)?"
+SHAPE = (  # (M, *input) and the like, which are set as code
+    rf"(?<!\w)\((?:\*\w+|\d,|(?=[^()]*[A-Za-z])(?:{_SIZE},\s?)+(?:{_SIZE})?)\)"
+)
 
 # The members of models and layers by group, in the order of their pages; all others are
 # "For subclasses".
+FIRST = "Methods and properties"
 MEMBERS = {
-    "To use": (
+    FIRST: (
         "compile", "fit", "evaluate", "predict", "save", "export",
-        "encode", "decode", "prior", "elbo", "score", "reconstruct", "sample", "q_theta", "now",
-        "estimator", "examples_seen", "samples_evaluated", "set_evaluation_noise",
-        "forget_programs", "params_size", "event_shape",
+        "encode", "decode", "prior", "elbo", "reconstruct", "sample", "q_theta", "now",
+        "params_size", "event_shape",
+    ),
+    "Less often needed": (
+        "score", "estimator", "examples_seen", "samples_evaluated", "set_evaluation_noise",
+        "forget_programs",
     ),
     "As in Keras": (
         "train_on_batch", "test_on_batch", "predict_on_batch", "make_train_function",
@@ -105,25 +136,55 @@ def _is_code(block: str) -> bool:
 
 
 def _formula(block: str) -> str:
-    """Formulas in plain characters, one a line, as LaTeX: E_q(z|x)[log p(x|z)] for example."""
-
-    def line(text: str) -> str:
-        text = re.sub(r"E_((?:\w+\([^()]*\))+)\[", r"E_{\1}[", text.strip())
-        text = re.sub(r"\^(-?\([^()]*\))", r"^{\1}", text)
-        text = text.replace("||", r"\,\Vert\,")
-        text = re.sub(rf"(?<![\\\w])({SYMBOLS})(?![a-z])", r"\\\1 ", text)
-        text = re.sub(rf"(?<![\\\w])({OPERATORS})(?![a-z])", r"\\operatorname{\1}", text)
-        text = re.sub(r"(?<![\\\w])grad(?![a-z])", r"\\nabla ", text)
-        return re.sub(r" (maximises) ", r"\\text{ \1 }", text)
-
-    lines = list(map(line, block.strip("\n").split("\n")))
+    """Formulas in plain characters, one a line, as LaTeX."""
+    lines = list(map(_tex, block.strip("\n").split("\n")))
     if len(lines) > 1:  # one below the other, by their first "="
         lines = [text.replace("=", "&=", 1) for text in lines]
     return ".. math::\n\n   " + " \\\\\n   ".join(lines)
 
 
+def _tex(text: str) -> str:
+    """A formula in plain characters, E_q(z|x)[log p(x|z)] for example, as LaTeX."""
+    text = re.sub(r"E_((?:\w+\([^()]*\))+)\[", r"E_{\1}[", " ".join(text.split()))
+    text = re.sub(r"\^(-?\([^()]*\))", r"^{\1}", text)
+    text = re.sub(r"\bN\(", r"\\mathcal{N}(", text)
+    text = text.replace("||", r"\,\Vert\,").replace("<=", r"\le ").replace(">=", r"\ge ")
+    text = re.sub(rf"(?<![\\\w])({SYMBOLS})(?![a-z])", r"\\\1 ", text)
+    text = re.sub(rf"(?<![\\\w])({OPERATORS})(?![a-z])", r"\\operatorname{\1}", text)
+    text = re.sub(r"(?<![\\\w])grad(?![a-z])", r"\\nabla ", text)
+    return re.sub(r" (maximises) ", r"\\text{ \1 }", text).strip()
+
+
+def _typeset(text: str, formula: Callable, shape: Callable, plain: Callable) -> str:
+    """`text` without code, its parts changed by three functions: formulas, shapes, and the rest."""
+    words = r"[-\d./ ]+|low|high"  # not formulas, if alone
+    parts = re.split(f"({FORMULA})|({SHAPE})", text)
+    changed = []
+    for rest, found, sizes in itertools.zip_longest(parts[::3], parts[1::3], parts[2::3]):
+        changed.append(plain(rest))
+        if found:
+            changed.append(plain(found) if re.fullmatch(words, found) else formula(_tex(found)))
+        changed.append(shape(sizes) if sizes else "")
+    return "".join(changed)
+
+
+def as_markdown(text: str) -> str:
+    """A line of a docstring as Markdown, for the cell of a table too."""
+
+    def typeset(part: str) -> str:
+        return _typeset(
+            part,
+            lambda tex: "$" + tex.replace("|", r"\vert ") + "$",
+            "`{}`".format,
+            lambda rest: rest.replace("|", r"\|"),
+        )
+
+    parts = re.split(r"(`+[^`]+`+)", text)
+    return "".join(part if i % 2 else typeset(part) for i, part in enumerate(parts))
+
+
 def _prose(text: str, home: str) -> str:
-    """Words between backticks are code, or links to what they name; all else is plain text.
+    """Words between backticks are code, or links to what they name; formulas are typeset.
 
     `home` is the full name of the object described, or of its class. A name may be an object of
     the same module, or of another. A name with parentheses may be a method of that class, or of
@@ -149,9 +210,12 @@ def _prose(text: str, home: str) -> str:
         escaped = re.sub(r"([\\*|_`])", r"\\\1", text.replace("->", "→"))
         return re.sub(r"\\\*(\w+)\\\*", r"*\1*", escaped)  # except a word between two stars
 
+    def typeset(text: str) -> str:
+        return _typeset(text, r"\ :math:`{}`\ ".format, r"\ ``{}``\ ".format, plain)
+
     parts = re.split(r"(``[^`]+``|`[^`]+`)", text)
     return "".join(
-        re.sub(r"(`+)([^`]+)`+", code, part) if i % 2 else plain(part)
+        re.sub(r"(`+)([^`]+)`+", code, part) if i % 2 else typeset(part)
         for i, part in enumerate(parts)
     )
 
@@ -241,12 +305,32 @@ def described_at(full: str, name: str) -> str | None:
     """
     bases = getattr(_object(full), "__mro__", ())
     home = next((base for base in bases if is_defined_in(base, name)), None)
-    if home is None or name in MEMBERS["As in Keras"]:
+    group = next((title for title, names in MEMBERS.items() if name in names), None)
+    if home is None or group == "As in Keras":
         return None
-    if name in MEMBERS["To use"] or keras.Layer not in bases:
+    if group or keras.Layer not in bases:
         return f"{full}.{name}"
     public = PUBLIC.get(f"{home.__module__.split('.')[1]}.{home.__name__}", ())
     return next((f"{one}.{name}" for one in public), None)
+
+
+def module_of(app: Any, module: str, name: str) -> str | None:
+    """Sphinx's event: the module with the source of a property; Sphinx finds that of all else."""
+    owner, _, member = name.partition(".")
+    value = getattr(getattr(importlib.import_module(module), owner), member, None)
+    return value.fget.__module__ if isinstance(value, property) else None
+
+
+def source_of(app: Any, module: str) -> tuple[str, dict]:
+    """Sphinx's event: a module's code, and the lines of its objects under inherited names too."""
+    analyzer = ModuleAnalyzer.for_module(module)
+    tags = dict(analyzer.find_tags())
+    for cls in map(_object, {full for fulls in PUBLIC.values() for full in fulls}):
+        for base in getattr(cls, "__mro__", ()):
+            for name in vars(base) if base.__module__ == module else ():
+                if f"{base.__name__}.{name}" in tags:
+                    tags.setdefault(f"{cls.__name__}.{name}", tags[f"{base.__name__}.{name}"])
+    return analyzer.code, tags
 
 
 def found_once(app: Any, env: Any) -> None:

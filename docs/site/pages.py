@@ -9,7 +9,6 @@ import json
 import re
 import shlex
 import subprocess
-import textwrap
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -50,7 +49,7 @@ TASKS = {
 GUIDES = [
     f"docs/{name}.md" for name in ("own_model", "examples", "questions", "likelihood", "data")
 ]
-MANY = 5  # members that a class may have on its page without a table; examples that are named
+MANY = 5  # members that a class may have without a table of them; examples that are named
 WIDGET = "application/vnd.jupyter.widget-view+json"
 # Functions of lessons that the site draws without a kernel, and the lesson's values they need.
 LIVE = {"move": ("z", "log_joint", "log_p"), "follow": (), "show": ()}
@@ -395,12 +394,14 @@ def api_pages() -> dict[str, str]:
     for name in docstrings.MODULES:
         found |= _module_pages(name)
     shapes = "\n".join(
-        f"```{{py:data}} {name}\n{alias.__metadata__[0]}\n```"
+        f"```{{py:data}} {name}\n{docstrings.as_markdown(alias.__metadata__[0])}\n```"
         for name, alias in docstrings.SHAPES.items()
     )
     models = "\n".join(_described(f".. autoclass:: vae_keras.typing.{n}") for n in docstrings.KINDS)
-    about = f"```{{py:module}} vae_keras.typing\n```\n\n{vae_keras.typing.__doc__}"
-    found["typing"] = f"# vae_keras.typing\n\n{about}\n{shapes}\n{models}\n"
+    about = _described(".. automodule:: vae_keras.typing\n   :no-members:")
+    found["typing"] = (
+        f"# typing\n\n{_imported('vae_keras', 'typing')}\n\n{about}\n{shapes}\n{models}\n"
+    )
     return found
 
 
@@ -427,14 +428,7 @@ def _module_pages(name: str) -> dict[str, str]:
     for full, value in values.items():
         one = full.rpartition(".")[2]
         if inspect.isclass(value) and not issubclass(value, (tuple, Exception)):
-            described = _described(_class(full, value))
-            parts = [
-                f"# {name}.{one}",
-                *_overview(full, value),
-                described,
-                *_used_in(rf"(?:{name}\.)?{one}\("),
-            ]
-            found[f"{name}/{one}"] = "\n\n".join(parts) + "\n"
+            found[f"{name}/{one}"] = _class_page(name, one, value)
         elif full in documented:
             lines.append(f".. auto{'class' if inspect.isclass(value) else 'function'}:: {full}")
         else:  # a list of names, or a dict by name
@@ -443,7 +437,8 @@ def _module_pages(name: str) -> dict[str, str]:
             docstrings.as_rst(None, "data", full, value, None, about)
             lines.append(f".. py:data:: {one}\n\n   {' '.join(about).strip()}\n\n   {names}")
     about = _described(f".. automodule:: vae_keras.{name}\n   :no-members:")
-    text = f"# vae_keras.{name}\n\n{about}\n\n{_contents(documented, 'name')}\n\n"
+    names = _contents(documented, "name")
+    text = f"# {name}\n\n{_imported('vae_keras', name)}\n\n{about}\n\n{names}\n\n"
     text += _trained() if name == "pretrained" else ""
     text += _described("\n\n".join(lines)) if lines else ""
     used = rf"(?:{name}\.(?:{'|'.join(module.__all__)})\b|from vae_keras\.{name} import)"
@@ -452,40 +447,52 @@ def _module_pages(name: str) -> dict[str, str]:
     return {name: text + (_subpages(menu) if found else "")} | found
 
 
-def _class(full: str, cls: type) -> str:
-    """The directive of a class: of a model or a layer with its members by `docstrings.MEMBERS`."""
-    if not issubclass(cls, docstrings.keras.Layer):
-        return f".. autoclass:: {full}\n   :inherited-members:"
+def _class_page(module: str, name: str, cls: type) -> str:
+    """How to import it, what it is and takes, then the members of a model or a layer by group."""
+    full, home = f"vae_keras.{module}.{name}", f"vae_keras.{module}"
+    if name in vae_keras.__all__:
+        home = "vae_keras"
+    is_layer = issubclass(cls, docstrings.keras.Layer)
+    members = "no-members" if is_layer else "inherited-members"
+    parts = [
+        f"# {name}",
+        _imported(home, name),
+        _described(f".. autoclass:: {full}\n   :{members}:"),
+        *(_sections(full, cls) if is_layer else []),
+        *_used_in(rf"(?:{module}\.)?{name}\("),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _sections(full: str, cls: type) -> list[str]:
+    """The members of a model or a layer, by `docstrings.MEMBERS`."""
     own = _members(cls)
     if issubclass(cls, vae_keras.layers.DistributionLayer):  # `build` does nothing in any of them
         own = [name for name in own if name != "build"] + ["event_shape"]  # which `__init__` sets
     groups = {title: [n for n in names if n in own] for title, names in docstrings.MEMBERS.items()}
-    rest = [name for name in own if not any(name in names for names in groups.values())]
+    of_keras = ", ".join(f"`{name}`" for name in groups.pop("As in Keras"))
+    rest = [n for n in own if not any(n in names for names in docstrings.MEMBERS.values())]
     source = inspect.getsource(cls)
     here = [name for name in rest if docstrings.is_defined_in(cls, name)]
-    here.sort(key=lambda name: source.index(f"def {name}("))
+    groups["For subclasses"] = sorted(here, key=lambda name: source.index(f"def {name}("))
     inherited = [
-        f":py:obj:`~{target}`" if (target := docstrings.described_at(full, name)) else f"``{name}``"
+        f"{{py:obj}}`~{target}`" if (target := docstrings.described_at(full, name)) else f"`{name}`"
         for name in rest
         if name not in here
     ]
-    parts = [f".. autoclass:: {full}\n   :no-members:"]
-    for title, names in (("To use", groups["To use"]), ("For subclasses", here)):
-        parts += [f".. rubric:: {title}"] * bool(names or (inherited and names is here))
-        parts += [_member(cls, name) for name in names]
-    parts += [f"Inherited: {', '.join(inherited)}."] * bool(inherited)
-    if names := groups["As in Keras"]:
-        parts += [".. rubric:: As in Keras", ", ".join(f"``{name}``" for name in names)]
-    return parts[0] + "".join(f"\n\n{textwrap.indent(part, '   ')}" for part in parts[1:])
+    parts = []
+    for title, names in groups.items():
+        last = inherited if title == "For subclasses" else []
+        parts += [f"## {title}"] * bool(names or last)
+        if title == docstrings.FIRST and len(names) > MANY:
+            parts += [_contents({f"{full}.{name}": getattr(cls, name) for name in names}, "member")]
+        parts += [_described("\n\n".join(_member(full, cls, name) for name in names))] * bool(names)
+        parts += [f"Inherited: {', '.join(last)}."] * bool(last)
+    return [*parts, *([f"## As in Keras\n\n{of_keras}."] if of_keras else [])]
 
 
-def _overview(full: str, cls: type) -> list[str]:
-    """A table of what a model or a layer is used by, if that is much."""
-    if not issubclass(cls, docstrings.keras.Layer):
-        return []
-    names = [name for name in docstrings.MEMBERS["To use"] if name in _members(cls)]
-    table = _contents({f"{full}.{name}": getattr(cls, name) for name in names}, "member")
-    return [table] if len(names) > MANY else []
+def _imported(home: str, name: str) -> str:
+    return f"```python\nfrom {home} import {name}\n```"
 
 
 def _members(cls: type) -> list[str]:
@@ -496,12 +503,12 @@ def _is_described(cls: type, name: str) -> bool:
     return any(docstrings.is_defined_in(base, name) for base in cls.__mro__)
 
 
-def _member(cls: type, name: str) -> str:
+def _member(full: str, cls: type, name: str) -> str:
     """The directive of a member; in the general index only where it is defined."""
     value = inspect.getattr_static(cls, name, None)
     kind = {property: "property", type(None): "attribute"}.get(type(value), "method")
     here = docstrings.is_defined_in(cls, name)
-    return f".. auto{kind}:: {name}" + ("" if here else "\n   :no-index-entry:")
+    return f".. auto{kind}:: {full}.{name}" + ("" if here else "\n   :no-index-entry:")
 
 
 def _used_in(pattern: str) -> list[str]:
@@ -547,4 +554,4 @@ def _place(name: str, source: str) -> int:
 
 
 def _summary(described: Any) -> str:
-    return (inspect.getdoc(described) or "").split("\n")[0].replace("|", r"\|")
+    return docstrings.as_markdown((inspect.getdoc(described) or "").split("\n")[0])

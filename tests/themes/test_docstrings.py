@@ -42,7 +42,7 @@ def module_of(name):
 
 OBJECTS = [
     *(obj for name in MODULES for obj in public(module_of(name))), AutoEncoder, VAE, FullVB,
-    MonteCarloEM, WakeSleep, VAE.fit, VAE.evaluate, VAE.encode, VAE.decode, VAE.elbo,
+    MonteCarloEM, WakeSleep, VAE.fit, VAE.save, VAE.evaluate, VAE.encode, VAE.decode, VAE.elbo,
     VAE.reconstruct, VAE.sample,
 ]  # fmt: skip
 EVERY_OBJECT = [obj for name in EVERY_MODULE for obj in public(module_of(name))]

@@ -91,9 +91,10 @@ def test_a_widget_is_shown_as_it_was_stored(number, settings):
 @pytest.mark.parametrize(
     ("docstring", "rst"),
     [
-        ("p(x|z) of (M, *event) -> w_j.", r"p(x\|z) of (M, \*event) → w\_j."),
+        ("p(x|z) of (M, *event) -> w_j.",
+         r"\ :math:`p(x|z)`\  of \ ``(M, *event)``\  → \ :math:`w_j`\ ."),
+        ("a | b, *not* n_de", r"a \| \ :math:`b`\ , *not* n\_de"),
         ("A *local* file.", "A *local* file."),
-        ("N(0, `stddev`^2)", r"N(0, \ ``stddev``\ ^2)"),
         ("see `sgvb_a`", r"see \ :py:obj:`sgvb_a <vae_keras.bounds.sgvb_a>`\ "),
         ("by `Bernoulli(2)`", r"by \ :py:obj:`Bernoulli(2) <vae_keras.layers.Bernoulli>`\ "),
         (">>> 2 * 3\n6", ">>> 2 * 3\n6"),
@@ -104,7 +105,8 @@ def test_a_widget_is_shown_as_it_was_stored(number, settings):
         ("Say:\n\n    a = sum_i x_i\n    b = grad z^(a - 1)",
          "Say:\n\n.. math::\n\n   "
          "a &= \\sum _i x_i \\\\\n   b &= \\nabla  z^{(a - 1)}"),
-        ("Returns:\n    All: (N,), nats,\n    of x.", "**Returns:** All: (N,), nats, of x."),
+        ("Returns:\n    All: (N,), nats,\n    of x.",
+         r"**Returns:** All: \ ``(N,)``\ , nats, of \ :math:`x`\ ."),
         ("Args:\n    a: one\n        more.\n    b: *two.",
          "**Args:**\n\n``a``\n    one more.\n\n``b``\n    \\*two."),
     ],
@@ -113,6 +115,29 @@ def test_a_docstring_says_what_it_said(docstring, rst):
     lines = docstring.split("\n")
     docstrings.as_rst(None, "module", "vae_keras.layers", None, None, lines)
     assert "\n".join(lines).rstrip("\n") == rst
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a log density, 28 x 20 in [-1, 1], as in appendix D or M2, i.e. a low one at 0.5", []),
+        ("Estimator A, x_train, x-axis, h(x) |", [r"h(x)"]),
+        ("E_q(z|x)[log p(x|z)], which is KL(q(z|x) || p(z)).",
+         [r"E_{q(z|x)}[\log  p(x|z)]", r"\operatorname{KL}(q(z|x) \,\Vert\, p(z))"]),
+        ("w adds w/2 |theta|^2; 1/N is N(0, 0.5^2)",
+         ["w", r"w/2 |\theta |^2", "1/N", r"\mathcal{N}(0, 0.5^2)"]),
+        ("where z = low (high / low)^u and a = 1 / (1 + exp(-a)) are x's",
+         [r"z = \operatorname{low} (\operatorname{high} / \operatorname{low})^u",
+          r"a = 1 / (1 + \exp (-a))", "x"]),
+        ("(M, *input) -> (n, height * width), (2,), (*batch), but (0, 1) and (a, if so)",
+         ["(M, *input)", "(n, height * width)", "(2,)", "(*batch)"]),
+        ("log\n    sigma^2(x)", [r"\log  \sigma ^2(x)"]),
+    ],
+)  # fmt: skip
+def test_formulas_in_a_sentence_are_found_and_no_words(text, found):
+    parts = docstrings._typeset(text, "\0{}\0".format, "\0{}\0".format, str).split("\0")
+    assert parts[1::2] == found
+    assert docstrings.as_markdown(f"`{text}`") == f"`{text}`"
 
 
 @pytest.mark.parametrize(
@@ -270,12 +295,24 @@ def test_a_class_has_a_page_with_all_of_its_methods(site):
         assert f"vae_keras.models.VAE.{method}" in page.ids, method
         assert f"#vae_keras.models.VAE.{method}" in page.links, method
     assert "vae_keras.models.VAE.summary" not in page.ids  # which is Keras's
-    # A table above the class has those to use, in a line each.
-    table = BeautifulSoup(page.file.read_text(), "html.parser").select_one("article h1 ~ * table")
-    rows = {row.td.get_text(): row.get_text(" ") for row in table.select("tbody tr")}
-    assert "Train on x" in rows["fit"]
-    to_use = docstrings.MEMBERS["To use"]
-    assert list(rows) == [name for name in to_use if hasattr(vae_keras.VAE, name)]
+    # First what it is, then what one uses, in a table and then one by one; the rest after that.
+    html = BeautifulSoup(page.file.read_text(), "html.parser").article
+    assert html.pre.get_text() == "from vae_keras import VAE\n"
+    order = [tag.get_text() for tag in html.select("h1, h2, dl.class > dt .descname, th.head")]
+    titles = [docstrings.FIRST, "Less often needed", "For subclasses", "As in Keras", "Examples"]
+    shown = [text.removesuffix("¶").removesuffix("#") for text in order]
+    assert shown == ["VAE", "VAE", titles[0], "member", "what it is", *titles[1:]]
+    rows = {row.td.get_text(): row.get_text(" ") for row in html.select("table tbody tr")}
+    assert "Train on" in rows["fit"]
+    first = docstrings.MEMBERS[docstrings.FIRST]
+    assert list(rows) == [name for name in first if hasattr(vae_keras.VAE, name)]
+    assert "vae_keras.models.VAE.forget_programs" in page.ids
+    # The source of each, of an inherited method and a property too.
+    source = "../../_modules/vae_keras/models"
+    assert f"{source}/trainer.html#VAE.fit" in page.links
+    assert f"{source}/latent_variable.html#VAE.prior" in page.links
+    back = site["_modules/vae_keras/models/trainer.html"].links
+    assert "../../../api/models/VAE.html#vae_keras.models.VAE.fit" in back
     # Those for subclasses only where they are defined, with a link to them.
     assert "vae_keras.models.VAE.train_step" in page.ids
     assert "vae_keras.models.VAE.record_bound" not in page.ids
@@ -520,6 +557,13 @@ def test_a_search_finds(opened):
     methods = results.get_by_text(re.compile(r"^vae_keras\.models\.\w+\.elbo$"))
     owners = [text.split(".")[2] for text in methods.all_inner_texts()]
     assert owners == ["VAE", "AutoEncoder"]
+    # Of the library's objects VAE's own: not all those in the package vae_keras.
+    page = opened("search.html?q=VAE")
+    results = page.locator("#search-results")
+    expect(results).to_contain_text("Search finished", timeout=20_000)
+    names = results.locator(".kind-object a").all_inner_texts()
+    assert names
+    assert [name for name in names if "vae" not in name.removeprefix("vae_keras.").lower()] == []
 
 
 @pytest.mark.long

@@ -138,9 +138,9 @@ class LatentVariableModel(Trainer):
         return run(self.decoder, z, training)
 
     def decay(self, variables: list[keras.Variable]) -> tf.Tensor:
-        """w/2 |weights|^2: for w = 1/N, -log N(weights; 0, I) / N up to a constant (MAP).
+        """w/2 |W|^2: for w = 1/N, -log N(W; 0, I) / N up to a constant (MAP).
 
-        The weights are those of `variables` with two or more dimensions. Biases of any shape and
+        W are those of `variables` with two or more dimensions. Biases of any shape and
         the weights of a learned p(z) are excluded.
         """
         own = [id(w) for w in getattr(self._prior, "weights", ())]

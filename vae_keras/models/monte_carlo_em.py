@@ -20,10 +20,10 @@ BURN_IN = 50  # transitions of a new chain, to infer z without a kept chain
 class MonteCarloEM(LatentVariableModel):
     """A decoder trained on HMC draws from its exact posterior, one per datapoint.
 
-    Each training datapoint keeps its own chain. A visit moves the chain by one HMC transition (E),
-    then updates the decoder's weights several times with the z drawn (M). All chains share one step
-    size, which is continually adapted to the target acceptance rate. Ten or more chains preserve
-    p(z|x); a single chain has up to 3% too little variance.
+    Each training datapoint keeps its own chain. A visit moves the chain by one HMC transition
+    (E-step), then updates the decoder's weights several times with the z drawn (M-step). All chains
+    share one step size, which is continually adapted to the target acceptance rate. Ten or more
+    chains preserve p(z|x); a single chain has up to 3% too little variance.
 
     Args:
         decoder: a Keras model that ends in a distribution layer: z of shape (M, latent) -> p(x|z).
@@ -51,13 +51,18 @@ class MonteCarloEM(LatentVariableModel):
         ValueError: before any training, for settings out of range, for a decoder without a gradient
             in z, and for data that do not fit.
 
-    >>> import numpy as np
-    >>> from vae_keras import MonteCarloEM, networks
-    >>> model = MonteCarloEM(networks.bernoulli_decoder(2, 8, 3), n_train=20)
-    >>> model.compile()
-    >>> history = model.fit(np.ones((20, 3)), verbose=0)
-    >>> print(model.samples_evaluated)  # 20 visits
-    300
+    >>> from vae_keras import MonteCarloEM, datasets, networks
+    >>> import keras
+    >>> keras.utils.set_random_seed(0)
+    >>> digits = datasets.load("mnist_5k").x_train[:500]
+    >>> decoder = networks.bernoulli_decoder(latent_dim=2, hidden=100, n_pixels=784)
+    >>> model = MonteCarloEM(decoder, n_train=500)
+    >>> model.compile(keras.optimizers.Adam(3e-3))
+    >>> history = model.fit(digits, epochs=5, verbose=0).history
+    >>> print(history["log_joint"][-1] > -220)  # log p(x, z): about -213 nats; at first -392
+    True
+    >>> print(model.samples_evaluated)  # 2,500 visits
+    37500
     """
 
     NETWORKS = ("decoder",)

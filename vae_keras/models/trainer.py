@@ -257,13 +257,13 @@ class Trainer(keras.Model):
             NonFiniteBoundError: if the bound becomes NaN or infinite. The model then has the last
                 kept copy of the weights with which it was finite.
 
-        >>> import numpy as np
-        >>> from vae_keras import VAE, networks
-        >>> vae = VAE(networks.gaussian_encoder(3, 8, 2), networks.bernoulli_decoder(2, 8, 3))
+        >>> from vae_keras import VAE, datasets, networks
+        >>> digits = datasets.load("mnist_5k")
+        >>> vae = VAE(networks.gaussian_encoder(784, 50, 5), networks.bernoulli_decoder(5, 50, 784))
         >>> vae.compile()
-        >>> history = vae.fit(np.ones((200, 3)), epochs=4, verbose=0).history
-        >>> print(len(history["elbo"]), vae.examples_seen)
-        4 800
+        >>> fitted = vae.fit(digits.x_train, epochs=3, validation_data=digits.x_test, verbose=0)
+        >>> print(round(fitted.history["val_elbo"][-1], -1), vae.examples_seen)  # nats
+        -210.0 12000
         """
         _inputs.check_use(self, "fit", **kwargs)
         devices = _replicas.count(self)
@@ -393,6 +393,17 @@ class Trainer(keras.Model):
 
         Raises:
             ValueError: for HDF5, which cannot hold the model, and for a prior that cannot be saved.
+
+        >>> import tempfile
+        >>> from vae_keras import VAE, networks
+        >>> import keras
+        >>> import numpy as np
+        >>> vae = VAE(networks.gaussian_encoder(3, 8, 2), networks.bernoulli_decoder(2, 8, 3))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     vae.save(f"{folder}/vae.keras")
+        ...     loaded = keras.saving.load_model(f"{folder}/vae.keras")
+        >>> np.array_equal(loaded.reconstruct(np.ones((1, 3))), vae.reconstruct(np.ones((1, 3))))
+        True
         """
         if str(filepath).endswith((".h5", ".hdf5")):
             raise ValueError(

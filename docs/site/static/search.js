@@ -34,8 +34,10 @@ document.addEventListener("DOMContentLoaded", () => { // before Sphinx's own, wh
     }
     first.push(...pages, ...sections);
     const listed = new Set(first.map(([page, title]) => `${page} ${title}`));
-    const others = perform(text, words, ...terms).filter(([page, title]) =>
-      !listed.has(`${page} ${title}`));
+    const asks = title => splitQuery(text.toLowerCase()).some(word => // all names have "vae_keras"
+      title.replace("vae_keras.", "").toLowerCase().includes(word));
+    const others = perform(text, words, ...terms).filter(([page, title, , , , , kind]) =>
+      !listed.has(`${page} ${title}`) && (kind !== "object" || asks(title)));
     const is_figure = ([page]) => page.startsWith("reproduce/"); // long tables, with every word
     return [...others.filter(is_figure), ...others.filter(one => !is_figure(one)), ...first.reverse()];
   };
