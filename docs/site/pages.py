@@ -99,7 +99,7 @@ def front_page() -> str:
     plane = f"## Walk in the latent plane\n\n{FRAME}"
     first = [by_title.pop(name) for name in ("Start", "Train a VAE")]
     result = by_title.pop("Does it match the paper?").split("\n\n")
-    result[1:1] = figures
+    result += figures
     del by_title["More"]  # a title that the README no longer has is an error, here and above
     parts = [title, about, cards, plane, what, *first, *result, *by_title.values()]
     return "\n\n".join(part.strip() for part in [*parts, CONTENTS.read_text()]) + "\n"
@@ -195,7 +195,7 @@ def _children(model: str, state: dict) -> list[dict]:
 def _shown(children: list[dict]) -> list[NotebookNode]:
     controls = [c for c in children if c.get("description")]
     settings = ", ".join(f"{c['description']} = {_set_to(c)}" for c in controls)
-    words = f"*As stored, with {settings}; in JupyterLab these are to be moved.*"
+    words = f"*As stored, with {settings}; in JupyterLab you can move these.*"
     shown = [nbformat.from_dict(out) for c in children for out in c.get("outputs", [])]
     return [*shown, new_output("display_data", {"text/markdown": words})]
 
@@ -283,7 +283,7 @@ def _drawn(name: str, folder: Path) -> list[str]:
     """The parts of a page on one committed figure, as Markdown."""
     record = json.loads((folder / f"{name}.json").read_text())
     shown = folder.relative_to(ROOT)
-    samples = record["parameters"].get("samples")
+    samples = max((run["samples"] for run in record["runs"]), default=None)
     size = f"{samples:,} training samples a model" if samples else "As drawn"
     tables = [folder / file for file in record["files"] if file.endswith(".csv")]
     return [

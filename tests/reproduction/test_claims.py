@@ -76,7 +76,7 @@ def test_one_panel_or_data_set_to_the_contrary_is_said(row, change, panel):
     assert verdicts(second(), third())[row] == claims.HOLDS
     assert verdicts(table, third())[row] == claims.BUT
     measured = claims.card(table, third()).measured[row]
-    assert ("in 3 of 4 panels; MNIST, N_z = 20: 0.0 times" in measured) == (row == 1)
+    assert ("in 3 of 4 panels; on MNIST, N_z = 20, 0.0 times" in measured) == (row == 1)
 
 
 @pytest.mark.parametrize(("apart", "said"), [(2.0, False), (20.0, True)])

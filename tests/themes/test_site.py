@@ -85,7 +85,7 @@ def test_a_widget_is_shown_as_it_was_stored(number, settings):
     text = nbformat.writes(still)
     assert pages.WIDGET not in text
     assert "widgets" not in still.metadata
-    assert f"As stored, with {settings}; in JupyterLab these are to be moved." in text
+    assert f"As stored, with {settings}; in JupyterLab you can move these." in text
 
 
 @pytest.mark.parametrize(

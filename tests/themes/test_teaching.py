@@ -444,7 +444,7 @@ SAID = [
     ),
     ("09", "moves it by about 0.05 nats: figure 4's table has -155.65",
      r"^lower bound of MNIST's test set: N nats", lambda n: abs(n + 155.65) < 0.1),
-    ("09", "has the same label for only 52%", r"^right: N%", lambda n: n == 52),
+    ("09", "only 52% get their own label", r"^right: N%", lambda n: n == 52),
     ("09", "has $z_1 = -3.34$, far out in the tail: only 0.0004 of the prior",
      r"^image 0: z_1 = N, share of the prior below it N", lambda *n: n == (-3.34, 0.0004)),
     (

@@ -94,10 +94,14 @@ def _faster(panels):
             f"times as many samples in {ahead.sum()} of {len(ahead)} panels"
         )
     measured += [
-        f"{TITLES[panel.dataset]}, N_z = {panel.latent_dim}: {panel.speed:.1f} times"
+        f"on {TITLES[panel.dataset]}, N_z = {panel.latent_dim}, {panel.speed:.1f} times"
         for panel in panels[~ahead].itertuples()
     ]
     return "AEVB converges faster than wake-sleep", verdict, "; ".join(measured)
+
+
+def _by(change):
+    return f"{'rises' if change >= 0 else 'falls'} by {abs(change):.1f}"
 
 
 def _superfluous(panels):
@@ -107,8 +111,8 @@ def _superfluous(panels):
         most = 0.01 * abs(before.test)
         changes.append(
             f"{TITLES[name]}, N_z = {before.latent_dim} to {end.latent_dim}: test bound "
-            f"{end.test - before.test:+.1f}, gap to the training bound "
-            f"{end.overfit - before.overfit:+.1f}, to {end.overfit:.1f}"
+            f"{_by(end.test - before.test)}, overfitting {_by(end.overfit - before.overfit)} to "
+            f"{end.overfit:.1f} nats"
         )
         lost.append(max(before.test - end.test, end.overfit - before.overfit) > most)
     verdict = HOLDS if not any(lost) else BUT if not all(lost) else NOT

@@ -263,7 +263,9 @@ def lower_bound(
     part.supxlabel("training samples evaluated", fontsize="medium")
     part.supylabel("lower bound (nats)", fontsize="medium")
     _log_samples(axes)
-    _suptitle(figure, " and ".join(dict.fromkeys(titles[name] for name, _ in panels)))
+    # The panels' titles name the data, in short.
+    if stand_ins := [titles[name] for name in titles if name in sizes and name not in TITLES]:
+        _suptitle(figure, " and ".join(stand_ins))
     _key(figure, table, drawn, _marks(table), [AT_REST] if rest else ())
     return figure
 
