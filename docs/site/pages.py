@@ -516,12 +516,13 @@ def _used_in(pattern: str) -> list[str]:
     found = []
     for page in (*GUIDES, *_below("notebooks", "*.ipynb")):
         text = (ROOT / page).read_text()
-        parts = re.split(r"^```(?:python)?$", text, flags=re.MULTILINE)  # Markdown, code, Markdown
+        title, code = text, re.findall(r"^```python$(.*?)^```$", text, re.DOTALL | re.MULTILINE)
         if page.endswith(".ipynb"):
             cells = nbformat.reads(text, as_version=4).cells
-            parts = [cells[0].source] + [c.source for c in cells if c.cell_type == "code"]
-        if any(re.search(rf"(?<![.\w]){pattern}", part) for part in parts[1:]):
-            found.append(f"[{parts[0].partition(chr(10))[0].removeprefix('# ')}](/{page})")
+            title, code = cells[0].source, [c.source for c in cells if c.cell_type == "code"]
+        if any(re.search(rf"(?<![.\w]){pattern}", part) for part in code):
+            (title, *_) = title.removeprefix("# ").split("\n")
+            found.append(f"[{title}](/{page})")
     return [f"## Examples\n\n{', '.join(found[:MANY])}."] if found else []
 
 
