@@ -4,6 +4,7 @@ The tree has the layout of the repository, so that the links between its pages w
 file that a page links to is copied as well.
 """
 
+import functools
 import inspect
 import json
 import re
@@ -513,6 +514,14 @@ def _member(full: str, cls: type, name: str) -> str:
 
 def _used_in(pattern: str) -> list[str]:
     """A section with pages whose code has that pattern, guides before lessons; none: no section."""
+    wanted = re.compile(rf"(?<![.\w]){pattern}")
+    found = [link for link, code in _code() if any(map(wanted.search, code))]
+    return [f"## Examples\n\n{', '.join(found[:MANY])}."] if found else []
+
+
+@functools.cache
+def _code() -> list[tuple[str, list[str]]]:
+    """A link to each guide and lesson, and its blocks of Python."""
     found = []
     for page in (*GUIDES, *_below("notebooks", "*.ipynb")):
         text = (ROOT / page).read_text()
@@ -520,10 +529,9 @@ def _used_in(pattern: str) -> list[str]:
         if page.endswith(".ipynb"):
             cells = nbformat.reads(text, as_version=4).cells
             title, code = cells[0].source, [c.source for c in cells if c.cell_type == "code"]
-        if any(re.search(rf"(?<![.\w]){pattern}", part) for part in code):
-            (title, *_) = title.removeprefix("# ").split("\n")
-            found.append(f"[{title}](/{page})")
-    return [f"## Examples\n\n{', '.join(found[:MANY])}."] if found else []
+        (title, *_) = title.removeprefix("# ").split("\n")
+        found.append((f"[{title}](/{page})", code))
+    return found
 
 
 def _trained() -> str:
