@@ -155,7 +155,7 @@ def of_sizes() -> str:
 
 def of_host() -> str:
     """Milliseconds per epoch of a model with next to no arithmetic, the median of the turns."""
-    found = read("speed/host").groupby("minibatches").median()
+    found = read("speed/host").groupby("minibatches").median(numeric_only=True)
     rows = [
         [f"{row.Index} minibatches", *(f"{ms:.1f}" for ms in row[1:])] for row in found.itertuples()
     ]

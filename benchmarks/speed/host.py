@@ -23,6 +23,7 @@ import pandas as pd
 import tensorflow as tf
 
 from vae_keras import VAE, networks
+from vae_keras.reproduction import provenance
 
 N, M, EPOCHS, TURNS = 50_000, 100, 100, 5
 
@@ -62,6 +63,7 @@ def main():
     """Print and write the table; see the module."""
     table = pd.DataFrame([row for k in (100, N // M) for row in measured(k)]).round(2)
     print(table, table.groupby("minibatches").median(), sep="\n")
+    table["device"] = provenance.device()
     table.to_csv(common.HERE / "host.csv", index=False)
 
 
