@@ -24,7 +24,8 @@ from nbformat.v4 import new_markdown_cell, new_output
 from sphinx.pycode import ModuleAnalyzer
 
 import vae_keras
-from vae_keras.reproduction import experiments, paper, paths
+from vae_keras import datasets
+from vae_keras.reproduction import experiments, paper, paths, style
 from vae_keras.reproduction.settings import FIGURES
 
 ROOT = paths.ROOT
@@ -54,6 +55,12 @@ MANY = 5  # members that a class may have without a table of them; examples that
 WIDGET = "application/vnd.jupyter.widget-view+json"
 # Functions of lessons that the site draws without a kernel, and the lesson's values they need.
 LIVE = {"move": ("z", "log_joint", "log_p"), "follow": (), "show": ()}
+
+# Columns of the committed tables, as the site names them; others lose their underscores.
+COLUMNS = {
+    "dataset": "data", "latent_dim": "$N_z$", "n_train": "$N_{train}$", "split": "measured on",
+    "lower_bound": "lower bound (nats)", "marginal_log_likelihood": "log p(x) (nats)",
+}  # fmt: skip
 
 
 def lay_out(tree: Path) -> None:
@@ -285,13 +292,16 @@ def _drawn(name: str, folder: Path) -> list[str]:
     record = json.loads((folder / f"{name}.json").read_text())
     shown = folder.relative_to(ROOT)
     samples = max((run["samples"] for run in record["runs"]), default=None)
-    size = f"{samples:,} training samples a model" if samples else "As drawn"
+    size = f": {samples:,} training samples a model" if samples else ""
     tables = [folder / file for file in record["files"] if file.endswith(".csv")]
     return [
-        f"## {size} ({shown})",
+        f"## Preset {shown.name}{size}",
         f"![{name}, as drawn in {shown}](../{shown}/{name}.png)",
-        _table(pd.DataFrame(how(record, str(shown)), columns=["how it came about", ""])),
         *[part for file in tables for part in _numbers(file)],
+        *_folded(
+            "How this was made: command, seeds, data, device, versions, files",
+            pd.DataFrame(how(record, str(shown)), columns=["", "this figure's"]),
+        ),
     ]
 
 
@@ -353,17 +363,16 @@ def _short(commit: str) -> str:
 def _numbers(file: Path) -> list[str]:
     """A committed table, or the ends of its curves, if short; and ours beside the paper's."""
     table = pd.read_csv(file)
+    link = f"../{file.relative_to(ROOT)}"
     parts = []
     if file.stem in ("fig_lower_bound", "fig_marginal_likelihood"):
         found = paper.differences(table)
         curve = list(found.columns[: list(found.columns).index("samples")])
         parts += [
-            "### Against the paper\n\nNats, at the last of the paper's own points on each curve; "
-            "difference: ours minus the paper's.",
-            _table(found.groupby(curve).tail(1)),
-            f"<details><summary>All {len(found)} points</summary>",
-            _table(found),
-            "</details>",
+            "### Against the paper\n\nOurs minus the paper's, in nats, at the last of the paper's "
+            "own points on each curve. [Where ours differs](../docs/differences.md) has more.",
+            _table(_ends(found.groupby(curve, sort=False).tail(1))),
+            *_folded(f"All {len(found)} of the paper's points", found),
         ]
     which = ""
     if len(table) > FEW and "samples" in table:
@@ -372,8 +381,36 @@ def _numbers(file: Path) -> list[str]:
         table = table.sort_values([*curve, "samples"]).groupby(curve, dropna=False).tail(1)
         which = ", where each curve ends"
     if len(table) <= FEW:
-        parts += [f"### {file.name}{which}", _table(table)]
+        parts += [f"### Numbers{which}", _table(_readable(table)), f"From [{file.name}]({link})."]
     return parts
+
+
+def _readable(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the names that the figures have, large numbers with commas, as text."""
+    named = {"dataset": datasets.TITLES, "algorithm": style.ALGORITHMS, "split": style.SPLITS}
+    table = table.dropna(axis=1, how="all").replace(named)
+    for name in table.select_dtypes("integer"):
+        table[name] = [f"{number:,}" for number in table[name]]
+    return table.rename(columns=lambda name: COLUMNS.get(name, name.replace("_", " ")))
+
+
+def _ends(last: pd.DataFrame) -> pd.DataFrame:
+    """A row per panel and algorithm, a column per split: the differences from the paper."""
+    size = "n_train" if "n_train" in last else "latent_dim"
+    keys = ["dataset", size, "algorithm"]
+    wide = last.assign(difference=last.difference.map("{:+.1f}".format)).pivot(
+        index=keys, columns="split", values="difference"
+    )
+    wide = wide.rename(columns=style.SPLITS).reset_index()
+    order = {"dataset": list(datasets.TITLES), "algorithm": list(style.ALGORITHMS)}
+    wide = wide.sort_values(
+        keys, key=lambda c: c.map(order[c.name].index) if c.name in order else c
+    )
+    return _readable(wide)
+
+
+def _folded(title: str, table: pd.DataFrame) -> list[str]:
+    return [f"<details><summary>{title}</summary>", _table(table), "</details>"]
 
 
 # ---------------------------------------------------------------------------------- the library
