@@ -349,12 +349,25 @@ def test_a_finger_scrolls_the_page_unless_it_drags_the_ring(page):
     assert z[1] > -3
 
 
+def original(page):
+    """The pixels of the image beside the reconstruction."""
+    data = page.evaluate(
+        """() => { const {width, height} = find("original");
+             const pen = find("original").getContext("2d");
+             return [...pen.getImageData(0, 0, width, height).data]; }"""
+    )
+    return np.reshape(data, (28, 28, 4))[..., 0]
+
+
 @pytest.mark.long
 def test_a_press_on_a_dot_shows_its_image_and_stays(page, two):
-    """While a mouse moves on; a press elsewhere, a drag or a key lets go."""
+    """While a mouse moves on; a press elsewhere, a drag or a key lets go.
+
+    Without a dot, the image is that of the nearest.
+    """
     codes, (dot, _) = dots(page), two
-    named, shown = page.locator("#picked"), "find('original').matches('.none')"
-    assert page.evaluate(shown)
+    named = page.locator("#picked")
+    assert "Nearest" in named.inner_text()
     press(page, codes[dot], aside=3)
     assert page.evaluate("state.dot") == dot
     np.testing.assert_allclose(page.evaluate("state.z"), codes[dot])
@@ -365,17 +378,17 @@ def test_a_press_on_a_dot_shows_its_image_and_stays(page, two):
     page.mouse.move(*at(page, [0, 0]))
     frame(page)
     assert page.evaluate("state.dot") == dot
-    original = page.evaluate(
-        """() => { const {width, height} = find("original");
-             const pen = find("original").getContext("2d");
-             return [...pen.getImageData(0, 0, width, height).data]; }"""
-    )
-    stored = images(held(PAGE)["digits"])[dot]
-    np.testing.assert_array_equal(np.reshape(original, (28, 28, 4))[..., 0], stored)
+    stored = images(held(PAGE)["digits"])
+    np.testing.assert_array_equal(original(page), stored[dot])
     page.locator("#plane").focus()
     page.keyboard.press("ArrowRight")
     frame(page)
-    assert page.evaluate(shown)
+    assert "Nearest" in named.inner_text()
+    page.evaluate("z => move(z)", [2.5, -3.5])
+    frame(page)
+    nearest = np.linalg.norm(codes - [2.5, -3.5], axis=1).argmin()
+    np.testing.assert_array_equal(original(page), stored[nearest])
+    page.evaluate("z => move(z)", codes[dot].tolist())
     page.keyboard.press("Enter")  # the nearest dot is that again
     assert page.evaluate("state.dot") == dot
     press(page, [2.5, -3.5])
@@ -414,7 +427,7 @@ def test_a_second_dot_begins_a_walk_on_a_line(page, two, motion):
     slider.fill("0.5")
     frame(page)
     np.testing.assert_allclose(page.evaluate("state.z"), (begin + end) / 2)
-    assert page.evaluate("find('original').matches('.none')")  # no image has this code
+    assert "Nearest" in page.locator("#picked").inner_text()  # no image has this code
     slider.press("Home")
     assert page.evaluate("state.dot") == two[0]
     press(page, [2.5, -3.5])
