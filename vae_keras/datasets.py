@@ -92,6 +92,11 @@ class Dataset:
         source: where it was found.
         y_train, y_test: digit labels (n,), the two factors of the synthetic faces (n, 2), or None.
         embedded: True if these are not the paper's data.
+
+    >>> from vae_keras import datasets
+    >>> digits = datasets.load("mnist_5k")
+    >>> print(digits.x_train.shape, digits.x_test.shape, digits.y_test[:4])
+    (4000, 784) (1000, 784) [0 7 9 9]
     """
 
     name: str
@@ -247,6 +252,11 @@ def locate(name: str) -> Path | None:
 
     Raises:
         DataError: if ``VAE_KERAS_DATA`` does not name a folder.
+
+    >>> from vae_keras import datasets
+    >>> file = datasets.locate("mnist")
+    >>> file is None or file.is_file()
+    True
     """
     folders = [keras_cache()]
     if configured := os.environ.get("VAE_KERAS_DATA"):
