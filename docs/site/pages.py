@@ -280,7 +280,9 @@ def folders(name: str) -> list[Path]:
         record = json.loads(file.read_text())
         return _recipe(record), record["parameters"].get("samples", 0)
 
-    return [file.parent for file in sorted(kept, key=order, reverse=True)]
+    found = [file.parent for file in sorted(kept, key=order, reverse=True)]
+    trained = any(json.loads(file.read_text())["runs"] for file in kept)
+    return found if trained else found[:1]  # figure 1 is the same under every preset
 
 
 def _recipe(record: dict) -> int:
