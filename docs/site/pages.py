@@ -233,8 +233,8 @@ def _live(name: str, children: list[dict], found: dict[str, Any]) -> str:
 
 
 def _control(control: dict) -> str:
-    name = control["description"]
-    if "value" in control:  # a slider, with a Greek name
+    name = control["description"].strip("$\\")
+    if "value" in control:  # a slider, with a Greek name in TeX
         ends = " ".join(f'{key}="{control[key]:g}"' for key in ("min", "max", "step", "value"))
         slider = f'<input type="range" name="{name}" {ends}>'
         return f"<label><i>&{name};</i>{slider}<output></output></label>"

@@ -147,7 +147,10 @@ def test_it_is_stored_as_it_ran(file):
     nbformat.validate(notebook)
     assert streams(notebook) == []
     counts = [cell.execution_count for cell in cells(notebook)]
-    assert counts == list(range(1, len(counts) + 1))
+    if file == NOTEBOOKS[0]:  # whose only cell says whether this machine is ready: not yet run
+        assert counts == [None]
+    else:
+        assert counts == list(range(1, len(counts) + 1))
     assert not re.search(r"/(work|tmp|home|root)/", file.read_text())
 
 
@@ -412,39 +415,38 @@ SAID = [
         lambda leads, goal, aevb, asleep: (leads, aevb, asleep) == (489_000, 489_000, 100_000),
     ),
     (
-        "08", "is 19 nats ahead. After 40 epochs it was 42 nats ahead",
+        "08", "is 14 nats ahead. After 40 epochs it was 41 nats ahead",
         r"^NegativeBinomial +N +N\nPoisson +N +N",
-        lambda a, b, of_a, of_b: (round(b - of_b), round(a - of_a)) == (19, 42),
+        lambda a, b, of_a, of_b: (round(b - of_b), round(a - of_a)) == (14, 41),
     ),
-    ("08", "the Poisson model gains 33 nats and the negative binomial 10",
+    ("08", "the Poisson model gains 38 nats and the negative binomial 11",
      r"^NegativeBinomial +N +N\nPoisson +N +N",
-     lambda a, b, of_a, of_b: (round(of_b - of_a), round(b - a)) == (33, 10)),
-    ("08", "are 11 to 19 nats ahead",
+     lambda a, b, of_a, of_b: (round(of_b - of_a), round(b - a)) == (38, 11)),
+    ("08", "are 16 to 20 nats ahead",
      r"^Normal +N .*\nLaplace +N .*\n\w+TriL +N .*\nGamma +N .*\nLogNormal +N ",
-     lambda *n: (round(min(n[3:]) - max(n[:3])), round(max(n[3:]) - min(n[:3]))) == (11, 19)),
-    ("08", "within eight nats: LogNormal is still 4 nats ahead of Normal, and Gamma is 2 behind",
+     lambda *n: (round(min(n[3:]) - max(n[:3])), round(max(n[3:]) - min(n[:3]))) == (16, 20)),
+    ("08", "within six nats: LogNormal is still 4 nats ahead of Normal, and Gamma is level",
      r"^Normal +\S+ +N\n\w+ +\S+ +N\n\w+ +\S+ +N\nGamma +\S+ +N\nLogNormal +\S+ +N",
-     lambda *n: max(n) - min(n) < 8 and (round(n[4] - n[0]), round(n[0] - n[3])) == (4, 2)),
+     lambda *n: max(n) - min(n) < 6 and (round(n[4] - n[0]), round(n[0] - n[3])) == (4, 0)),
     (
-        "08", "(\\mathbf{0}, \\mathbf{I})$, and 15 nats ahead with the learned prior",
+        "08", "(\\mathbf{0}, \\mathbf{I})$, and 12 nats ahead with the learned prior",
         r"^NegativeBinomial +\S+ +\S+ +N +N\nPoisson +\S+ +\S+ +N +N",
-        lambda *n: (round(n[0] - n[2]), round(n[1] - n[3])) == (19, 15),
+        lambda *n: (round(n[0] - n[2]), round(n[1] - n[3])) == (14, 12),
     ),
-    ("08", "adds 3 nats to the Poisson, and takes 0.4 from the negative",
+    ("08", "adds 3 nats to the Poisson, and 1 to the negative",
      r"^NegativeBinomial +\S+ +\S+ +N +N\nPoisson +\S+ +\S+ +N +N",
-     lambda *n: (round(n[3] - n[2]), round(n[0] - n[1], 1)) == (3, 0.4)),
-    ("08", "gains 33 nats. After 40 epochs the learned prior was 9 nats ahead",
-     r"^Poisson +N +N +N +N",
-     lambda plain, learned, later, _: (round(later - plain), round(learned - plain)) == (33, 9)),
+     lambda *n: (round(n[3] - n[2]), round(n[1] - n[0])) == (3, 1)),
+    ("08", "$\\mathcal{N}(\\mathbf{0}, \\mathbf{I})$ gains 38 nats",
+     r"^Poisson +N +N +N +N", lambda plain, _, later, __: round(later - plain) == 38),
     (
-        "08", "is 37 nats behind at $K = 1$, but ahead from $K = 5$ on, and 8 nats ahead",
+        "08", "is 14 nats behind at $K = 1$, but ahead from $K = 5$ on, and 5 nats ahead",
         r"^lower bound, L = 10: N nats at K = 1, N at K = 5, N .*\n+"
         r"importance-weighted, K = 10: N \D+ 1, N at K = 5, N ",
-        lambda *n: (round(n[0] - n[3]), n[4] > n[1], round(n[5] - n[2])) == (37, True, 8),
+        lambda *n: (round(n[0] - n[3]), n[4] > n[1], round(n[5] - n[2])) == (14, True, 5),
     ),
     ("09", "moves it by about 0.05 nats: figure 4's table has -155.65",
      r"^lower bound of MNIST's test set: N nats", lambda n: abs(n + 155.65) < 0.1),
-    ("09", "only 52% get their own label", r"^right: N%", lambda n: n == 52),
+    ("09", "has the same label in only 52% of cases", r"^right: N%", lambda n: n == 52),
     ("09", "has $z_1 = -3.34$, far out in the tail: only 0.0004 of the prior",
      r"^image 0: z_1 = N, share of the prior below it N", lambda *n: n == (-3.34, 0.0004)),
     (

@@ -111,8 +111,8 @@ def _superfluous(panels):
         most = 0.01 * abs(before.test)
         changes.append(
             f"{TITLES[name]}, N_z = {before.latent_dim} to {end.latent_dim}: test bound "
-            f"{_by(end.test - before.test)}, overfitting {_by(end.overfit - before.overfit)} to "
-            f"{end.overfit:.1f} nats"
+            f"{_by(end.test - before.test)}, overfitting {_by(end.overfit - before.overfit)} "
+            f"(from {before.overfit:.1f} to {end.overfit:.1f} nats)"
         )
         lost.append(max(before.test - end.test, end.overfit - before.overfit) > most)
     verdict = HOLDS if not any(lost) else BUT if not all(lost) else NOT
