@@ -52,7 +52,7 @@ html_title = f"vae_keras {version}"
 html_static_path = ["site/static"]
 html_favicon = html_logo = "site/static/favicon.svg"  # z -> x, as in figure 1
 html_css_files = ["site.css"]
-html_js_files = ["sidebar.js", "formulas.js", "explore.js", "theme.js"]
+html_js_files = ["sidebar.js", "article.js", "explore.js", "plane.js"]
 html_copy_source = False
 html_show_sphinx = False
 html_theme_options = {"top_of_page_buttons": []}

@@ -27,8 +27,9 @@ TYPE = {
     r" \\times ": "&nbsp;&times;&nbsp;",
     r" \\mid ": "&nbsp;|&nbsp;",
     r"\\log ": "log ",
+    r"\\mathcal\{N\}": "N",
     r"(\d)\^(\d+)": r"\1<sup>\2</sup>",
-    r"\bN_\{?(\w+)\}?": r"N<sub>\1</sub>",
+    r"\bN_(?:\\text)?\{?(\w+)\}?": r"N<sub>\1</sub>",
     r"\$": "",
 }
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

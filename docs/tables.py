@@ -230,7 +230,9 @@ def written(page: str) -> str:
 
     def made(found: re.Match) -> str:
         table = re.sub(r"\bN_(train|z)\b|10\^\d", lambda one: f"${one[0]}$", TABLES[found[2]]())
-        table = re.sub(r"(?<=[ /])[-+]0\.0(?!\d)", "0.0", table.replace("N_train", "N_{train}"))
+        table = re.sub(
+            r"(?<=[ /])[-+]0\.0(?!\d)", "0.0", table.replace("N_train", r"N_\text{train}")
+        )
         return f"{found[1]}{table}\n"
 
     return TABLE.sub(made, page)

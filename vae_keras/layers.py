@@ -5,9 +5,10 @@ Each maps a tensor of unconstrained parameters, usually the output of a `Dense` 
 network. The last axis of the input concatenates the kinds of parameters (for example all means,
 then all log variances):
 
-    posterior = DiagonalGaussian(20)
-    encoder = keras.Sequential([keras.layers.Dense(posterior.params_size), posterior])
-    q = encoder(x)                                  # a distribution: q.sample(), q.log_prob(z)
+    posterior = layers.DiagonalGaussian(20)
+    dense = keras.layers.Dense(posterior.params_size)
+    encoder = keras.Sequential([keras.Input((784,)), dense, posterior])
+    q = encoder(np.zeros((5, 784)))                 # a distribution: q.sample(), q.log_prob(z)
 
 They can end a Sequential, functional or subclassed model. To fit such a model by maximum likelihood
 with a plain `compile` and `fit`, use `NegativeLogLikelihood`. Because a distribution is not an
@@ -51,7 +52,7 @@ _register = keras.saving.register_keras_serializable(package="vae_keras")
 
 
 class DistributionLayer(keras.layers.Layer):
-    """Maps unconstrained parameters to a distribution: base of the layers below and of your own.
+    """Maps unconstrained parameters to a distribution: base of all layers here, and of your own.
 
     Input: (batch, ..., *event_shape[:-1], params_size). Output: a distribution with batch shape
     (batch, ...) and event shape `event_shape`, an int or a tuple of ints, all at least 1.
@@ -552,7 +553,7 @@ class NegativeLogLikelihood(keras.losses.Loss):
         loss = -sum_i w_i log p(y_i) / n
 
     Args:
-        args, kwargs: those of `keras.losses.Loss`, for example `reduction`.
+        name, reduction, dtype: as in `keras.losses.Loss`.
 
     Targets y have the distribution's shape; a last axis of size 1 may be left out, as in Keras's
     own losses.

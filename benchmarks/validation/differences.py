@@ -67,7 +67,8 @@ def table(found: pd.DataFrame, last: bool, begin: int | None = None) -> str:
             else:
                 cells += of_curve(points, last, 0 if curve["dataset"] == "frey_face" else 1)
         rows.append(cells)
-    return claims.markdown(pd.DataFrame(rows, columns=["panel", "", *heads]))
+    made = pd.DataFrame(rows, columns=["panel", "", *heads])
+    return claims.markdown(made.loc[:, (made != "").any()])  # of one seed there is no spread
 
 
 def main() -> None:

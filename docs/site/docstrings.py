@@ -104,8 +104,18 @@ def as_rst(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[s
     """Sphinx's event: change `lines`, a docstring, in place."""
     home = ".".join(name.split(".")[:3])
     blocks = re.split(r"\n\s*\n", "\n".join(lines).strip("\n"))
+    if what in ("method", "property"):
+        owner, member = name.split(".")[-2:]
+        blocks = [_of_another(block, owner, member) for block in blocks]
     text = "\n\n".join(_block(block, home) for block in blocks if block)
     lines[:] = [*text.split("\n"), ""]
+
+
+def _of_another(block: str, owner: str, member: str) -> str:
+    """An example that a model inherits and that is of a `VAE`: where it stands; or the block."""
+    if block.startswith(">>>") and "VAE(" in block and owner not in ("VAE", *block.split()):
+        return f"Example: `VAE.{member}()`."
+    return block
 
 
 def _block(block: str, home: str) -> str:

@@ -7,9 +7,11 @@ file that a page links to is copied as well.
 import functools
 import inspect
 import json
+import os
 import re
 import shlex
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -56,10 +58,13 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 # Functions of lessons that the site draws without a kernel, and the lesson's values they need.
 LIVE = {"move": ("z", "log_joint", "log_p"), "follow": (), "show": ()}
 
+# What a lesson folds, by the tag of the cell.
+FOLDED = {"hide-input": "this code", "hide-cell": "the solution"}
 # Columns of the committed tables, as the site names them; others lose their underscores.
 COLUMNS = {
-    "dataset": "data", "latent_dim": "$N_z$", "n_train": "$N_{train}$", "split": "measured on",
-    "lower_bound": "lower bound (nats)", "marginal_log_likelihood": "log p(x) (nats)",
+    "dataset": "data", "latent_dim": "$N_z$", "n_train": r"$N_\text{train}$",
+    "split": "measured on", "lower_bound": "lower bound (nats)",
+    "marginal_log_likelihood": "log p(x) (nats)",
 }  # fmt: skip
 
 
@@ -72,7 +77,7 @@ def lay_out(tree: Path) -> None:
         if file == "docs/figures.md":
             names = sorted(paths.NAMES, key=lambda name: (*ORDER, name).index(name))
             text += _subpages(f"../reproduce/{name}" for name in names)
-        if file == "docs/elsewhere.md":
+        if file == "docs/install.md":
             text += _subpages(["colab"])
         _write(tree, file, text)
     first, *lessons = _below("notebooks", "*.ipynb")
@@ -170,6 +175,10 @@ def _introduced(notebook: NotebookNode, tree: Path, file: str, how: str) -> Note
     linked = docstrings.linked("\0".join(cell.source for cell in prose)).split("\0")
     for cell, text in zip(prose, linked, strict=True):
         cell.source = text
+    for cell in notebook.cells:
+        for what in (FOLDED[tag] for tag in cell.metadata.get("tags", []) if tag in FOLDED):
+            said = {"code_prompt_show": f"Show {what}", "code_prompt_hide": f"Hide {what}"}
+            cell.metadata["mystnb"] = said
     return notebook
 
 
@@ -429,8 +438,9 @@ def api_pages() -> dict[str, str]:
     for task, modules in TASKS.items():
         rows = ["| module | what it is | names |", "| --- | --- | --- |", *map(_row, modules)]
         parts += [f"## {task}", "\n".join(rows)]
-    menu = _subpages(f"{name} <{name}>" for name in names)
-    found = {"index": "\n\n".join(part.strip() for part in parts) + menu}
+    parts.append("## On the command line\n\n[`python -m vae_keras`](commands.md) has commands.")
+    menu = _subpages([*(f"{name} <{name}>" for name in names), "commands"])
+    found = {"index": "\n\n".join(part.strip() for part in parts) + menu, "commands": _commands()}
     for name in docstrings.MODULES:
         found |= _module_pages(name)
     shapes = "\n".join(
@@ -443,6 +453,24 @@ def api_pages() -> dict[str, str]:
         f"# typing\n\n{_imported('vae_keras', 'typing')}\n\n{about}\n{shapes}\n{models}\n"
     )
     return found
+
+
+def _commands() -> str:
+    """What `--help` says, of all commands and of each."""
+    parts = [
+        "# Command line",
+        "`reproduce/run_all.sh` sets up `.venv` and passes its arguments to the command `figures`. "
+        "The lessons and these commands use `vae_keras.reproduction`, which may change with any "
+        "version, and is not described here.",
+    ]
+    for words in ("", " figures", " runs", " claims", " data"):
+        command = f"python -m vae_keras{words}"
+        text = subprocess.run(
+            [sys.executable, *command.split()[1:], "--help"],
+            env=os.environ | {"COLUMNS": "88"}, capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        parts.append(f"## {command}\n\n```text\n{text}```")
+    return "\n\n".join(parts) + "\n"
 
 
 def _row(name: str) -> str:

@@ -393,6 +393,12 @@ def test_a_press_on_a_dot_shows_its_image_and_stays(page, two):
     assert page.evaluate("state.dot") == dot
     press(page, [2.5, -3.5])
     assert page.evaluate("state.dot") is None
+    for lets_go in (lambda: press(page, codes[dot]), lambda: page.keyboard.press("Escape")):
+        press(page, codes[dot])
+        assert page.evaluate("state.dot") == dot
+        lets_go()
+        assert page.evaluate("state.dot") is None
+        np.testing.assert_allclose(page.evaluate("state.z"), codes[dot])
     if not touches(page):
         press(page, codes[dot])
         page.mouse.move(*at(page, [0, 0]))
@@ -430,6 +436,10 @@ def test_a_second_dot_begins_a_walk_on_a_line(page, two, motion):
     assert "Nearest" in page.locator("#picked").inner_text()  # no image has this code
     slider.press("Home")
     assert page.evaluate("state.dot") == two[0]
+    slider.fill("0.6")  # on the way: a dot that is pressed now ends a walk from the nearer end
+    page.evaluate("dot => press(dot)", 7)
+    assert page.evaluate("state.walk") == [two[1], 7]
+    page.wait_for_function("state.dot === 7")
     press(page, [2.5, -3.5])
     assert page.locator("#way path").count() == 0
     assert not slider.is_visible()

@@ -79,7 +79,7 @@ class LatentVariableModel(Trainer):
 
     @property
     def prior(self) -> tfd.Distribution:
-        """p(z), with the current weights if it is learned; None before `build` creates it."""
+        """p(z), with the current weights if the model learns it; None before `build` creates it."""
         return self._prior.now() if isinstance(self._prior, keras.Layer) else self._prior
 
     def __setattr__(self, name, value):

@@ -149,7 +149,7 @@ class Trainer(keras.Model):
         Drops earlier compiled programs, as `forget_programs()` does.
 
         Args:
-            optimizer: as in Keras. Default: Keras's Adagrad with step size 0.02, one of the paper's.
+            optimizer: as in Keras. Default: Keras's Adagrad, with one of the paper's rates, 0.02.
             steps_per_execution: minibatches per call of the compiled program. "auto": when `fit()`
                 reads an array, up to 100, or 1,000 on a GPU; else 1. Batch-level callbacks run once
                 per call.

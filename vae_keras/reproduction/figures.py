@@ -48,9 +48,9 @@ def _suptitle(figure: Figure, text: str) -> None:
 
 
 def _after(runs: Sequence[Run]) -> str:
-    """The training samples of the runs, or their range, as text for a title."""
+    """The training samples that the runs evaluated, or their range, as text for a title."""
     first, *more = sorted({run.samples for run in runs})
-    return f"after {first:,}{f' to {more[-1]:,}' if more else ''} training samples"
+    return f"after evaluating {first:,}{f' to {more[-1]:,}' if more else ''} training samples"
 
 
 def _in_two(title: str) -> str:
@@ -451,7 +451,7 @@ def differences(table: pd.DataFrame) -> Figure:
         axis.set_yscale("symlog", linthresh=LINEAR, linscale=1.2)
         like = table[(table.dataset == name) & (table.n_train.isna() == np.isnan(n_train))]
         most = max(2 * LINEAR, 1.1 * (like.difference.abs() + like.spread.fillna(0)).max())
-        each = (LINEAR, 20, 100) if most > 40 else (2, LINEAR, 20)
+        each = (LINEAR, 20, 100) if most > 40 else (2, LINEAR, 20 if most > 20 else 10)
         ticks = [tick for tick in each if tick < most]
         in_percent = "%" if name == "frey_face" else ""
         axis.set(

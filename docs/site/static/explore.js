@@ -38,11 +38,11 @@ const DRAWINGS = {
       return sum + Math.exp(log_q) * f(log_q, joint[i]);
     }, 0);
     const bound = of_mu => mean(of_mu, (log_q, log_joint) => log_joint - log_q);
-    const lower = bound(mu), gap = mean(mu, (log_q, log_joint) => log_q - (log_joint - top));
+    const lower = bound(mu), of_two = Math.round(100 * top) - Math.round(100 * lower);
     const drawn = range(0, z.length - 1, 5);
     const scale = nats => nats > -1 ? nats : -1 - Math.log10(-nats);
     return [
-      `bound ${shown(lower)} + gap ${shown(gap)} = ${shown(lower + gap)} nats`,
+      `bound ${shown(lower)} + gap ${shown(of_two / 100)} = ${shown(top)} nats`,
       picture(key("fill", "■", "posterior p(z|x)") + key("one", "━", "q(z)"),
         [-3, 3, range(-3, 3, 1), "z"], [0, 4, range(0, 4, 1), "density"], path =>
           path("fill", drawn.map(i => [z[i], Math.exp(joint[i] - top)]))
