@@ -451,7 +451,7 @@ def differences(table: pd.DataFrame) -> Figure:
         axis.set_yscale("symlog", linthresh=LINEAR, linscale=1.2)
         like = table[(table.dataset == name) & (table.n_train.isna() == np.isnan(n_train))]
         most = max(2 * LINEAR, 1.1 * (like.difference.abs() + like.spread.fillna(0)).max())
-        each = (LINEAR, 20, 100) if most > 40 else (2, LINEAR, 20 if most > 20 else 10)
+        each = (LINEAR, 20, 100) if most > 40 else (2, LINEAR, 20) if most > 20 else (2, 10)
         ticks = [tick for tick in each if tick < most]
         in_percent = "%" if name == "frey_face" else ""
         axis.set(
