@@ -580,9 +580,10 @@ def _member(full: str, cls: type, name: str) -> str:
 
 
 def _used_in(pattern: str) -> list[str]:
-    """A section with pages whose code has that pattern, guides before lessons; none: no section."""
+    """A section with pages whose code has that pattern, most often first; none: no section."""
     wanted = re.compile(rf"(?<![.\w]){pattern}")
-    found = [link for link, code in _code() if any(map(wanted.search, code))]
+    times = {link: len(wanted.findall("\n".join(code))) for link, code in _code()}
+    found = sorted(filter(times.get, times), key=lambda link: -times[link])
     return [f"## Examples\n\n{', '.join(found[:MANY])}."] if found else []
 
 
