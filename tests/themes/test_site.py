@@ -23,7 +23,8 @@ from oracles.scripts import load
 from playwright.sync_api import expect
 
 import vae_keras
-from vae_keras.reproduction import paper, paths
+from vae_keras import datasets
+from vae_keras.reproduction import paper, paths, style
 from vae_keras.reproduction.settings import FIGURES
 
 ROOT = paths.ROOT
@@ -676,6 +677,55 @@ def test_lesson_9_holds_the_plane_in_place_of_its_first_still(opened):
     expect(page.frame_locator("iframe.plane").locator("#z")).to_contain_text("z1")
     expect(page.frame_locator("iframe.plane").locator("h1")).to_be_hidden()  # as within a page
     expect(page.get_by_text("As stored, with")).to_have_count(1)  # the walk
+
+
+@pytest.mark.long
+def test_a_picture_opens_alone_and_a_comma_stays_with_its_formula(opened):
+    page = opened("docs/report.html")
+    assert page.evaluate("[...document.querySelectorAll('article img')].length") == 4
+    links = page.evaluate(
+        "[...document.querySelectorAll('article a > img')].map(i => [i.parentNode.href, i.src])"
+    )
+    assert len(links) == 4
+    assert all(href == source for href, source in links)
+    page = opened("notebooks/01_the_problem.html")
+    page.set_viewport_size({"width": 390, "height": 844})
+    ends = page.evaluate(
+        """[...document.querySelectorAll("span.math")]
+             .filter(m => /^[,.;:]/.test(m.nextSibling?.data))
+             .map(m => getComputedStyle(m.parentNode).whiteSpace)"""
+    )
+    assert len(ends) > 5
+    assert set(ends) == {"nowrap"}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_frame_of_the_plane_is_as_high_as_the_plane(opened, width):
+    page = opened("plane.html")
+    page.set_viewport_size({"width": width, "height": 900})
+    high = "document.querySelector('iframe.plane').offsetHeight"
+    inside = page.frame_locator("iframe.plane").locator("body")
+    expect(inside.locator("#z")).to_contain_text("z1")
+    page.wait_for_timeout(500)  # until both have settled
+    assert page.evaluate(high) == inside.evaluate("body => body.offsetHeight")
+
+
+@pytest.mark.long
+def test_a_figures_differences_have_a_row_for_each_curve(site):
+    for name, curves in (("fig_lower_bound", 18), ("fig_marginal_likelihood", 6)):
+        table = paper.differences(pd.read_csv(ROOT / f"figures/paper/{name}.csv"))
+        size = "n_train" if "n_train" in table else "latent_dim"
+        last = table.groupby(["dataset", size, "algorithm", "split"]).tail(1)
+        found = pages._ends(last)
+        assert len(found) == curves
+        one = last[(last[size] == last[size].max()) & (last.split == "test")].iloc[-1]
+        row = found[
+            (found.data == datasets.TITLES[one.dataset])
+            & (found.algorithm == style.ALGORITHMS[one.algorithm])
+        ].iloc[-1]
+        assert float(row["test set"]) == pytest.approx(one.difference, abs=0.06)
+        assert "$N" in found.columns[1]
 
 
 @pytest.mark.long
