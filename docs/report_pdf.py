@@ -44,12 +44,7 @@ def main(arguments: list[str]) -> int:
         return 1
     target = Path(arguments[0]) if arguments else PAGE.with_suffix(".pdf")
     text = MarkdownIt().enable("table").render(PAGE.read_text())
-    # Files of the repository, which a reader of the article finds by their names.
-    text = re.sub(
-        r'<a href="(?!http)(?:\.\./)*([^"#]*)[^"]*">(.*?)</a>',
-        lambda link: link[2] if link[1] in link[2] else f"{link[2]} (<code>{link[1]}</code>)",
-        text,
-    )
+    text = re.sub(r'<a href="(?!http)[^"]*">(.*?)</a>', r"\1", text)  # to files that lie elsewhere
     for plain, set_in_type in TYPE.items():
         text = re.sub(plain, set_in_type, text)
     if left := re.findall(r"\\\w+", text):

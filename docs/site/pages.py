@@ -211,7 +211,7 @@ def _children(model: str, state: dict) -> list[dict]:
 
 def _shown(children: list[dict]) -> list[NotebookNode]:
     controls = [c for c in children if c.get("description")]
-    settings = ", ".join(f"{c['description']} = {_set_to(c)}" for c in controls)
+    settings = ", ".join(f"{_called(c)} = {_set_to(c)}" for c in controls)
     words = f"*As stored, with {settings}; in JupyterLab you can move these.*"
     shown = [nbformat.from_dict(out) for c in children for out in c.get("outputs", [])]
     return [*shown, new_output("display_data", {"text/markdown": words})]
@@ -242,13 +242,17 @@ def _live(name: str, children: list[dict], found: dict[str, Any]) -> str:
 
 
 def _control(control: dict) -> str:
-    name = control["description"].strip("$\\")
-    if "value" in control:  # a slider, with a Greek name in TeX
+    name = _called(control)
+    if "value" in control:  # a slider, with a Greek name
         ends = " ".join(f'{key}="{control[key]:g}"' for key in ("min", "max", "step", "value"))
         slider = f'<input type="range" name="{name}" {ends}>'
         return f"<label><i>&{name};</i>{slider}<output></output></label>"
     options = "".join(f"<option>{option}</option>" for option in control["_options_labels"])
     return f'<label>{name}<select name="{name}">{options}</select></label>'
+
+
+def _called(control: dict) -> str:
+    return control["description"].strip("$\\")  # without its TeX
 
 
 def _set_to(control: dict) -> str:
