@@ -76,7 +76,7 @@ def test_the_latest_figures_come_first():
 
 @pytest.mark.parametrize(
     ("number", "settings"),
-    [("09", "z_1 = 0, z_2 = 0"), ("02", "datapoint = A, mu = -0.2, sigma = 0.3")],
+    [("09", "z_1 = -0.3, z_2 = -1.8"), ("02", "datapoint = A, mu = -0.2, sigma = 0.3")],
 )
 def test_a_widget_is_shown_as_it_was_stored(number, settings):
     (file,) = ROOT.glob(f"notebooks/{number}_*.ipynb")

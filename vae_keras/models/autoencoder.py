@@ -34,10 +34,10 @@ class AutoEncoder(LatentVariableModel):
             or "IW", the importance-weighted bound. Default: B, or A with a warning if the KL has
             no closed form.
         n_samples: L, the number of samples of z per datapoint.
-        weight_decay: w adds w/2 |theta|^2 to the loss, over the weights of both networks that have
-            two or more dimensions. Biases, vectors and a learned prior's parameters are excluded.
-            1/N is a prior N(0, I) on these weights, its log density divided by the N training
-            points (MAP); 0 is maximum likelihood.
+        weight_decay: adds `weight_decay` |W|^2 / 2 to the loss, W the weights of both networks that
+            have two or more dimensions. Biases, vectors and a learned prior's parameters are
+            excluded. 1/N is a prior N(0, I) on these weights, its log density divided by the N
+            training points (MAP); 0 is maximum likelihood.
         seed: seed of the noise. Default: drawn from Python's generator, which
             `keras.utils.set_random_seed` seeds.
 

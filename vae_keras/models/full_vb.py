@@ -32,7 +32,7 @@ class FullVB(VAE):
     Args:
         encoder, decoder, prior, estimator, n_samples, seed: as in `VAE`.
         n_train: N, the number of training datapoints, over which the KL of q(theta) is spread.
-        weight_decay: w adds w/2 |phi|^2 over the encoder's parameters to the loss.
+        weight_decay: adds `weight_decay` |phi|^2 / 2 to the loss, over the encoder's parameters.
         kl_weight: as in `VAE`, for the KL of q(z|x) only; the KL of q(theta) has weight 1.
         kwargs: those of `keras.Model`, such as `name`.
 
@@ -128,7 +128,7 @@ class FullVB(VAE):
         return likelihood
 
     def decay(self, variables: list[keras.Variable]) -> tf.Tensor:
-        """KL(q(theta) || N(0, I)) / N, and the encoder's w/2 |phi|^2."""
+        """KL(q(theta) || N(0, I)) / N, and the encoder's `weight_decay` |phi|^2 / 2."""
         del variables  # encoder and decoder have different priors
         prior = tfd.Normal(0.0, 1.0)
         kl = [tf.reduce_sum(tfd.kl_divergence(q, prior)) for q in self.q_theta()]

@@ -23,7 +23,7 @@ class LatentVariableModel(Trainer):
     Args:
         networks: Keras models, in the order of `NETWORKS`.
         prior: p(z), a TFP distribution or a `priors.Learned`; None if `build` creates it.
-        weight_decay: w adds w/2 |theta|^2 over the trained weights to the loss. Biases, vectors
+        weight_decay: adds `weight_decay` |W|^2 / 2 to the loss, W trained weights. Biases, vectors
             and a learned prior's parameters are excluded.
         seed: seed of the noise; None: drawn from Python's generator.
 
@@ -138,7 +138,7 @@ class LatentVariableModel(Trainer):
         return run(self.decoder, z, training)
 
     def decay(self, variables: list[keras.Variable]) -> tf.Tensor:
-        """w/2 |W|^2: for w = 1/N, -log N(W; 0, I) / N up to a constant (MAP).
+        """`weight_decay` |W|^2 / 2: for 1/N, -log N(W; 0, I) / N up to a constant (MAP).
 
         W are those of `variables` with two or more dimensions. Biases of any shape and
         the weights of a learned p(z) are excluded.

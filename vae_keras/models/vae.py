@@ -33,19 +33,19 @@ class VAE(AutoEncoder):
         estimator: "A" (equation 6), "B" (equation 7) or "IW" (importance-weighted). Default: B,
             or A with a warning if the KL has no closed form.
         n_samples: L, the number of samples of z per datapoint.
-        weight_decay: adds weight_decay/2 |W|^2 to the loss, the metric `weight_decay`, W the
+        weight_decay: adds `weight_decay` |W|^2 / 2 to the loss, the metric of that name, W the
             matrices and kernels only. 1/N is the paper's prior N(0, I) on these (the paper has it
             on all parameters).
         kl_weight: weight of the KL term in the training loss (beta in beta-VAE): training maximises
-            `reconstruction` - `kl_weight` `kl`. Default 1: the paper's bound. A number of at least
+            `reconstruction - kl_weight * kl`. Default 1: the paper's bound. A number of at least
             0, or a `keras.optimizers.schedules.LearningRateSchedule`, called with the number of
             iterations of the optimiser, counted from 0.
         seed: seed of the noise. Default: drawn from Python's generator.
         kwargs: those of `keras.Model`, such as `name`.
 
     `kl_weight` does not change the metrics `elbo`, `reconstruction` and `kl`. In training, `loss`
-    is `weight_decay` - (`reconstruction` - `kl_weight` `kl`). Evaluation measures the bound: there
-    `loss` is `weight_decay` - `elbo`.
+    is `weight_decay - (reconstruction - kl_weight * kl)`. Evaluation measures the bound: there
+    `loss` is `weight_decay - elbo`.
 
     Raises:
         ValueError: as `AutoEncoder` does; for a posterior that is not reparameterised; for a

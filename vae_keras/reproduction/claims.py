@@ -107,12 +107,14 @@ def _by(change):
 def _superfluous(panels):
     changes, lost = [], []
     for name in (name for name in TITLES if name in set(panels.dataset)):
-        *_, before, end = panels[panels.dataset == name].sort_values("latent_dim").itertuples()
+        rows = [*panels[panels.dataset == name].sort_values("latent_dim").itertuples()]
+        before, end = rows[-2:]
+        shown = {row.latent_dim: f"{row.overfit:.1f}" for row in (rows[0], before, end)}
         most = 0.01 * abs(before.test)
         changes.append(
             f"{TITLES[name]}, N_z = {before.latent_dim} to {end.latent_dim}: test bound "
-            f"{_by(end.test - before.test)}, overfitting {_by(end.overfit - before.overfit)} "
-            f"(from {before.overfit:.1f} to {end.overfit:.1f} nats)"
+            f"{_by(end.test - before.test)}, overfitting {', '.join(shown.values())} nats for "
+            f"N_z = {', '.join(map(str, shown))}"
         )
         lost.append(max(before.test - end.test, end.overfit - before.overfit) > most)
     verdict = HOLDS if not any(lost) else BUT if not all(lost) else NOT
