@@ -5,6 +5,10 @@ Each maps a tensor of unconstrained parameters, usually the output of a `Dense` 
 network. The last axis of the input concatenates the kinds of parameters (for example all means,
 then all log variances):
 
+    import keras
+    import numpy as np
+    from vae_keras import layers
+
     posterior = layers.DiagonalGaussian(20)
     dense = keras.layers.Dense(posterior.params_size)
     encoder = keras.Sequential([keras.Input((784,)), dense, posterior])

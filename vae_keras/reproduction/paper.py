@@ -122,6 +122,15 @@ def interpolated(curves: pd.DataFrame) -> pd.DataFrame:
     return filled.set_axis(curves.index)
 
 
+def _reaches(curve: pd.Series, goal: float) -> float:
+    """The samples at which a curve first reaches `goal`, linearly in log samples; NaN: never."""
+    (at,) = np.nonzero(curve.to_numpy() >= goal)
+    if not at.size:
+        return np.nan
+    last = slice(max(at[0] - 1, 0), at[0] + 1)
+    return float(np.exp(np.interp(goal, curve.iloc[last], np.log(curve.index[last]))))
+
+
 def claims(table: pd.DataFrame) -> pd.DataFrame:
     """The quantities behind the paper's conclusions from figure 2, one row per panel, in nats.
 
@@ -147,7 +156,7 @@ def claims(table: pd.DataFrame) -> pd.DataFrame:
         needs = {}
         for name in ("aevb", "wake_sleep"):
             at = curve[name].test[each[name].test.notna().any(axis=1)]  # at its own points
-            needs[name] = at.index[at >= goal].min()
+            needs[name] = _reaches(at, goal)
         speed = np.nan_to_num(needs["wake_sleep"] / needs["aevb"])
         rows.append((*panel, ahead.min(), least, speed, end.test, end.train - end.test))
     columns = [*_PANEL, "leads_from", "least_lead", "speed", "test", "overfit"]
