@@ -297,6 +297,8 @@ def test_frey_face_says_that_it_needs_scipy(monkeypatch, tmp_path, capsys):
 def test_an_unknown_name():
     with pytest.raises(ValueError, match="unknown data set 'MNIST': one of mnist, frey_face"):
         datasets.load("MNIST")
+    with pytest.raises(ValueError, match="'mnist_5k': one of mnist, frey_face"):
+        datasets.locate("mnist_5k")
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,7 @@ def test_pixels_are_read_as_the_model_reads_them(make_vae):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        ({"dims": []}, "dims is empty: give some of 0 to 1"),
         ({"dims": [2]}, "no dimension 2: it has 2, numbered from 0 to 1"),
         ({"dims": [-1]}, "no dimension -1"),
         ({"dims": [0.5]}, r"no dimension 0\.5"),

@@ -251,6 +251,7 @@ def locate(name: str) -> Path | None:
         name: "mnist" or "frey_face".
 
     Raises:
+        ValueError: for another name.
         DataError: if ``VAE_KERAS_DATA`` does not name a folder.
 
     >>> from vae_keras import datasets
@@ -258,6 +259,8 @@ def locate(name: str) -> Path | None:
     >>> file is None or file.is_file()
     True
     """
+    if name not in _REMOTE:
+        raise ValueError(f"no file is of a data set {name!r}: one of {', '.join(_REMOTE)}")
     folders = [keras_cache()]
     if configured := os.environ.get("VAE_KERAS_DATA"):
         folders.insert(0, Path(configured).expanduser())

@@ -47,6 +47,8 @@ def traversal(
     if len(shape) != 1:
         raise ValueError(f"z is of shape {shape}, but a traversal needs vectors (d,): flatten it")
     dims = list(range(shape[0]) if dims is None else dims)
+    if not dims:
+        raise ValueError(f"dims is empty: give some of 0 to {shape[0] - 1}, or None for all")
     if bad := [dim for dim in dims if dim not in range(shape[0])]:
         raise ValueError(
             f"z has no dimension {bad[0]}: it has {shape[0]}, numbered from 0 to {shape[0] - 1}"

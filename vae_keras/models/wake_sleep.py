@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
@@ -66,7 +67,7 @@ class WakeSleep(AutoEncoder):
         seed: int | None = None,
         **kwargs: Any,
     ):
-        if clip is not None and not (len(clip) == 2 and clip[0] < clip[1]):
+        if clip is not None and not (np.shape(clip) == (2,) and clip[0] < clip[1]):
             raise ValueError(f"clip is {clip!r}, but must be None or (low, high), low below high")
         _checks.check_fixed_prior(prior, "wake-sleep")
         super().__init__(
