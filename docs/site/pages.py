@@ -289,13 +289,14 @@ def folders(name: str) -> list[Path]:
     found = ROOT.glob(f"figures/*/{name}.json")
     kept = [file for file in found if not listed or str(file.relative_to(ROOT)) in listed]
 
-    def order(file: Path) -> tuple:
-        record = json.loads(file.read_text())
-        return _recipe(record), record["parameters"].get("samples", 0)
+    records = {file.parent: json.loads(file.read_text()) for file in kept}
 
-    found = [file.parent for file in sorted(kept, key=order, reverse=True)]
-    trained = any(json.loads(file.read_text())["runs"] for file in kept)
-    return found if trained else found[:1]  # figure 1 is the same under every preset
+    def order(folder: Path) -> tuple:
+        return _recipe(records[folder]), records[folder]["parameters"].get("samples", 0)
+
+    ordered = sorted(records, key=order, reverse=True)
+    trained = any(record["runs"] for record in records.values())
+    return ordered if trained else ordered[:1]  # figure 1 is the same under every preset
 
 
 def _recipe(record: dict) -> int:
