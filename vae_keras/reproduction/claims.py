@@ -126,12 +126,12 @@ def _superfluous(panels):
 
 def _at(table, samples):
     """(n_train, algorithm, split) -> log p(x) at `samples` in nats, averaged over the seeds."""
-    curves = table.groupby(["n_train", "algorithm", "split", "samples"])
-    curves = curves.marginal_log_likelihood.mean()
-    return {
-        key: float(np.interp(samples, curve.index.get_level_values("samples"), curve))
-        for key, curve in curves.groupby(level=[0, 1, 2])
-    }
+    curves = table.pivot_table(
+        "marginal_log_likelihood", "samples", ["n_train", "algorithm", "split", "seed"]
+    )
+    curves = paper.interpolated(curves.reindex(curves.index.union([samples])))
+    means = curves.T.groupby(level=["n_train", "algorithm", "split"]).mean().T
+    return means.ffill().loc[samples]  # or where a curve ends
 
 
 def _fastest(table):
