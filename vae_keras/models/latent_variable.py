@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from vae_keras import _checks, _programs, _streams, _supports, distributions
-from vae_keras.models import _inputs
+from vae_keras.models import _inputs, _means
 from vae_keras.models.trainer import Trainer
 from vae_keras.pixels import intensities
 from vae_keras.typing import Codes, Data, Minibatch, Nats
@@ -75,7 +75,7 @@ class LatentVariableModel(Trainer):
         for name, network in zip(self.NETWORKS, networks, strict=True):
             setattr(self, name, network)
         self._prior, self.weight_decay = prior, weight_decay
-        self._means = [keras.metrics.Mean(name) for name in self.METRICS]
+        self._means = _means.made(self.METRICS)
 
     @property
     def prior(self) -> tfd.Distribution:
@@ -155,11 +155,7 @@ class LatentVariableModel(Trainer):
 
     def record(self, n: tf.Tensor, values: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
         """Add `values` of a minibatch of size `n`, scalars or (n,), to the metrics of METRICS."""
-        for mean, value in zip(self._means, values, strict=True):
-            if value.shape.rank == 0:  # a mean over the minibatch; a device's part may be empty
-                mean.update_state(tf.where(n > 0, value, 0.0), sample_weight=n)
-            else:
-                mean.update_state(value)
+        _means.add(self._means, n, values)
         return {mean.name: mean.result() for mean in self._means}
 
     @property
@@ -169,14 +165,10 @@ class LatentVariableModel(Trainer):
 
     def reset_metrics(self) -> None:
         """As in Keras."""
-        alone = self.distribute_strategy.num_replicas_in_sync == 1
+        _means.reset(self._means)
         for metric in self.metrics:
-            if not (alone and metric in self._means):
+            if metric not in self._means:
                 metric.reset_state()
-                continue
-            zero = tf.constant(0, metric.dtype)
-            for variable in metric.variables:  # by one operation each: Keras's assign takes ten
-                tf.raw_ops.AssignVariableOp(resource=variable.value.handle, value=zero)
 
     def _measured(self, settings: tuple, program: Callable, x: Data, size: int) -> Nats:
         """`program(x)` of each datapoint, (N,), compiled for `settings`, `size` at a time."""
