@@ -1,5 +1,7 @@
 """Walking over an array: the same is learned as step by step, in orders that can be told before."""
 
+import threading
+
 import keras
 import numpy as np
 import pytest
@@ -88,6 +90,27 @@ def test_rows_begin_where_a_callback_has_brought_the_model(make_vae, x):
         on_train_begin=lambda logs: later._examples_seen.value.assign(250)
     )
     assert visited(later, x, (None, 2), callbacks=[restore]) == seen[250:]
+
+
+def test_minibatches_are_gathered_ahead_unless_a_model_may_draw_them(make_vae, x):
+    """A thread would draw noise in another order, and once too often."""
+    gathered, drawn, threads, seen = make_vae(), make_vae(), [], []
+
+    def draw(array, rows):
+        threads.append(threading.current_thread())
+        seen.extend(rows.ravel())
+        return tf.gather(array, rows)
+
+    drawn.minibatch = draw
+    for vae in (gathered, drawn):
+        vae.compile(jit_compile=False, steps_per_execution=1)
+        back = keras.callbacks.LambdaCallback(  # to the model's beginning, before the third epoch
+            on_epoch_begin=lambda epoch, logs, vae=vae: vae._examples_seen.assign(250 * (epoch % 2))
+        )
+        vae.fit(x, epochs=3, verbose=0, callbacks=[back])
+    assert threads == 9 * [threading.main_thread()]
+    assert seen[500:] == seen[:250] != seen[250:500]
+    assert_same(gathered.get_weights(), drawn.get_weights())
 
 
 def test_steps_per_epoch(make_vae, x):

@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from vae_keras.typing import Data
 
 MOST_MINIBATCHES = 100  # in one call of the compiled program
 MOST_ON_GPU = 1000  # the same on a GPU
-MOST_BYTES = 2**29  # of them together
+MOST_BYTES = 2**28  # of them together, while as many are gathered for the next call
 SIZES = (1, 2, 4, 8, 16, 32, 64, MOST_MINIBATCHES)  # numbers that it is compiled for
 MOST_PARTIAL_SIZES = 4  # sizes of last minibatches to compile for; others run without XLA
 
@@ -59,29 +59,40 @@ class Loop:
         """Whether a program is for minibatches of one size: XLA's are, and those of a GPU."""
         return self.model.jit_compile or _programs.on_gpu()
 
-    def __call__(self, array: tf.Tensor, rows: np.ndarray, size: int, room: int) -> Any:
-        """Train on these rows, `size` at a time, and return the metrics.
+    def gathered(self, array: tf.Tensor, rows: np.ndarray, size: int, room: int) -> list[tuple]:
+        """These rows in minibatches of `size`, to call with; the last may be smaller.
 
         The program is compiled for `room` minibatches, at least the number of whole ones.
         """
-        minibatch, sizes = self.model.minibatch, self._partial_sizes
+
+        def minibatch(rows):
+            with tf.device(array.device):  # a thread does not know the scope that the caller set
+                return self.model.minibatch(array, rows)
+
+        sizes, stacks = self._partial_sizes, []
         full, partial = divmod(len(rows), size)
         if full:
             whole = rows[: full * size].reshape(full, size)
-            stack = minibatch(array, whole if full == room else np.resize(whole, (room, size)))
+            stack = minibatch(whole if full == room else np.resize(whole, (room, size)))
             # If the loop's length is known, a GPU need not wait for the host after each step.
             known = _programs.on_gpu() and full == room
-            logs = self._many(stack, full if known else tf.constant(full))
+            stacks.append((stack, full if known else tf.constant(full)))
         rest = rows[full * size :]
         if partial and self._fixed_sizes and len(sizes | {partial}) > MOST_PARTIAL_SIZES:
-            logs = self._programs[1](minibatch(array, rest))
+            stacks.append((minibatch(rest), None))
         elif partial:
             sizes.add(partial)
-            logs = self._many(minibatch(array, rest[None]), tf.constant(1))
+            stacks.append((minibatch(rest[None]), tf.constant(1)))
+        return stacks
+
+    def __call__(self, stacks: list[tuple]) -> Any:
+        """Train on what `gathered` returned, and return the metrics."""
+        for stack, minibatches in stacks:
+            many, one = self._programs = self._programs or self._compile()
+            logs = one(stack) if minibatches is None else self._many(many, stack, minibatches)
         return logs
 
-    def _many(self, stack, minibatches):
-        many, _ = self._programs = self._programs or self._compile()
+    def _many(self, many, stack, minibatches):
         if self.model.run_eagerly or tf.config.functions_run_eagerly():
             return many(stack, minibatches)
         # Kept here too, since a tf.function takes half a millisecond to find what it has traced.
@@ -100,9 +111,12 @@ class Walk:
     """One `fit` on an array x, (N, *input), M = `size` datapoints at a time.
 
     `shuffle` and `steps_per_epoch` are as in `Trainer.fit`. `at_once`: minibatches per call of the
-    program; None: chosen here. With several devices, Keras iterates over the minibatches. With one,
-    the walk is the model's train function: each call trains on the next part of an epoch, and the
-    stream that Keras iterates over holds nothing.
+    program; None: chosen here. `ahead`: whether a thread may gather the minibatches of the next
+    call, as it may not where they are drawn: the order of draws must not depend on threads.
+
+    With several devices, Keras iterates over the minibatches. With one, the walk is the model's
+    train function: each call trains on the next part of an epoch, and the stream that Keras
+    iterates over holds nothing.
     """
 
     logs: Any = None  # what the last call returned
@@ -115,6 +129,7 @@ class Walk:
         shuffle: bool | str,
         steps_per_epoch: int | None,
         at_once: int | None,
+        ahead: bool,
     ):
         per_epoch = -(-len(x) // size)
         if steps_per_epoch is not None:
@@ -124,7 +139,8 @@ class Walk:
                     f"minibatches: give 1 to {per_epoch}, and more epochs if needed"
                 )
             per_epoch = steps_per_epoch
-        self.loop, self.size, self.shuffle, self.per_epoch = loop, size, shuffle, per_epoch
+        self.loop, self.size, self.shuffle, self.ahead = loop, size, shuffle, ahead
+        self.per_epoch = per_epoch
         self.length = per_epoch * size  # rows per epoch
         if shuffle not in ENDLESS:
             self.length = min(self.length, len(x))
@@ -135,8 +151,9 @@ class Walk:
         # Few sizes for any number of data sets, since XLA keeps a program for each.
         sizes = (size for size in SIZES if size >= self.at_once)
         self._room = at_once or next(sizes, self.at_once)
-        self._begins = itertools.cycle(range(0, self.length, self.at_once * size))
-        self._next: tuple[int, Future] | None = None  # an epoch's `before`, and its rows
+        self._per_call = self.at_once * size  # rows
+        self._begins = itertools.cycle(range(0, self.length, self._per_call))
+        self._expected = -1  # examples seen when the prepared epoch begins
 
     def _epoch(self, before):
         """The rows of the epoch that begins after `before` examples."""
@@ -144,24 +161,31 @@ class Walk:
         with tf.device("CPU"):  # a GPU would draw them after all that it has to do
             return _orders.rows(seed, before, n, self.length, self.shuffle)
 
-    def _draw(self, before):
-        return before, self._drawing.submit(lambda: self._epoch(before).numpy())
+    def _parts(self, before):
+        """What each call trains on, endlessly, for a thread to prepare during the call before."""
+        rows = self._threads.submit(self._epoch, before)
+        while True:
+            before += self.length
+            # A whole epoch ahead, since a part may take less time than drawing an order.
+            drawn, rows = rows.result().numpy(), self._threads.submit(self._epoch, before)
+            for begin in range(0, self.length, self._per_call):
+                part = drawn[begin : begin + self._per_call]
+                yield self._gathered(part) if self.ahead else part
 
-    def _rows_after(self, before):
-        """The rows of an epoch, drawn in a thread while the epoch before it runs."""
-        if self._next is None or self._next[0] != before:  # the first; or a model was restored
-            self._next = self._draw(before)
-        rows = self._next[1].result()
-        self._next = self._draw(before + self.length)
-        return rows
+    def _gathered(self, rows):
+        return self.loop.gathered(self.array, rows, self.size, self._room)
 
     def __call__(self, iterator: Iterator) -> Any:
         """Train on the next part of the epoch and return the metrics."""
-        begin = next(self._begins)
-        if begin == 0:
-            self._rows = self._rows_after(self.loop.model.examples_seen)
-        part = self._rows[begin : begin + self.at_once * self.size]
-        self.logs = self.loop(self.array, part, self.size, self._room)
+        if next(self._begins) == 0:
+            seen = self.loop.model.examples_seen
+            if seen != self._expected:  # the first epoch; or a callback restored a model
+                self._ahead = self._parts(seen)
+                self._next = self._threads.submit(next, self._ahead)
+            self._expected = seen + self.length
+        part = self._next.result()
+        self._next = self._threads.submit(next, self._ahead)
+        self.logs = self.loop(part if self.ahead else self._gathered(part))
         return self.logs
 
     @contextlib.contextmanager
@@ -174,7 +198,7 @@ class Walk:
         model.make_train_function()  # drops outdated programs
         of_streams, model.train_function = model.train_function, self
         try:
-            with executing(model, self.at_once), ThreadPoolExecutor(1) as self._drawing:
+            with executing(model, self.at_once), ThreadPoolExecutor(2) as self._threads:
                 yield tf.data.Dataset.from_tensors(0).repeat().with_options(_calm())
         finally:
             if model.train_function is self:  # else a callback has recompiled the model

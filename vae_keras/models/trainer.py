@@ -273,7 +273,10 @@ class Trainer(keras.Model):
         self._build_optimizer()
         callbacks = guarded(callbacks, self)
         if hasattr(x, "shape"):
-            walk = _walks.Walk(self._loop, x, size, shuffle, steps_per_epoch, self._minibatches)
+            ahead = getattr(self.minibatch, "__func__", None) is Trainer.minibatch
+            walk = _walks.Walk(
+                self._loop, x, size, shuffle, steps_per_epoch, self._minibatches, ahead
+            )
             stream, shuffle, steps_per_epoch = walk.stream(devices), False, walk.per_epoch
         else:
             stream = _inputs.not_empty(self, x)
