@@ -28,6 +28,17 @@ def test_they_are_kerass_means(means):
     assert [float(mean.count) for mean in means] == [104, 104]
 
 
+def test_each_may_be_updated_as_in_keras(means):
+    _means.add(means, tf.constant(2), [tf.constant(5.0), tf.constant([1.0, 3.0])])
+    own = [keras.metrics.Mean(), keras.metrics.Mean()]
+    own[0].update_state([5.0, 5.0])
+    own[1].update_state([1.0, 3.0])
+    for mean in (means[1], own[1]):
+        mean.update_state(7.0)
+        mean.update_state([8.0, 4.0], sample_weight=[0.5, 2.0])
+    assert values(means) == values(own)
+
+
 def test_they_are_0_before_any_datapoint(means):
     """A device may have none of a minibatch, and the mean over none is NaN."""
     _means.add(means, tf.constant(0), [tf.constant(np.nan), tf.zeros(0)])

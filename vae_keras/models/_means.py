@@ -23,6 +23,14 @@ class Mean(keras.metrics.Metric):
         """The number of datapoints."""
         return tf.convert_to_tensor(self.state)[1, self.k]
 
+    def update_state(self, values: tf.Tensor, sample_weight: tf.Tensor | None = None) -> None:
+        """As in Keras, for a subclass with a step of its own."""
+        values = tf.cast(values, tf.float32)
+        weights = 1.0 if sample_weight is None else tf.cast(sample_weight, tf.float32)
+        weights = tf.broadcast_to(weights, tf.shape(values))
+        sums = tf.stack([tf.reduce_sum(values * weights), tf.reduce_sum(weights)])
+        self.state.assign_add(sums[:, None] * tf.one_hot(self.k, self.state.shape[1]))
+
     def result(self) -> tf.Tensor:
         """As in Keras; 0 before the first datapoint."""
         return tf.math.divide_no_nan(tf.convert_to_tensor(self.state)[0, self.k], self.count)
