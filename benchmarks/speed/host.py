@@ -39,7 +39,7 @@ def measured(minibatches: int) -> list[dict]:
 
     def loop():
         for _ in range(EPOCHS * N // (minibatches * M)):
-            logs = vae._loop([(stack, tf.constant(minibatches))])
+            logs = vae._loop([(stack, minibatches)])
         return float(logs["loss"])
 
     def fit():

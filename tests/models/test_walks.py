@@ -1,6 +1,8 @@
 """Walking over an array: the same is learned as step by step, in orders that can be told before."""
 
+import gc
 import threading
+import weakref
 
 import keras
 import numpy as np
@@ -9,6 +11,7 @@ import tensorflow as tf
 from oracles.weights import assert_same
 
 from vae_keras import VAE, _orders
+from vae_keras.callbacks import StopAtSamples
 from vae_keras.models import _walks
 
 
@@ -111,6 +114,28 @@ def test_minibatches_are_gathered_ahead_unless_a_model_may_draw_them(make_vae, x
     assert threads == 9 * [threading.main_thread()]
     assert seen[500:] == seen[:250] != seen[250:500]
     assert_same(gathered.get_weights(), drawn.get_weights())
+
+
+@pytest.mark.parametrize(("epochs", "begins"), [(2, [0, 250]), (9, [0, 250, 500, 750])])
+def test_orders_are_drawn_two_epochs_ahead_at_most_and_nothing_is_kept(
+    epochs, begins, make_vae, x, monkeypatch
+):
+    """Of nine epochs a callback ends all but two."""
+    vae, walks, drawn, epoch = make_vae(), [], [], _walks.Walk._epoch
+
+    def draw(walk, before):
+        walks.append(weakref.ref(walk))
+        drawn.append(before)
+        return epoch(walk, before)
+
+    monkeypatch.setattr(_walks.Walk, "_epoch", draw)
+    gc.disable()  # for a cycle would keep the data until it comes
+    try:
+        vae.fit(x, epochs=epochs, verbose=0, callbacks=[StopAtSamples(500)])
+        assert not any(walk() for walk in walks)
+    finally:
+        gc.enable()
+    assert drawn == begins
 
 
 def test_steps_per_epoch(make_vae, x):

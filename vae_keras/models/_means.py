@@ -16,7 +16,14 @@ class Mean(keras.metrics.Metric):
 
     def __init__(self, name: str, state: keras.Variable, k: int):
         super().__init__(name=name)
-        self.state, self.k = state, k
+        self.k, self._of_all = k, lambda: state
+        if k == 0:
+            self._found = state  # by Keras, which must find it once
+
+    @property
+    def state(self) -> keras.Variable:
+        """The variable that all means share."""
+        return self._of_all()
 
     @property
     def count(self) -> tf.Tensor:
@@ -24,12 +31,21 @@ class Mean(keras.metrics.Metric):
         return tf.convert_to_tensor(self.state)[1, self.k]
 
     def update_state(self, values: tf.Tensor, sample_weight: tf.Tensor | None = None) -> None:
-        """As in Keras, for a subclass with a step of its own."""
+        """As in Keras, for a subclass with a step of its own; values are a scalar, or (n,)."""
         values = tf.cast(values, tf.float32)
+        if values.shape.rank > 1:
+            raise ValueError(
+                f"the metric {self.name} was given values of shape {values.shape}: give a scalar, "
+                "or one value per datapoint"
+            )
         weights = 1.0 if sample_weight is None else tf.cast(sample_weight, tf.float32)
         weights = tf.broadcast_to(weights, tf.shape(values))
         sums = tf.stack([tf.reduce_sum(values * weights), tf.reduce_sum(weights)])
-        self.state.assign_add(sums[:, None] * tf.one_hot(self.k, self.state.shape[1]))
+        self.state.assign_add(tf.where(self._own(), sums[:, None], 0.0))
+
+    def _own(self):
+        # For tf.where: 0 times another mean, if that is NaN, would be NaN.
+        return tf.range(self.state.shape[1]) == self.k
 
     def result(self) -> tf.Tensor:
         """As in Keras; 0 before the first datapoint."""
@@ -37,8 +53,7 @@ class Mean(keras.metrics.Metric):
 
     def reset_state(self) -> None:
         """As in Keras."""
-        others = 1.0 - tf.one_hot(self.k, self.state.shape[1])
-        self.state.assign(tf.convert_to_tensor(self.state) * others)
+        self.state.assign(tf.where(self._own(), 0.0, tf.convert_to_tensor(self.state)))
 
 
 def made(names: Sequence[str]) -> list[Mean]:
@@ -50,17 +65,19 @@ def made(names: Sequence[str]) -> list[Mean]:
 
 
 def add(means: list[Mean], n: tf.Tensor, values: Sequence[tf.Tensor]) -> None:
-    """Add a minibatch of n datapoints: of each mean a scalar, or (n,) values."""
-    n = tf.cast(n, tf.float32)
-    sums = []
+    """Add a minibatch of n datapoints: of each mean a scalar, or one value per datapoint."""
+    n, sums, counts = tf.cast(n, tf.float32), [], []
     for _, value in zip(means, values, strict=True):
         value = tf.cast(value, tf.float32)
-        # A scalar is a mean over the minibatch; a device's part may be empty.
-        sums.append(tf.reduce_sum(value) if value.shape.rank else tf.where(n > 0, value * n, 0.0))
-    means[0].state.assign_add(tf.stack([sums, [n] * len(means)]))
+        scalar = value.shape.rank == 0  # a mean over the minibatch; a device's part may be empty
+        sums.append(tf.where(n > 0, value * n, 0.0) if scalar else tf.reduce_sum(value))
+        counts.append(n if scalar else tf.cast(tf.size(value), tf.float32))
+    if means:
+        means[0].state.assign_add(tf.stack([sums, counts]))
 
 
 def reset(means: list[Mean]) -> None:
     """Reset all of them, by one operation: Keras's assign takes ten."""
-    state = means[0].state
-    state.value.assign(np.zeros(state.shape, "float32"), read_value=False)
+    if means:
+        state = means[0].state
+        state.value.assign(np.zeros(state.shape, "float32"), read_value=False)

@@ -64,25 +64,19 @@ class Loop:
 
         The program is compiled for `room` minibatches, at least the number of whole ones.
         """
-
-        def minibatch(rows):
-            with tf.device(array.device):  # a thread does not know the scope that the caller set
-                return self.model.minibatch(array, rows)
-
-        sizes, stacks = self._partial_sizes, []
+        minibatch, sizes = self.model.minibatch, self._partial_sizes
+        stacks: list[tuple] = []
         full, partial = divmod(len(rows), size)
         if full:
             whole = rows[: full * size].reshape(full, size)
-            stack = minibatch(whole if full == room else np.resize(whole, (room, size)))
-            # If the loop's length is known, a GPU need not wait for the host after each step.
-            known = _programs.on_gpu() and full == room
-            stacks.append((stack, full if known else tf.constant(full)))
+            stack = minibatch(array, whole if full == room else np.resize(whole, (room, size)))
+            stacks.append((stack, full))
         rest = rows[full * size :]
         if partial and self._fixed_sizes and len(sizes | {partial}) > MOST_PARTIAL_SIZES:
-            stacks.append((minibatch(rest), None))
+            stacks.append((minibatch(array, rest), None))
         elif partial:
             sizes.add(partial)
-            stacks.append((minibatch(rest[None]), tf.constant(1)))
+            stacks.append((minibatch(array, rest[None]), 1))
         return stacks
 
     def __call__(self, stacks: list[tuple]) -> Any:
@@ -93,26 +87,29 @@ class Loop:
         return logs
 
     def _many(self, many, stack, minibatches):
+        parts = tf.nest.flatten(stack)
+        # If the loop's length is known, a GPU need not wait for the host after each step.
+        known = _programs.on_gpu() and minibatches == len(parts[0])
+        length = minibatches if known else tf.constant(minibatches)
         if self.model.run_eagerly or tf.config.functions_run_eagerly():
-            return many(stack, minibatches)
+            return many(stack, length)
         # Kept here too, since a tf.function takes half a millisecond to find what it has traced.
-        known = minibatches if isinstance(minibatches, int) else None
         of_any = 0 if self._fixed_sizes else 2  # leading axes of any size: traced once for all
-        key = known, *((x.dtype, *x.shape[of_any:]) for x in tf.nest.flatten(stack))
+        key = known and minibatches, *((x.dtype, *x.shape[of_any:]) for x in parts)
         if key not in self._traced:
             like = tf.nest.map_structure(
                 lambda x: tf.TensorSpec((*of_any * [None], *x.shape[of_any:]), x.dtype), stack
             )
-            self._traced[key] = many.get_concrete_function(like, minibatches)
-        return self._traced[key](stack, minibatches)
+            self._traced[key] = many.get_concrete_function(like, length)
+        return self._traced[key](stack, length)
 
 
 class Walk:
     """One `fit` on an array x, (N, *input), M = `size` datapoints at a time.
 
-    `shuffle` and `steps_per_epoch` are as in `Trainer.fit`. `at_once`: minibatches per call of the
-    program; None: chosen here. `ahead`: whether a thread may gather the minibatches of the next
-    call, as it may not where they are drawn: the order of draws must not depend on threads.
+    `shuffle`, `epochs` and `steps_per_epoch` are as in `Trainer.fit`. `at_once`: minibatches per
+    call of the program; None: chosen here. `ahead`: whether a thread may gather the minibatches of
+    the next call. It may not where they are drawn: the order of draws must not depend on threads.
 
     With several devices, Keras iterates over the minibatches. With one, the walk is the model's
     train function: each call trains on the next part of an epoch, and the stream that Keras
@@ -120,6 +117,8 @@ class Walk:
     """
 
     logs: Any = None  # what the last call returned
+    _ahead: Any = None  # what the calls train on,
+    _next: Any = None  # and the next of it, once a thread has prepared it
 
     def __init__(
         self,
@@ -127,6 +126,7 @@ class Walk:
         x: Data,
         size: int,
         shuffle: bool | str,
+        epochs: int,
         steps_per_epoch: int | None,
         at_once: int | None,
         ahead: bool,
@@ -140,7 +140,7 @@ class Walk:
                 )
             per_epoch = steps_per_epoch
         self.loop, self.size, self.shuffle, self.ahead = loop, size, shuffle, ahead
-        self.per_epoch = per_epoch
+        self.per_epoch, self._epochs = per_epoch, epochs  # at most, of those to come
         self.length = per_epoch * size  # rows per epoch
         if shuffle not in ENDLESS:
             self.length = min(self.length, len(x))
@@ -161,16 +161,20 @@ class Walk:
         with tf.device("CPU"):  # a GPU would draw them after all that it has to do
             return _orders.rows(seed, before, n, self.length, self.shuffle)
 
-    def _parts(self, before):
-        """What each call trains on, endlessly, for a thread to prepare during the call before."""
+    def _parts(self, before, epochs):
+        """What each call trains on, for a thread to prepare during the call before."""
         rows = self._threads.submit(self._epoch, before)
-        while True:
+        for left in reversed(range(epochs)):
+            drawn = rows.result().numpy()
             before += self.length
-            # A whole epoch ahead, since a part may take less time than drawing an order.
-            drawn, rows = rows.result().numpy(), self._threads.submit(self._epoch, before)
+            if left:  # an epoch ahead, since a part may take less time than drawing an order
+                rows = self._threads.submit(self._epoch, before)
             for begin in range(0, self.length, self._per_call):
                 part = drawn[begin : begin + self._per_call]
-                yield self._gathered(part) if self.ahead else part
+                if self.ahead:
+                    with tf.device(self.array.device):  # the caller's scope is not the thread's
+                        part = self._gathered(part)
+                yield part
 
     def _gathered(self, rows):
         return self.loop.gathered(self.array, rows, self.size, self._room)
@@ -180,11 +184,12 @@ class Walk:
         if next(self._begins) == 0:
             seen = self.loop.model.examples_seen
             if seen != self._expected:  # the first epoch; or a callback restored a model
-                self._ahead = self._parts(seen)
+                self._ahead = self._parts(seen, self._epochs)
                 self._next = self._threads.submit(next, self._ahead)
+            self._epochs -= 1
             self._expected = seen + self.length
         part = self._next.result()
-        self._next = self._threads.submit(next, self._ahead)
+        self._next = self._threads.submit(next, self._ahead, None)
         self.logs = self.loop(part if self.ahead else self._gathered(part))
         return self.logs
 
@@ -201,6 +206,7 @@ class Walk:
             with executing(model, self.at_once), ThreadPoolExecutor(2) as self._threads:
                 yield tf.data.Dataset.from_tensors(0).repeat().with_options(_calm())
         finally:
+            self._ahead = self._next = None  # or the data would wait for the garbage collector
             if model.train_function is self:  # else a callback has recompiled the model
                 model.train_function = of_streams
 

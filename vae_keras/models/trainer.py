@@ -275,7 +275,7 @@ class Trainer(keras.Model):
         if hasattr(x, "shape"):
             ahead = getattr(self.minibatch, "__func__", None) is Trainer.minibatch
             walk = _walks.Walk(
-                self._loop, x, size, shuffle, steps_per_epoch, self._minibatches, ahead
+                self._loop, x, size, shuffle, epochs, steps_per_epoch, self._minibatches, ahead
             )
             stream, shuffle, steps_per_epoch = walk.stream(devices), False, walk.per_epoch
         else:

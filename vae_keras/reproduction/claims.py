@@ -80,7 +80,7 @@ def _spread(panel):
         panel.pivot_table("lower_bound", "samples", ["algorithm", "seed"])
     ).T
     spread = curves.groupby("algorithm").std().T.dropna(how="all")
-    return np.nan if spread.empty else spread.ffill().iloc[-1].max()
+    return np.nan if spread.empty else spread.ffill().bfill().iloc[-1].max()
 
 
 def _faster(panels):
@@ -131,7 +131,7 @@ def _at(table, samples):
     )
     curves = paper.interpolated(curves.reindex(curves.index.union([samples])))
     means = curves.T.groupby(level=["n_train", "algorithm", "split"]).mean().T
-    return means.ffill().loc[samples]  # or where a curve ends
+    return means.ffill().bfill().loc[samples]  # or where a curve ends or begins
 
 
 def _fastest(table):
