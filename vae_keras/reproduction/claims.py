@@ -80,7 +80,7 @@ def _spread(panel):
         panel.pivot_table("lower_bound", "samples", ["algorithm", "seed"])
     ).T
     spread = curves.groupby("algorithm").std().T.dropna(how="all")
-    return np.nan if spread.empty else spread.ffill().bfill().iloc[-1].max()
+    return np.nan if spread.empty else spread.ffill().iloc[-1].max()
 
 
 def _faster(panels):
