@@ -157,7 +157,7 @@ def iwae(monkeypatch, tmp_path):
     """With a row after the second and the fourth pass, of few samples."""
     module = load("benchmarks/validation/iwae.py")
     assert module.SAMPLES == 5000
-    small = {"POINTS": [2, 4], "ALL_FROM": 4, "SAMPLES": 7, "SAVED_EVERY": 1}
+    small = {"ALL_FROM": 4, "SAMPLES": 7, "SAVED_EVERY": 1}
     for name, value in {**small, "TABLE": tmp_path / "iwae.csv"}.items():
         monkeypatch.setattr(module, name, value)
     return module
@@ -205,6 +205,52 @@ def test_pixels_are_drawn_anew_in_each_pass_with_their_probabilities(iwae, digit
     np.testing.assert_allclose((one != one[::-1]).mean((0, 2)), apart, atol=0.02)
 
 
+def test_the_adam_of_their_code_is_the_one_that_it_describes(iwae):
+    gradients = np.random.default_rng(0).normal(size=(9, 3)) / 20  # means over 20 digits
+    weight = keras.Variable([1.0, -2.0, 0.5])
+    adam = iwae.TheirAdam(1.0)
+    adam.build([weight])
+    expected, mean, mean_square = weight.numpy().astype(float), np.zeros(3), np.ones(3)
+    for t, gradient in enumerate(20 * gradients, 1):  # sums; and each step from the moments before
+        rate = np.sqrt(1 - 0.999**t) / (1 - 0.99**t)
+        expected -= rate * mean / (np.sqrt(mean_square) + 1e-4)
+        mean = 0.99 * mean + 0.01 * gradient
+        mean_square = 0.999 * mean_square + 0.001 * gradient**2
+        adam.apply([keras.ops.cast(gradient / 20, "float32")], [weight])
+        np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-5)
+    assert np.abs(expected - [1, -2, 0.5]).min() > 1e-3
+    # Its settings survive a model that is saved.
+    assert iwae.TheirAdam.from_config(adam.get_config()).beta_1 == 0.99
+
+
+def test_as_theirs_the_order_is_theirs_and_all_weights_come_from_one_seed(
+    iwae, digits, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(iwae, "THEIR_DIGITS", 40)
+    few = dataclasses.replace(digits, x_train=digits.x_train[:50], x_test=digits.x_test[:20])
+    seen, draw = [], iwae.Redrawn.minibatch
+    monkeypatch.setattr(
+        iwae.Redrawn,
+        "minibatch",
+        lambda self, x, rows: [seen.append(np.ravel(rows)), draw(self, x, rows)][1],
+    )
+    iwae.run("A", 1, 0, [2], few, tmp_path, ["data", "optimizer"])
+    assert np.ravel(seen).tolist() == [*range(40), *range(40)]
+    row = pd.read_csv(iwae.TABLE).iloc[0]
+    assert (row.as_theirs, row.passes, row.learning_rate) == ("optimizer data", 2, 0.00072)
+    saved = keras.saving.load_model(tmp_path / "A_1_0_optimizer_data.keras")
+    assert isinstance(saved.optimizer, iwae.TheirAdam)
+
+    vae = iwae.untrained("A", 1, 0, few.x_train, ["weights"])
+    kernels = [w.numpy() for w in vae.trainable_variables if w.name == "kernel"]
+    assert [w.shape for w in kernels] == [
+        (784, 200), (200, 200), (200, 50), (200, 50), (50, 200), (200, 200), (200, 784),
+    ]  # fmt: skip
+    np.testing.assert_array_equal(kernels[2], kernels[3])
+    np.testing.assert_array_equal(kernels[1], kernels[5])
+    assert np.abs(kernels[0]).max() == pytest.approx(np.sqrt(6 / 984), rel=1e-3)
+
+
 @pytest.mark.long
 def test_a_killed_run_of_the_iwae_goes_on_to_the_same_numbers(iwae, digits, monkeypatch, tmp_path):
     few = dataclasses.replace(digits, x_train=digits.x_train[:50], x_test=digits.x_test[:20])
@@ -215,15 +261,15 @@ def test_a_killed_run_of_the_iwae_goes_on_to_the_same_numbers(iwae, digits, monk
         if iwae.passes(vae, few.x_train) == 3:
             raise KeyboardInterrupt
 
-    iwae.run("A", 1, 0, 4, few, tmp_path / "whole")
+    iwae.run("A", 1, 0, [2, 4], few, tmp_path / "whole")
     whole = pd.read_csv(iwae.TABLE)
     iwae.TABLE.unlink()
     with monkeypatch.context() as within:
         within.setattr(iwae, "save", killed)
         with pytest.raises(KeyboardInterrupt):
-            iwae.run("A", 1, 0, 4, few, tmp_path / "killed")
+            iwae.run("A", 1, 0, [2, 4], few, tmp_path / "killed")
     keras.utils.set_random_seed(7)  # another process would not go on with this one's generators
-    iwae.run("A", 1, 0, 4, few, tmp_path / "killed")
+    iwae.run("A", 1, 0, [2, 4], few, tmp_path / "killed")
     again = pd.read_csv(iwae.TABLE)
     assert again.passes.tolist() == [2, 4]
     assert again.digits.tolist() == [2, 20]
