@@ -256,6 +256,56 @@ def test_the_error_is_nothing_at_the_exact_posterior():
     np.testing.assert_allclose(found.error, 0, atol=5e-3)  # as far as float32 goes
 
 
+def test_many_draws_of_a_density_of_thousands_of_nats_all_count():
+    """In float32 the sum of 10,000 ratios of exp(-4348) would stop growing after a few."""
+    weights = np.full(3072, 0.01, "float32")
+    precision = 1 + np.sum(weights**2)
+
+    class Wide:  # x of 3072 numbers; q is p(z|x), 1.3 times as wide
+        prior = tfd.MultivariateNormalDiag([0.0])
+
+        def decode(self, z):
+            return tfd.MultivariateNormalDiag(z * weights, tf.ones_like(weights))
+
+        def encode(self, x):
+            mean = tf.linalg.matvec(x, weights)[:, None] / precision
+            return tfd.MultivariateNormalDiag(mean, [np.float32(1.3 / np.sqrt(precision))])
+
+    x = np.random.default_rng(0).normal(size=(3, 3072)).astype("float32")
+    exact = -0.5 * (
+        3072 * np.log(2 * np.pi)
+        + np.log(precision)
+        + np.sum(x.astype(float) ** 2, 1)
+        - (x.astype(float) @ weights) ** 2 / precision
+    )
+    found = marginal_likelihood.importance_sampling(Wide(), x, 10_000)
+    np.testing.assert_allclose(found.log_likelihood, exact, atol=0.03)
+    few = marginal_likelihood.importance_sampling(Wide(), x, 100)
+    np.testing.assert_allclose(found.error, few.error / 10, rtol=0.4)
+
+
+def test_an_encoder_of_ones_own_gets_the_data_as_numbers():
+    weights = tf.constant(np.random.default_rng(0).normal(size=(1, 4)), tf.float32)
+
+    class Mine:
+        prior = tfd.MultivariateNormalDiag([0.0])
+
+        def decode(self, z):
+            return tfd.Independent(tfd.Bernoulli(logits=tf.matmul(z, weights)), 1)
+
+        def encode(self, x):
+            return tfd.MultivariateNormalDiag(tf.matmul(x, weights, transpose_b=True))
+
+    whole, raw = np.float32([[0, 0, 1, 1]]), np.uint8([[0, 0, 255, 255]])
+    for share in (0.0, 0.5):
+        estimates = [
+            marginal_likelihood.importance_sampling(Mine(), x, 50, prior_share=share)
+            for x in (whole, raw, whole.astype(float))
+        ]
+        np.testing.assert_allclose([found.log_likelihood for found in estimates][1:], 2 * [
+            estimates[0].log_likelihood])  # fmt: skip
+
+
 def test_the_error_along_a_chain_knows_that_neighbours_are_alike():
     """Of an AR(1) series, the mean of n of which has variance (1 + r) / (1 - r) / n of one."""
     rng, n, chains, r = np.random.default_rng(0), 2500, 200, 0.7

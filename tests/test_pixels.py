@@ -93,13 +93,19 @@ def test_the_frequencies_over_epochs_are_the_grey_values():
 
 
 def test_fit_takes_it_and_goes_on_from_an_epoch(make_vae, x):
-    """Two epochs, then two more from a file, equal four; and so they do in an epoch's callback."""
-    whole = make_vae(seed=1)
-    whole.fit(pixels.Binarised(x), epochs=4, shuffle=False, verbose=0)
-    parts = make_vae(seed=1)
-    parts.fit(pixels.Binarised(x), epochs=2, shuffle=False, verbose=0)
-    parts.fit(pixels.Binarised(x, epoch=2), initial_epoch=2, epochs=4, shuffle=False, verbose=0)
-    assert_same(parts.trainable_variables, whole.trainable_variables, atol=1e-6)
+    """Its first epoch is the first, and two, then two more, equal four."""
+    whole, data = make_vae(seed=1), pixels.Binarised(x)
+    whole.fit(data, epochs=4, shuffle=False, verbose=0)
+    assert data.epoch == 4
+    for later in (lambda data: data, lambda data: pixels.Binarised(x, epoch=2)):
+        parts, data = make_vae(seed=1), pixels.Binarised(x)
+        parts.fit(data, epochs=2, shuffle=False, verbose=0)
+        parts.fit(later(data), initial_epoch=2, epochs=4, shuffle=False, verbose=0)
+        assert_same(parts.trainable_variables, whole.trainable_variables, atol=1e-6)
+    drawn, one = make_vae(seed=1), make_vae(seed=1)
+    drawn.fit(pixels.Binarised(x, epoch=7), shuffle=False, verbose=0)
+    one.fit(epochs_of(pixels.Binarised(x, epoch=7))[0], batch_size=100, shuffle=False, verbose=0)
+    assert_same(drawn.trainable_variables, one.trainable_variables, atol=1e-6)
 
 
 def test_backup_and_restore_goes_on_with_the_draws_of_its_epoch(make_vae, x, tmp_path):

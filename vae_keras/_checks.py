@@ -179,6 +179,15 @@ def _support(distribution: tfd.Distribution) -> _Support | None:
         return None  # the limits of an arbitrary flow do not bound it
     if isinstance(distribution, tfd.Dirichlet | tfd.RelaxedOneHotCategorical):
         return _Support(np.zeros(()), np.ones(()), simplex=True)  # TFP's needs an older NumPy
+    if isinstance(distribution, tfd.Blockwise):
+        low, high = [], []
+        for block in distribution.distributions:
+            support = _support(block)
+            if support is None or support.simplex:
+                return None
+            low.append(np.broadcast_to(support.low, block.event_shape).ravel())
+            high.append(np.broadcast_to(support.high, block.event_shape).ravel())
+        return _Support(np.concatenate(low), np.concatenate(high))
     bijector = distribution.experimental_default_event_space_bijector()
     if bijector is None:
         return None
@@ -345,10 +354,11 @@ def check_values(x: Data, unit_interval: bool | np.ndarray, pixels: bool) -> Non
         x = x[:, unit_interval]
         low, high = x.min(), x.max()
     if np.any(unit_interval) and (low < 0 or high > 1):
-        scaled = "divide by their maximum" if low >= 0 else "scale them, (x - min) / (max - min)"
+        way_out = "divide by their maximum" if low >= 0 else "scale them, (x - min) / (max - min)"
+        way_out += ", or pass uint8 images, which are read as x / 255" * pixels
         raise ValueError(
             f"pixels lie in [{low:g}, {high:g}], but a Bernoulli decoder needs them in [0, 1]: "
-            f"{scaled}, or pass uint8 images, which are read as x / 255"
+            + way_out
         )
 
 

@@ -9,6 +9,7 @@ from tensorflow_probability import distributions as tfd
 from tensorflow_probability.python.distributions.distribution import DiscreteDistributionMixin
 
 from vae_keras import _checks
+from vae_keras.distributions import Conditional
 from vae_keras.pixels import intensities
 from vae_keras.typing import Data, Decoding
 
@@ -25,10 +26,11 @@ def needs_unit_interval(likelihood: tfd.Distribution) -> bool | np.ndarray:
 def reads_pixels(likelihood: tfd.Distribution) -> bool:
     """Whether uint8 data are images for `likelihood`: true unless any part is over counts.
 
-    All discrete families are over counts, except Bernoulli, whose pixels may be grey.
+    All discrete families are over counts, except Bernoulli, whose pixels may be grey. Rows [x, y]
+    of a `Conditional` are numbers, since their y is no pixels.
     """
     return not any(
-        isinstance(part, DiscreteDistributionMixin) and not isinstance(part, PIXELS)
+        isinstance(part, DiscreteDistributionMixin | Conditional) and not isinstance(part, PIXELS)
         for part in _parts(likelihood)
     )
 
@@ -50,7 +52,18 @@ def _where(likelihood, holds):
         parts = likelihood.distributions
         which = np.concatenate([np.full(d.event_shape, _where(d, holds)) for d in parts])
         return which if which.any() else False
+    if isinstance(likelihood, Conditional):
+        of_x = _of_x(likelihood)
+        which = np.concatenate(
+            [np.full(of_x.event_shape, _where(of_x, holds)), np.full(likelihood.given, False)]
+        )
+        return which if which.any() else False
     return any(holds(part) for part in _parts(likelihood))
+
+
+def _of_x(conditional):
+    """p(x | z, y) at y = 0."""
+    return conditional.likelihood(tf.zeros((*conditional.batch_shape, conditional.given)))
 
 
 def checked_data(x: Data, model: Decoding) -> Data:
@@ -139,6 +152,9 @@ def _validating(distribution: tfd.Distribution) -> tfd.Distribution:
         )
     if isinstance(distribution, tfd.Blockwise):
         return tfd.Blockwise([_validating(part) for part in distribution.distributions])
+    if isinstance(distribution, Conditional):
+        z, event, given = distribution.z, distribution.event, distribution.given
+        return Conditional(lambda zy: _validating(distribution.network(zy)), z, event, given)
     if isinstance(distribution, tfd.MixtureSameFamily):
         parts = _validating(distribution.components_distribution)
         return tfd.MixtureSameFamily(distribution.mixture_distribution, parts)
@@ -156,6 +172,8 @@ def _components(distribution):
         return _components(distribution.distribution)
     if isinstance(distribution, tfd.Blockwise):
         return [one for part in distribution.distributions for one in _components(part)]
+    if isinstance(distribution, Conditional):
+        return _components(_of_x(distribution))
     if isinstance(distribution, tfd.MixtureSameFamily):
         return _components(distribution.components_distribution)
     return [distribution]

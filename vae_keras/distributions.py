@@ -67,9 +67,9 @@ class Beta(tfd.Beta):
 
 
 class Conditional(tfd.Distribution):
-    """p(x | z, y) over rows [x, y]; `network` maps [z, y] to a distribution of x."""
+    """p(x | z, y) over rows [x, y], y of size `given`; `network` maps [z, y] to p(x | z, y)."""
 
-    def __init__(self, network, z, event_shape):
+    def __init__(self, network, z, event_shape, given):
         super().__init__(
             z.dtype,
             tfd.NOT_REPARAMETERIZED,
@@ -77,7 +77,7 @@ class Conditional(tfd.Distribution):
             allow_nan_stats=True,
             name="vae_keras.Conditional",
         )
-        self.network, self.z, self.event = network, z, event_shape
+        self.network, self.z, self.event, self.given = network, z, event_shape, given
 
     def _batch_shape(self):
         return self.z.shape[:-1]
@@ -86,8 +86,13 @@ class Conditional(tfd.Distribution):
         return tf.TensorShape(self.event)
 
     def _log_prob(self, rows):
-        x, y = tf.split(rows, [self.network.output_shape[-1], -1], axis=-1)
-        return self.network(tf.concat([self.z, y], axis=-1)).log_prob(x)
+        x, y = rows[..., : -self.given], rows[..., -self.given :]
+        return self.likelihood(y).log_prob(x)
+
+    def likelihood(self, y):
+        """p(x | z, y), for one z and many y too."""
+        z, y = self.z + tf.zeros_like(y[..., :1]), y + tf.zeros_like(self.z[..., :1])
+        return self.network(tf.concat([z, y], axis=-1))
 
     def _sample_n(self, n, seed=None):
         raise ValueError(

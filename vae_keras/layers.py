@@ -24,6 +24,7 @@ raise ValueError for sizes below 1 and, when called, for parameters with the wro
 Parameters stay in float32 under mixed precision: log densities are sums over many pixels.
 """
 
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
@@ -530,8 +531,21 @@ class Conditional(DistributionLayer):
     def params_size(self) -> int:  # noqa: D102
         return self.network.input_shape[-1] - self.given
 
+    def call(self, params: Parameters, training: bool = False) -> tfd.Distribution:
+        """As in `DistributionLayer`; `log_prob` calls the network, in training mode if asked."""
+        distribution = super().call(params)
+        if training:
+            distribution.network = functools.partial(self.network, training=True)
+        return distribution
+
+    def compute_output_spec(
+        self, params: keras.KerasTensor, training: bool = False
+    ) -> keras.KerasTensor:
+        """As in `DistributionLayer`."""
+        return super().compute_output_spec(params)
+
     def distribution(self, params: Parameters) -> tfd.Distribution:  # noqa: D102
-        return distributions.Conditional(self.network, params, self.event_shape)
+        return distributions.Conditional(self.network, params, self.event_shape, self.given)
 
     def get_config(self) -> dict[str, Any]:  # noqa: D102
         config = super().get_config()

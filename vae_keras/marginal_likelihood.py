@@ -15,6 +15,7 @@ import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
 from vae_keras import _checks, _noise, _programs, _supports, mcmc
+from vae_keras.pixels import intensities
 from vae_keras.typing import Data, Decoding, Encoding, Nats
 
 __all__ = ["DENSITIES", "Estimate", "appendix_d", "compare", "importance_sampling"]
@@ -222,14 +223,14 @@ def importance_sampling(
     from_prior = min(round(prior_share * n_samples), n_samples - 1)
     mixed, share = from_prior > 0, from_prior / n_samples
     if mixed:
-        _checks.check_one_support(model.encode(x[:1]), model.prior)
+        _checks.check_one_support(model.encode(intensities(x[:1])), model.prior)
     log_shares = (math.log1p(-share), math.log(share)) if mixed else (0.0, -math.inf)
 
     def estimate(x, seed, n_samples, from_prior, log_shares):
         encoder, prior = model.encode(x), model.prior
-        n = tf.cast(n_samples, tf.float32)
+        n = tf.cast(n_samples, tf.float64)
 
-        def add(k, total, total_of_squares):
+        def add(k, highest, total, squares):
             seed_k = tf.stack([seed[0], seed[1] + k])
             z = encoder.sample(seed=seed_k)
             log_q = encoder.log_prob(z)
@@ -239,14 +240,22 @@ def importance_sampling(
                     log_shares[0] + encoder.log_prob(z), log_shares[1] + prior.log_prob(z)
                 )
             log_ratio = mcmc.log_joint(model, x, z) - log_q
-            total = tfp.math.log_add_exp(total, log_ratio)
-            return k + 1, total, tfp.math.log_add_exp(total_of_squares, 2 * log_ratio)
+            # Sums of ratios to the highest so far. The logarithm of a sum, in float32, would stop
+            # growing once a draw adds less than its last digit.
+            now = tf.maximum(highest, log_ratio)
+            shrink, ratio = (
+                tf.exp(tf.cast(nats - now, tf.float64)) for nats in (highest, log_ratio)
+            )
+            return k + 1, now, shrink * total + ratio, shrink**2 * squares + ratio**2
 
-        nothing = tf.fill([x.shape[0]], -math.inf)
-        _, total, squares = tf.while_loop(lambda k, *_: k < n_samples, add, [0, nothing, nothing])
+        lowest = tf.fill([x.shape[0]], tf.float32.min)  # -inf would give NaN
+        nothing = tf.zeros([x.shape[0]], tf.float64)
+        _, highest, total, squares = tf.while_loop(
+            lambda k, *_: k < n_samples, add, [0, lowest, nothing, nothing]
+        )
         # The relative variance of the mean: (mean of squares / mean^2 - 1) / K.
-        relative = tf.exp(squares - 2 * total) - 1 / n
-        return total - tf.math.log(n), tf.sqrt(tf.maximum(relative, 0.0))
+        error = tf.sqrt(tf.maximum(squares / total**2 - 1 / n, 0.0))
+        return highest + tf.cast(tf.math.log(total / n), tf.float32), tf.cast(error, tf.float32)
 
     made = _programs.compiled(model, ("importance sampling", mixed), estimate)
     numbers = tf.constant(n_samples), tf.constant(from_prior), tf.constant(log_shares)

@@ -316,6 +316,17 @@ def test_wake_sleep_refuses_to_accumulate(make_vae):
         WakeSleep(*networks_).compile(keras.optimizers.SGD(0.1, gradient_accumulation_steps=2))
 
 
+def test_wake_sleep_refuses_a_state_that_two_updates_advance_twice():
+    networks_ = networks.gaussian_encoder(12, 8, 2), networks.bernoulli_decoder(2, 8, 12)
+    for optimizer, name in (
+        (keras.optimizers.Nadam(), "Nadam"),
+        (keras.optimizers.Adam(use_ema=True), "use_ema=True"),
+    ):
+        with pytest.raises(ValueError, match=f"advance all of the state of {name}"):
+            WakeSleep(*networks_).compile(optimizer)
+        VAE(*networks_).compile(optimizer)
+
+
 def test_the_weights_of_encoder_and_decoder_have_paths_of_their_own(make_vae):
     """By which TensorBoard calls their histograms."""
     paths = [weight.path for layer in make_vae().layers for weight in layer.weights]
@@ -325,9 +336,17 @@ def test_the_weights_of_encoder_and_decoder_have_paths_of_their_own(make_vae):
 def test_another_precision_is_refused(make_vae):
     with pytest.raises(ValueError, match="the prior is in float64"):
         make_vae(prior=tfd.MultivariateNormalDiag(np.zeros(2)))
-    message = "the networks have weights in float64"
-    with precision("float64"), pytest.raises(ValueError, match=message):
-        make_vae(weight_decay=0.1)
+    for other in ("float64", "bfloat16", "float16"):
+        message = f"the networks have weights in {other}"
+        with precision(other), pytest.raises(ValueError, match=message):
+            make_vae(weight_decay=0.1)
+
+
+def test_a_decoder_with_an_axis_too_many_is_refused():
+    parameters = [keras.layers.Dense(6), keras.layers.Reshape((1, 6))]
+    decoder = keras.Sequential([keras.Input((2,)), *parameters, Bernoulli(6)])
+    with pytest.raises(ValueError, match=r"batch shape \(1, 1\), but needs \(1,\)"):
+        VAE(networks.gaussian_encoder(6, 8, 2), decoder)
 
 
 @pytest.mark.parametrize("model", [VAE, WakeSleep, FullVB])

@@ -135,6 +135,15 @@ def test_a_decoder_with_state_is_refused(any_encoder):
         FullVB(any_encoder(DiagonalGaussian(2)), keras.Sequential(dropout), 10)
 
 
+def test_a_decoder_that_is_frozen_later_is_refused(make_vae, x):
+    vae = make_vae()
+    model = FullVB(vae.encoder, vae.decoder, n_train=200)
+    model.compile()
+    vae.decoder.layers[-2].trainable = False
+    with pytest.raises(ValueError, match="2 of the decoder's are trainable now"):
+        model.fit(x, verbose=0)
+
+
 def test_it_behaves_like_keras(x, make_vae, tmp_path):
     vae = make_vae(compiled=False)
     model = FullVB(vae.encoder, vae.decoder, len(x), weight_decay=1 / len(x), seed=2)

@@ -149,3 +149,12 @@ def test_sample_weights_wherever_they_come(make_vae, x):
     ):
         with pytest.raises(ValueError, match="takes no sample_weight"):
             call()
+
+
+def test_a_stream_with_no_epoch_left_is_left_alone(make_vae, x):
+    """As in Keras, where a run that has ended is begun again."""
+    vae = make_vae()
+    stream = tf.data.Dataset.from_tensor_slices(x).batch(50)
+    vae.fit(stream, epochs=2, verbose=0)
+    assert vae.fit(stream, initial_epoch=2, epochs=2, verbose=0).history == {}
+    assert vae.examples_seen == 2 * len(x)

@@ -229,6 +229,22 @@ def test_a_network_is_told_of_training_and_of_nothing_else():
     assert seen == [True, "nothing", None, "nothing"]
 
 
+def test_the_layers_of_a_network_that_does_not_ask_are_told_of_training():
+    """As those of a model within another are by Keras."""
+
+    class Encoder(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.drop, self.last = keras.layers.Dropout(0.5), layers.DiagonalGaussian(20)
+
+        def call(self, x):
+            return self.last(self.drop(x))
+
+    for training, means in ((True, 2), (False, 1)):
+        found = latent_variable.run(Encoder(), tf.ones((1, 40)), training).mean()
+        assert len(np.unique(found)) == means
+
+
 def test_a_prior_is_as_given_or_as_its_weights_are_now(make_vae):
     given = tfd.MultivariateNormalDiag([1.0, 2.0])
     assert make_vae(prior=given, estimator="A", compiled=False).prior is given

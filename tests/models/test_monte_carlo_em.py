@@ -189,6 +189,26 @@ def test_each_datapoint_must_find_its_own_chain(make_vae, x, data, message):
     assert model.examples_seen == 0
 
 
+def test_a_minibatch_needs_the_rows_of_its_chains(make_vae, x):
+    model = vae_keras.MonteCarloEM(make_vae().decoder, len(x))
+    model.compile()
+    before = model.chains.numpy()
+    for rows, message in (
+        (None, r"call train_on_batch\(x, row numbers\)"),
+        (np.arange(200.0), "with an integer for each row"),
+        (np.arange(100), "with an integer for each row"),
+        (np.arange(200) + 1, "200 is not a row of 200"),
+        (np.arange(200) % 10, "has row 0 more than once"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.train_on_batch(x, rows)
+    np.testing.assert_array_equal(model.chains, before)
+    model.train_on_batch(x[:100], list(range(100, 200)))
+    moved = np.any(model.chains.numpy() != before, axis=1)
+    assert moved[100:].any()
+    assert not moved[:100].any()
+
+
 def test_what_is_refused(make_vae):
     decoder = make_vae().decoder
     for change, message in (

@@ -360,6 +360,70 @@ def test_a_conditional_model_is_saved_whole_and_refuses_to_draw(tmp_path):
             draw()
 
 
+def conditional(likelihood, *hidden):
+    """A VAE of rows [x, y], x of 6 numbers and y of 3."""
+    dense = keras.layers.Dense(likelihood.params_size)
+    network = keras.Sequential([keras.Input((5,)), *hidden, dense, likelihood])
+    decoder = keras.Sequential([keras.Input((2,)), Conditional(network, given=3)])
+    vae = VAE(networks.gaussian_encoder(9, 8, 2, seed=1), decoder, seed=1)
+    vae.compile()
+    return vae
+
+
+def test_the_network_of_a_conditional_model_is_told_of_training():
+    normalise, drop = keras.layers.BatchNormalization(), keras.layers.Dropout(0.9)
+    vae = conditional(Bernoulli(6), keras.layers.Dense(50), normalise, drop)
+    z, rows = np.ones((1, 2)), np.eye(9, dtype="float32")
+    vae.fit(rows, batch_size=3, verbose=0)
+    assert np.all(normalise.moving_mean.numpy() != 0)
+    for training, values in ((True, 3), (False, 1)):
+        nats = {float(vae.decode(z, training).log_prob(rows[:1])[0]) for _ in range(3)}
+        assert len(nats) == values
+
+
+def test_the_data_of_a_conditional_model_are_checked():
+    rng = np.random.default_rng(0)
+    y = np.eye(3)[rng.integers(0, 3, 200)]
+    counts = np.concatenate([rng.integers(0, 9, (200, 6)), y], 1)
+    poisson = conditional(TFPDistribution("Poisson", 6))
+    nats = []
+    for dtype in ("uint8", "float32"):  # counts, and y, are numbers
+        poisson.set_evaluation_noise(0)
+        nats.append(poisson.elbo(counts.astype(dtype)))
+    np.testing.assert_array_equal(*nats)
+    poisson.fit(counts, verbose=0)
+    grey = np.concatenate([rng.integers(0, 256, (200, 6)), y], 1)
+    for vae, bad, message in (
+        (poisson, counts + 0.5, "it needs integers"),
+        (conditional(TFPDistribution("Exponential", 6)), -1 - counts, "must be non-negative"),
+        (conditional(Bernoulli(6)), grey.astype("float32"), r"needs them in \[0, 1\]"),
+        (conditional(Bernoulli(6)), grey.astype("uint8"), "divide by their maximum$"),
+    ):
+        seen = vae.examples_seen
+        with pytest.raises(ValueError, match=message):
+            vae.fit(bad, verbose=0)
+        assert vae.examples_seen == seen
+
+
+def test_full_vb_refuses_a_conditional_decoder():
+    vae = conditional(Bernoulli(6))
+    with pytest.raises(ValueError, match=r"those of layers\.Conditional: use VAE"):
+        FullVB(vae.encoder, vae.decoder, n_train=10)
+
+
+def test_blocks_of_z():
+    """Each block of the posterior within that of the prior."""
+    blocks = [DiagonalGaussian(1), TFPDistribution("Gamma", 1)]
+    encoder = keras.Sequential([keras.Input((PIXELS,)), keras.layers.Dense(4), Blockwise(blocks)])
+    decoder = networks.bernoulli_decoder(2, 8, PIXELS)
+    vae = VAE(encoder, decoder, prior=Learned(Blockwise(blocks)), estimator="A")
+    vae.compile()
+    vae.fit(np.eye(PIXELS), verbose=0)
+    positive = tfd.Blockwise([tfd.Gamma([1.0], [1.0]), tfd.Gamma([1.0], [1.0])])
+    with pytest.raises(ValueError, match="but the prior Blockwise has a density only in"):
+        VAE(encoder, decoder, prior=positive, estimator="A")
+
+
 @pytest.mark.parametrize(
     ("network", "given", "message"),
     [

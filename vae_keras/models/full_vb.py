@@ -107,18 +107,37 @@ class FullVB(VAE):
             for i, mean in enumerate(theta)
         ]
 
+    def check_likelihood(self, likelihood: tfd.Distribution) -> None:
+        """As in `LatentVariableModel`, and for a decoder whose weights cannot be drawn.
+
+        Raises ValueError for `layers.Conditional`, whose network runs only when x is known.
+        """
+        super().check_likelihood(likelihood)
+        if isinstance(likelihood, distributions.Conditional):
+            raise ValueError(
+                "full VB draws all of the decoder's weights from q(theta), which it cannot do with "
+                "those of layers.Conditional: use VAE, or a decoder without it"
+            )
+
     def q_theta(self) -> list[tfd.Distribution]:
         """Return q(theta), the approximate posterior of the decoder's weights.
 
         Returns:
             A list with one TFP Gaussian for each trainable variable of the decoder, in their order.
             Its `.mean()` and `.stddev()` have the shape of the variable.
+
+        Raises:
+            ValueError: if weights of the decoder have been frozen since the model was made.
         """
+        theta = self.decoder.trainable_variables
+        if len(theta) != len(self.log_variances):
+            raise ValueError(
+                f"q(theta) is of {len(self.log_variances)} variables, but {len(theta)} of the "
+                "decoder's are trainable now: full VB cannot freeze weights"
+            )
         return [
             distributions.Normal(tf.convert_to_tensor(mean), tf.exp(0.5 * UNIT * log_variance))
-            for mean, log_variance in zip(
-                self.decoder.trainable_variables, self.log_variances, strict=True
-            )
+            for mean, log_variance in zip(theta, self.log_variances, strict=True)
         ]
 
     def decode_sampled(self, z: Codes, training: bool) -> tfd.Distribution:

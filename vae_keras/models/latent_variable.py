@@ -93,17 +93,25 @@ class LatentVariableModel(Trainer):
     def check_likelihood(self, likelihood: tfd.Distribution) -> None:
         """Read from p(x|z), for one z, which data x it models.
 
-        Raises ValueError if it is no distribution, or if the networks have weights in float64.
+        Raises ValueError if it is no distribution, if it is not of one x, or if the networks have
+        weights of another type than float32.
         """
         _checks.check_distribution(likelihood, "decoder")
         self.event_shape = tuple(likelihood.event_shape)
         self.unit_interval = _supports.needs_unit_interval(likelihood)
         self.pixels = _supports.reads_pixels(likelihood)
         self._is_bounded = _supports.is_bounded(likelihood)
-        if any(variable.dtype == "float64" for variable in self.trainable_variables):
+        if likelihood.batch_shape.rank not in (1, None):
             raise ValueError(
-                "the networks have weights in float64, but this model computes in float32: call "
-                "keras.config.set_floatx('float32') before you make them"
+                f"the decoder gives one z a distribution of batch shape {likelihood.batch_shape}, "
+                "but needs (1,): its parameters have an axis too many"
+            )
+        others = {variable.dtype for variable in self.trainable_variables} - {"float32"}
+        if others:
+            raise ValueError(
+                f"the networks have weights in {min(others)}, but this model computes in float32: "
+                "make them under keras.config.set_floatx('float32') and the policy float32, or "
+                "mixed_float16 or mixed_bfloat16 for mixed precision"
             )
 
     def density_check(self) -> Callable[[Data], None] | None:
@@ -237,8 +245,10 @@ class LatentVariableModel(Trainer):
 
 def run(network: keras.Model, inputs: tf.Tensor, training: bool) -> tfd.Distribution:
     """Call `network`, with its Dropout and BatchNormalization in training mode if `training`."""
-    told = training and "training" in inspect.signature(network.call).parameters
-    return network(inputs, training=True) if told else network(inputs)
+    # Keras tells the layers within, even if the network's own call does not take the argument.
+    takes = isinstance(network, keras.Layer)
+    takes = takes or "training" in inspect.signature(network.call).parameters
+    return network(inputs, training=True) if training and takes else network(inputs)
 
 
 def total(*losses: tf.Tensor) -> tf.Tensor:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
@@ -209,6 +210,26 @@ class MonteCarloEM(LatentVariableModel):
                 f"training datapoint: make the model with n_train={n}"
             )
         return super().fit(x, *args, **kwargs)
+
+    def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As in Keras, with the data checked and the loss guarded as in `fit`.
+
+        Args:
+            x: a minibatch, (M, *input).
+            y: the place of each row in the training set, (M,) integers.
+            args, kwargs: as in Keras.
+
+        Raises:
+            ValueError: as `fit()`, and for a minibatch without row numbers.
+        """
+        rows = None if y is None else np.asarray(y)
+        if rows is None or rows.dtype.kind not in "iu" or rows.shape != np.shape(x)[:1]:
+            raise ValueError(
+                "each chain belongs to one datapoint: call train_on_batch(x, row numbers), with "
+                "an integer for each row of x"
+            )
+        _checks.check_rows(rows, self.n_train)
+        return super().train_on_batch(x, rows, *args, **kwargs)
 
     def infer(self, x: Minibatch) -> tuple[Codes, tf.Tensor]:
         """Draw z from p(z|x) for each x, with new chains.

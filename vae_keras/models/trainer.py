@@ -369,7 +369,11 @@ class Trainer(keras.Model):
             return super().predict(x, _inputs.batch_size(x, batch_size), **kwargs)
 
     def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As in Keras, with the data checked and the loss guarded as in `fit`."""
+        """As in Keras, with the data checked, and the loss guarded.
+
+        If the loss is not finite, the weights from before this call are restored. If those gave it,
+        all later calls fail too: load weights that you saved.
+        """
         _inputs.check_use(self, "train_on_batch", *args[:2], **kwargs)
         x = _inputs.checked_array(self, x)
         self._build_optimizer()

@@ -86,7 +86,8 @@ class WakeSleep(AutoEncoder):
         """As `Trainer.compile()`.
 
         Raises:
-            ValueError: as there, and for an optimiser that accumulates gradients.
+            ValueError: as there, and for an optimiser with a state that two updates per minibatch
+                would change twice: gradients that accumulate, averages of weights, Nadam.
         """
         super().compile(*args, **kwargs)
         optimizer: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
@@ -95,6 +96,12 @@ class WakeSleep(AutoEncoder):
                 "wake-sleep makes two updates per minibatch, which gradient_accumulation_steps = "
                 f"{optimizer.gradient_accumulation_steps} would merge: leave it out, and use "
                 "larger minibatches"
+            )
+        if optimizer.use_ema or isinstance(optimizer, keras.optimizers.Nadam):
+            what = "use_ema=True" if optimizer.use_ema else "Nadam"
+            raise ValueError(
+                "wake-sleep makes two updates per minibatch, and each would advance all of the "
+                f"state of {what}: leave it out, or use another optimiser, such as Adam"
             )
 
     def check_posterior(self, posterior: tfd.Distribution) -> None:
