@@ -180,14 +180,14 @@ def _support(distribution: tfd.Distribution) -> _Support | None:
     if isinstance(distribution, tfd.Dirichlet | tfd.RelaxedOneHotCategorical):
         return _Support(np.zeros(()), np.ones(()), simplex=True)  # TFP's needs an older NumPy
     if isinstance(distribution, tfd.Blockwise):
-        low, high = [], []
+        lows, highs = [], []
         for block in distribution.distributions:
             support = _support(block)
             if support is None or support.simplex:
                 return None
-            low.append(np.broadcast_to(support.low, block.event_shape).ravel())
-            high.append(np.broadcast_to(support.high, block.event_shape).ravel())
-        return _Support(np.concatenate(low), np.concatenate(high))
+            lows.append(np.broadcast_to(support.low, block.event_shape).ravel())
+            highs.append(np.broadcast_to(support.high, block.event_shape).ravel())
+        return _Support(np.concatenate(lows), np.concatenate(highs))
     bijector = distribution.experimental_default_event_space_bijector()
     if bijector is None:
         return None
