@@ -257,7 +257,7 @@ def test_the_error_is_nothing_at_the_exact_posterior():
 
 
 def test_many_draws_of_a_density_of_thousands_of_nats_all_count():
-    """In float32 the sum of 10,000 ratios of exp(-4348) would stop growing after a few."""
+    """In float32 the sum of 10,000 ratios of exp(-4348) would stop growing after some thousand."""
     weights = np.full(3072, 0.01, "float32")
     precision = 1 + np.sum(weights**2)
 

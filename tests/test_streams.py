@@ -42,6 +42,7 @@ def test_a_py_dataset_is_in_all_else_as_it_was():
     checked = _streams.CheckedPyDataset(data, lambda batch: None)
     assert (checked.workers, checked.use_multiprocessing, checked.max_queue_size) == (3, True, 7)
     assert len(checked) == checked.num_batches == 2
+    checked.on_epoch_end()  # as Keras calls it before the first epoch
     checked.on_epoch_begin()
     checked.on_epoch_end()
     assert data.told == ["begin", "end"]

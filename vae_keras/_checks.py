@@ -158,7 +158,9 @@ class _Support(NamedTuple):
     simplex: bool = False
 
     def __str__(self):
-        return "a simplex" if self.simplex else f"({self.low.min():g}, {self.high.max():g})"
+        bounds = np.broadcast_arrays(self.low, self.high)
+        each = dict.fromkeys(f"({a:g}, {b:g})" for a, b in zip(*map(np.ravel, bounds), strict=True))
+        return "a simplex" if self.simplex else " x ".join(each)
 
     def within(self, other: "_Support") -> bool:
         inside = np.all((self.low >= other.low) & (self.high <= other.high))
@@ -281,6 +283,12 @@ def check_movable(model: Decoding) -> None:
             f"z is of shape {tuple(z.shape[1:])}, but HMC here moves in a space of vectors (d,): "
             "flatten the latent space, and reshape z in the decoder"
         )
+    for block in getattr(model.prior, "distributions", ()):
+        if (support := _support(block)) is not None and support.simplex:
+            raise ValueError(
+                f"the prior has a block over {support}, but HMC here moves over all reals: "
+                "estimate log p(x) with importance_sampling"
+            )
     support = _support(model.prior)
     if support is not None and (support.simplex or np.isfinite([support.low, support.high]).any()):
         raise ValueError(
@@ -330,12 +338,18 @@ def _show(shape: Shape) -> str:
     return "(" + ", ".join("n" if size is None else str(size) for size in shape) + ")"
 
 
-def check_values(x: Data, unit_interval: bool | np.ndarray, pixels: bool) -> None:
+def check_values(x: Data, unit_interval: bool | np.ndarray, pixels: bool | None) -> None:
     """Raise ValueError for NaN or infinite values, or for pixels outside [0, 1] where needed.
 
-    If uint8 are `pixels`, read as x / 255, also if all are 0 or 1: no image is so dark.
+    If uint8 are `pixels`, read as x / 255, also if all are 0 or 1: no image is so dark. If that is
+    None, uint8 are refused.
     """
     x = np.asarray(x)
+    if x.dtype == np.uint8 and pixels is None:
+        raise ValueError(
+            "rows [x, y] in uint8 are ambiguous, since y is no pixels: pass float32, with the "
+            "pixels divided by 255"
+        )
     if x.dtype == np.uint8 and pixels:
         if x.max() == 1:
             raise ValueError(
@@ -355,10 +369,11 @@ def check_values(x: Data, unit_interval: bool | np.ndarray, pixels: bool) -> Non
         low, high = x.min(), x.max()
     if np.any(unit_interval) and (low < 0 or high > 1):
         way_out = "divide by their maximum" if low >= 0 else "scale them, (x - min) / (max - min)"
-        way_out += ", or pass uint8 images, which are read as x / 255" * pixels
+        if pixels:
+            way_out += ", or pass uint8 images, which are read as x / 255"
         raise ValueError(
             f"pixels lie in [{low:g}, {high:g}], but a Bernoulli decoder needs them in [0, 1]: "
-            + way_out
+            f"{way_out}"
         )
 
 

@@ -62,7 +62,7 @@ class CheckedPyDataset(keras.utils.PyDataset):
 
     def __init__(self, data: keras.utils.PyDataset, check: Callable):
         super().__init__(data.workers, data.use_multiprocessing, data.max_queue_size)
-        self.data, self.check = data, check
+        self.data, self.check, self._begun = data, check, False
         if not len(data):
             raise ValueError(_checks.EMPTY)
 
@@ -81,11 +81,16 @@ class CheckedPyDataset(keras.utils.PyDataset):
 
     def on_epoch_begin(self):
         """Call the method of `data`."""
+        self._begun = True
         self.data.on_epoch_begin()
 
     def on_epoch_end(self):
-        """Call the method of `data`."""
-        self.data.on_epoch_end()
+        """Call the method of `data`, at the end of epochs that have begun.
+
+        Keras also calls this once before the first, which it would count as one.
+        """
+        if self._begun:
+            self.data.on_epoch_end()
 
 
 def checked_generator(data: Iterator, check: Callable) -> Iterator:

@@ -23,14 +23,16 @@ def needs_unit_interval(likelihood: tfd.Distribution) -> bool | np.ndarray:
     return _where(likelihood, lambda part: isinstance(part, PIXELS))
 
 
-def reads_pixels(likelihood: tfd.Distribution) -> bool:
+def reads_pixels(likelihood: tfd.Distribution) -> bool | None:
     """Whether uint8 data are images for `likelihood`: true unless any part is over counts.
 
-    All discrete families are over counts, except Bernoulli, whose pixels may be grey. Rows [x, y]
-    of a `Conditional` are numbers, since their y is no pixels.
+    All discrete families are over counts, except Bernoulli, whose pixels may be grey. None for rows
+    [x, y] of a `Conditional` with pixels x: their y is none.
     """
+    if isinstance(likelihood, Conditional):
+        return None if reads_pixels(_of_x(likelihood)) else False
     return not any(
-        isinstance(part, DiscreteDistributionMixin | Conditional) and not isinstance(part, PIXELS)
+        isinstance(part, DiscreteDistributionMixin) and not isinstance(part, PIXELS)
         for part in _parts(likelihood)
     )
 

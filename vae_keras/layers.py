@@ -493,7 +493,7 @@ class Conditional(DistributionLayer):
 
     Input: z, of size `params_size`. Output: a distribution over rows [x, y], whose `log_prob` takes
     y from the row and returns log p(x | z, y) in nats. It cannot be sampled, since no y is given:
-    call `network` with [z, y]. Rows are numbers: uint8 is not read as pixels, since y is none.
+    call `network` with [z, y]. uint8 rows are counts; those with pixels x are refused.
 
     Args:
         network: a Keras model from [z, y], one vector, to a distribution over vectors x.

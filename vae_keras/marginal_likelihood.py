@@ -230,7 +230,7 @@ def importance_sampling(
         encoder, prior = model.encode(x), model.prior
         n = tf.cast(n_samples, tf.float64)
 
-        def add(k, highest, total, squares):
+        def add(k, total, total_of_squares):
             seed_k = tf.stack([seed[0], seed[1] + k])
             z = encoder.sample(seed=seed_k)
             log_q = encoder.log_prob(z)
@@ -239,23 +239,17 @@ def importance_sampling(
                 log_q = tfp.math.log_add_exp(
                     log_shares[0] + encoder.log_prob(z), log_shares[1] + prior.log_prob(z)
                 )
-            log_ratio = mcmc.log_joint(model, x, z) - log_q
-            # Sums of ratios to the highest so far. The logarithm of a sum, in float32, would stop
-            # growing once a draw adds less than its last digit.
-            now = tf.maximum(highest, log_ratio)
-            shrink, ratio = (
-                tf.exp(tf.cast(nats - now, tf.float64)) for nats in (highest, log_ratio)
-            )
-            return k + 1, now, shrink * total + ratio, shrink**2 * squares + ratio**2
+            # In float32 the sum would stop growing once a draw adds less than its last digit.
+            log_ratio = tf.cast(mcmc.log_joint(model, x, z) - log_q, tf.float64)
+            total = tfp.math.log_add_exp(total, log_ratio)
+            return k + 1, total, tfp.math.log_add_exp(total_of_squares, 2 * log_ratio)
 
-        lowest = tf.fill([x.shape[0]], tf.float32.min)  # -inf would give NaN
-        nothing = tf.zeros([x.shape[0]], tf.float64)
-        _, highest, total, squares = tf.while_loop(
-            lambda k, *_: k < n_samples, add, [0, lowest, nothing, nothing]
-        )
+        nothing = tf.fill([x.shape[0]], tf.constant(-1e300, tf.float64))  # -inf would give NaN
+        _, total, squares = tf.while_loop(lambda k, *_: k < n_samples, add, [0, nothing, nothing])
         # The relative variance of the mean: (mean of squares / mean^2 - 1) / K.
-        error = tf.sqrt(tf.maximum(squares / total**2 - 1 / n, 0.0))
-        return highest + tf.cast(tf.math.log(total / n), tf.float32), tf.cast(error, tf.float32)
+        relative = tf.exp(squares - 2 * total) - 1 / n
+        found = total - tf.math.log(n), tf.sqrt(tf.maximum(relative, 0.0))
+        return tuple(tf.cast(value, tf.float32) for value in found)
 
     made = _programs.compiled(model, ("importance sampling", mixed), estimate)
     numbers = tf.constant(n_samples), tf.constant(from_prior), tf.constant(log_shares)

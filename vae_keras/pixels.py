@@ -94,8 +94,8 @@ class Binarised(keras.utils.PyDataset):
         x: uint8 pixels, or intensities in [0, 1], as in `binarised`.
         batch_size: M; the last minibatch of an epoch may be smaller.
         seed: with the number of the epoch, it determines each epoch's noise and order of rows.
-        epoch: the number of the first epoch. The attribute of that name is the current epoch, and
-            may be set. It increases by one at the end of each epoch that has begun.
+        epoch: the number of the first epoch. The attribute of that name is the current epoch; it
+            increases by one at the end of each, and may be set.
         kwargs: `workers`, `use_multiprocessing`, `max_queue_size` of Keras's `PyDataset`.
 
     Each minibatch is float32, zeros and ones, (M, *x.shape[1:]). `fit` also shuffles the order of
@@ -111,8 +111,7 @@ class Binarised(keras.utils.PyDataset):
     >>> print(len(data), data[0].shape, data[2].shape)
     3 (100, 8) (50, 8)
     >>> first = data[0]
-    >>> data.on_epoch_begin(), data.on_epoch_end()  # as `fit` does
-    (None, None)
+    >>> data.on_epoch_end()  # as `fit` does
     >>> print(data.epoch, (data[0] == first).all())
     1 False
     """
@@ -126,7 +125,6 @@ class Binarised(keras.utils.PyDataset):
             raise ValueError(f"batch_size (M) is {batch_size}, but must be at least 1")
         _philox(seed)
         self.x, self.batch_size, self.seed, self.epoch = x, batch_size, seed, epoch
-        self._begun = False
 
     def __len__(self) -> int:
         return -(-len(self.x) // self.batch_size)
@@ -136,14 +134,9 @@ class Binarised(keras.utils.PyDataset):
         rows = order[index * self.batch_size : (index + 1) * self.batch_size]
         return _drawn(unit(self.x[rows]), _philox(self.seed, 1 + index, 1 + self.epoch))
 
-    def on_epoch_begin(self) -> None:
-        """Note that an epoch begins; called by Keras."""
-        self._begun = True
-
     def on_epoch_end(self) -> None:
         """Go on to the next epoch's draws; called by Keras."""
-        self.epoch += self._begun  # Keras also calls this once before the first epoch
-        self._begun = False
+        self.epoch += 1
 
 
 def _philox(seed: int, minibatch: int = 0, epoch: int = 0) -> np.random.Generator:

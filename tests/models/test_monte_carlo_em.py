@@ -203,7 +203,7 @@ def test_a_minibatch_needs_the_rows_of_its_chains(make_vae, x):
         with pytest.raises(ValueError, match=message):
             model.train_on_batch(x, rows)
     np.testing.assert_array_equal(model.chains, before)
-    model.train_on_batch(x[:100], list(range(100, 200)))
+    model.train_on_batch(x[:100], np.arange(100, 200, dtype="uint8"))
     moved = np.any(model.chains.numpy() != before, axis=1)
     assert moved[100:].any()
     assert not moved[:100].any()

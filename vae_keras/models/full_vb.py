@@ -127,13 +127,13 @@ class FullVB(VAE):
             Its `.mean()` and `.stddev()` have the shape of the variable.
 
         Raises:
-            ValueError: if weights of the decoder have been frozen since the model was made.
+            ValueError: if the decoder has other trainable weights than when the model was made.
         """
         theta = self.decoder.trainable_variables
         if len(theta) != len(self.log_variances):
             raise ValueError(
                 f"q(theta) is of {len(self.log_variances)} variables, but {len(theta)} of the "
-                "decoder's are trainable now: full VB cannot freeze weights"
+                "decoder's are trainable now: make a new model, and freeze or add nothing"
             )
         return [
             distributions.Normal(tf.convert_to_tensor(mean), tf.exp(0.5 * UNIT * log_variance))

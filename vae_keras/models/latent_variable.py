@@ -1,6 +1,5 @@
 """The base of all latent-variable models p(z) p(x|z), for any training algorithm."""
 
-import inspect
 import random
 from collections.abc import Callable, Sequence
 from typing import Any, Self
@@ -93,25 +92,25 @@ class LatentVariableModel(Trainer):
     def check_likelihood(self, likelihood: tfd.Distribution) -> None:
         """Read from p(x|z), for one z, which data x it models.
 
-        Raises ValueError if it is no distribution, if it is not of one x, or if the networks have
-        weights of another type than float32.
+        Raises ValueError if it is no distribution, if its batch shape has several axes, or if the
+        networks have weights in float64, float16 or bfloat16.
         """
         _checks.check_distribution(likelihood, "decoder")
         self.event_shape = tuple(likelihood.event_shape)
         self.unit_interval = _supports.needs_unit_interval(likelihood)
         self.pixels = _supports.reads_pixels(likelihood)
         self._is_bounded = _supports.is_bounded(likelihood)
-        if likelihood.batch_shape.rank not in (1, None):
+        if (likelihood.batch_shape.rank or 0) > 1:
             raise ValueError(
                 f"the decoder gives one z a distribution of batch shape {likelihood.batch_shape}, "
                 "but needs (1,): its parameters have an axis too many"
             )
-        others = {variable.dtype for variable in self.trainable_variables} - {"float32"}
-        if others:
+        dtypes = {variable.dtype for variable in self.trainable_variables}
+        for other in dtypes & {"float64", "float16", "bfloat16"}:
             raise ValueError(
-                f"the networks have weights in {min(others)}, but this model computes in float32: "
-                "make them under keras.config.set_floatx('float32') and the policy float32, or "
-                "mixed_float16 or mixed_bfloat16 for mixed precision"
+                f"the networks have weights in {other}, but this model computes in float32: make "
+                "them under keras.config.set_floatx('float32') and the policy float32 (for mixed "
+                "precision mixed_float16 or mixed_bfloat16), without a dtype of their own"
             )
 
     def density_check(self) -> Callable[[Data], None] | None:
@@ -123,7 +122,7 @@ class LatentVariableModel(Trainer):
         x = _checks.one_input(x)
         if not self.built:
             _inputs.build_for(self, x.shape)
-        return intensities(x, self.pixels)
+        return intensities(x, bool(self.pixels))
 
     def decode(self, z: Codes, training: bool = False) -> tfd.Distribution:
         """Return p(x|z), the decoder's distribution.
@@ -246,9 +245,7 @@ class LatentVariableModel(Trainer):
 def run(network: keras.Model, inputs: tf.Tensor, training: bool) -> tfd.Distribution:
     """Call `network`, with its Dropout and BatchNormalization in training mode if `training`."""
     # Keras tells the layers within, even if the network's own call does not take the argument.
-    takes = isinstance(network, keras.Layer)
-    takes = takes or "training" in inspect.signature(network.call).parameters
-    return network(inputs, training=True) if training and takes else network(inputs)
+    return network(inputs, training=True) if training else network(inputs)
 
 
 def total(*losses: tf.Tensor) -> tf.Tensor:

@@ -212,7 +212,7 @@ class MonteCarloEM(LatentVariableModel):
         return super().fit(x, *args, **kwargs)
 
     def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As in Keras, with the data checked and the loss guarded as in `fit`.
+        """As `Trainer.train_on_batch()`.
 
         Args:
             x: a minibatch, (M, *input).
@@ -229,7 +229,7 @@ class MonteCarloEM(LatentVariableModel):
                 "an integer for each row of x"
             )
         _checks.check_rows(rows, self.n_train)
-        return super().train_on_batch(x, rows, *args, **kwargs)
+        return super().train_on_batch(x, rows.astype(np.int64), *args, **kwargs)
 
     def infer(self, x: Minibatch) -> tuple[Codes, tf.Tensor]:
         """Draw z from p(z|x) for each x, with new chains.

@@ -36,8 +36,7 @@ class WakeSleep(AutoEncoder):
 
     Raises:
         ValueError: as `AutoEncoder` does; for a learned prior; for a `clip` whose low is not below
-            high; and, when compiled, for an optimiser that accumulates gradients, which would mix
-            those of the two phases.
+            high; and, when compiled, as `compile()` does.
 
     >>> from vae_keras import WakeSleep, datasets, networks
     >>> import keras
@@ -91,18 +90,16 @@ class WakeSleep(AutoEncoder):
         """
         super().compile(*args, **kwargs)
         optimizer: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
-        if optimizer.gradient_accumulation_steps:
-            raise ValueError(
-                "wake-sleep makes two updates per minibatch, which gradient_accumulation_steps = "
-                f"{optimizer.gradient_accumulation_steps} would merge: leave it out, and use "
-                "larger minibatches"
-            )
-        if optimizer.use_ema or isinstance(optimizer, keras.optimizers.Nadam):
-            what = "use_ema=True" if optimizer.use_ema else "Nadam"
-            raise ValueError(
-                "wake-sleep makes two updates per minibatch, and each would advance all of the "
-                f"state of {what}: leave it out, or use another optimiser, such as Adam"
-            )
+        if steps := optimizer.gradient_accumulation_steps:
+            problem = f"gradient_accumulation_steps = {steps} would merge: use larger minibatches"
+        elif optimizer.use_ema:
+            problem = "use_ema=True would average twice: leave it out"
+        elif isinstance(optimizer, keras.optimizers.Nadam):
+            problem = "would both advance Nadam's product of momenta: use Adam"
+        else:
+            return
+        self.compiled = False
+        raise ValueError(f"wake-sleep makes two updates per minibatch, which {problem}")
 
     def check_posterior(self, posterior: tfd.Distribution) -> None:
         """Raise ValueError unless `posterior` has a density wherever the prior draws z."""
