@@ -151,16 +151,18 @@ def check_support(posterior: tfd.Distribution, prior: tfd.Distribution) -> None:
 
 
 class _Support(NamedTuple):
-    """The bounds of each number of an event, as two arrays; or a simplex."""
+    """The bounds of each number of an event, as two arrays; or a simplex, if only of one block."""
 
     low: np.ndarray
     high: np.ndarray
     simplex: bool = False
 
     def __str__(self):
+        if self.simplex and not self.low.ndim:
+            return "a simplex"
         bounds = np.broadcast_arrays(self.low, self.high)
         each = dict.fromkeys(f"({a:g}, {b:g})" for a, b in zip(*map(np.ravel, bounds), strict=True))
-        return "a simplex" if self.simplex else " x ".join(each)
+        return " x ".join(each) + " with a simplex" * self.simplex
 
     def within(self, other: "_Support") -> bool:
         inside = np.all((self.low >= other.low) & (self.high <= other.high))
@@ -182,14 +184,15 @@ def _support(distribution: tfd.Distribution) -> _Support | None:
     if isinstance(distribution, tfd.Dirichlet | tfd.RelaxedOneHotCategorical):
         return _Support(np.zeros(()), np.ones(()), simplex=True)  # TFP's needs an older NumPy
     if isinstance(distribution, tfd.Blockwise):
-        lows, highs = [], []
+        lows, highs, simplex = [], [], False
         for block in distribution.distributions:
             support = _support(block)
-            if support is None or support.simplex:
+            if support is None:
                 return None
             lows.append(np.broadcast_to(support.low, block.event_shape).ravel())
             highs.append(np.broadcast_to(support.high, block.event_shape).ravel())
-        return _Support(np.concatenate(lows), np.concatenate(highs))
+            simplex |= support.simplex
+        return _Support(np.concatenate(lows), np.concatenate(highs), simplex)
     bijector = distribution.experimental_default_event_space_bijector()
     if bijector is None:
         return None
@@ -283,12 +286,6 @@ def check_movable(model: Decoding) -> None:
             f"z is of shape {tuple(z.shape[1:])}, but HMC here moves in a space of vectors (d,): "
             "flatten the latent space, and reshape z in the decoder"
         )
-    for block in getattr(model.prior, "distributions", ()):
-        if (support := _support(block)) is not None and support.simplex:
-            raise ValueError(
-                f"the prior has a block over {support}, but HMC here moves over all reals: "
-                "estimate log p(x) with importance_sampling"
-            )
     support = _support(model.prior)
     if support is not None and (support.simplex or np.isfinite([support.low, support.high]).any()):
         raise ValueError(
